@@ -1,0 +1,352 @@
+"""Report -> AnnotatedReport: medspaCy finds the mentions and the cues; the only module that imports it."""
+
+from __future__ import annotations
+
+import bisect
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, overload
+
+from calcitrace.link import Hit, Linker, Sides
+from calcitrace.model import AnnotatedReport, Assertion, Cue, Mention, Report, Section
+from calcitrace.rules import CueGroup, RuleSet, SectionRule, Term, load_rules
+from calcitrace.sections import Sectioner
+from calcitrace.sentences import split_sentences, wrap_width
+from calcitrace.words import Words, split_words
+
+UNLABELLED = "caller"
+
+
+@dataclass(frozen=True, slots=True)
+class CueHit:
+    """A context rule that reaches a target: its group, its term and its words `i:j` of the sentence."""
+
+    group: CueGroup
+    term: Term
+    i: int
+    j: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """All that the rules say of one sentence, in word positions: targets with their cues, and anatomy."""
+
+    targets: tuple[tuple[Hit, tuple[CueHit, ...]], ...]
+    sites: tuple[Hit, ...]
+    sides: tuple[Hit, ...]
+
+
+class MedspacyJudge:
+    """Judges single sentences with stock medspaCy components (TargetMatcher, ConText): the reference path."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules
+        self._spacy, self._nlp = _blank(rules)
+        self._targets = self._matcher()
+        self._context = self._contexter()
+
+    def __call__(self, forms: Sequence[str], brought: Sequence[tuple[int, int]] = ()) -> Judged:
+        """Judge the sentence with these standard words; `brought` are targets that the caller names itself."""
+        doc = self._doc(forms)
+        hits = [
+            Hit(what, name, term, span.start, span.end)
+            for span in self._targets(doc)
+            for what, name, term in span._.target_rule.metadata
+        ]
+        hits.sort(key=lambda h: (h.i, -h.j))
+        kept = prune(hits, self._rules)
+        if brought:
+            kept = [Hit("finding", UNLABELLED, _CALLER, i, j) for i, j in brought]
+        cues = self._cues(doc, kept)
+        return Judged(
+            tuple(zip(kept, cues, strict=True)),
+            *(tuple(h for h in hits if h.what == what) for what in ("site", "side")),
+        )
+
+    def _doc(self, forms: Sequence[str]) -> Any:
+        size = len(forms)
+        return self._spacy.tokens.Doc(
+            self._nlp.vocab, words=list(forms), spaces=[True] * size, sent_starts=[True] + [False] * (size - 1)
+        )
+
+    def _cues(self, doc: Any, targets: Sequence[Hit]) -> list[tuple[CueHit, ...]]:
+        """For each target the context rules that modify it, in order of their words."""
+        if not targets:
+            return []
+        spans = [self._spacy.tokens.Span(doc, h.i, h.j, label=h.name) for h in targets]
+        doc.spans["targets"] = spans
+        self._context(doc)
+        found: dict[tuple[int, int, str], list[CueHit]] = {}
+        for target, modifier in doc._.context_graph.edges:
+            group, term = modifier.rule.metadata
+            hit = CueHit(group, term, *modifier.modifier_span)
+            if hit.i < target.end and target.start < hit.j:
+                continue  # medspaCy lets a cue inside a target modify it
+            found.setdefault((target.start, target.end, target.label_), []).append(hit)
+        return [tuple(sorted(found.get((h.i, h.j, h.name), ()), key=lambda c: (c.i, c.j))) for h in targets]
+
+    def _matcher(self) -> Any:
+        from medspacy.target_matcher import TargetMatcher, TargetRule
+
+        # One TargetRule for each distinct phrase, with all its owners: spaCy's PhraseMatcher loses some of the keys
+        # that share a phrase.
+        owners: dict[str, list[Owner]] = {}
+        for owner in target_terms(self._rules):
+            owners.setdefault(_literal(owner[2]), []).append(owner)
+        matcher = TargetMatcher(self._nlp, result_type=None, prune=False)
+        matcher.add(
+            [
+                TargetRule(literal, "target", pattern=_pattern(own[0][2]), metadata=tuple(own))
+                for literal, own in owners.items()
+            ]
+        )
+        return matcher
+
+    def _contexter(self) -> Any:
+        from medspacy.context import ConText, ConTextRule
+
+        context = ConText(self._nlp, rules=None, input_span_type="group", span_group_name="targets", span_attrs=None)
+        context.add(
+            [
+                ConTextRule(
+                    _literal(term),
+                    group.name,
+                    pattern=_pattern(term),
+                    direction=group.direction,
+                    allowed_types=set(group.only) or None,
+                    excluded_types=set(group.never) or None,
+                    max_scope=group.max_scope,
+                    max_targets=group.max_targets,
+                    terminated_by=set(group.ends_at),
+                    metadata=(group, term),
+                )
+                for group in self._rules.cues
+                for term in group.terms
+            ]
+        )
+        return context
+
+
+_CALLER = Term(UNLABELLED)
+
+
+Owner = tuple[str, str, Term]
+
+
+def target_terms(rules: RuleSet) -> Iterator[Owner]:
+    """Every term that is looked for as a target: (what, name, term), in a fixed order."""
+    for finding in (*rules.findings.values(), *rules.conditions.values()):
+        yield from (("finding", finding.name, t) for t in finding.terms)
+        yield from (("not", finding.name, t) for t in finding.nots)
+    for name, terms in rules.sides.items():
+        yield from (("side", name, t) for t in terms)
+    for site in rules.sites.values():
+        yield from (("site", site.name, t) for t in site.terms)
+
+
+def prune(hits: Sequence[Hit], rules: RuleSet) -> list[Hit]:
+    """The finding hits that are mentions: no confusers, the longest of each finding, none that another covers."""
+    nots = [h for h in hits if h.what == "not"]
+    found = [h for h in hits if h.what == "finding"]
+    found = [
+        h for h in found if not any(n.name == h.name and n.i < h.j and h.i < n.j and n.size >= h.size for n in nots)
+    ]
+    longest: list[Hit] = []
+    for hit in sorted(found, key=lambda h: (-h.size, h.i, h.term.rule_id)):
+        rivals = (k for k in longest if k.i < hit.j and hit.i < k.j and _same_claim(k, hit))
+        if not any(True for _ in rivals):
+            longest.append(hit)
+    kept = [h for h in longest if not any(_covers(k, h, rules) for k in longest)]
+    return sorted(kept, key=lambda h: (h.i, h.j, h.name))
+
+
+def _same_claim(one: Hit, other: Hit) -> bool:
+    """Whether two overlapping hits of one finding compete (a conditional term does not drive out a plain one)."""
+    return one.name == other.name and not (one.i == other.i and one.j == other.j and one.term.at != other.term.at)
+
+
+def _covers(longer: Hit, hit: Hit, rules: RuleSet) -> bool:
+    return (
+        hit.name in (rules.findings.get(longer.name) or rules.conditions[longer.name]).covers
+        and longer.i <= hit.i
+        and hit.j <= longer.j
+        and not (longer.term.at and longer.size == hit.size)
+    )
+
+
+def _literal(term: Term) -> str:
+    return " ".join(term.phrase) or term.rule_id
+
+
+def _pattern(term: Term) -> Any:
+    return [dict(t) for t in term.tokens] if term.tokens else term.regex
+
+
+def _blank(rules: RuleSet) -> tuple[Any, Any]:
+    """spaCy, and a blank pipeline whose tokenizer cuts rule phrases as reports are cut."""
+    from loguru import logger
+
+    logger.disable("PyRuSH")
+    warnings.filterwarnings("ignore", message=r"\[W036\]")  # a matcher without token patterns is no fault
+    import medspacy.context  # noqa: F401
+    import spacy
+
+    nlp = spacy.blank("en")
+
+    def tokenizer(text: str) -> Any:
+        return spacy.tokens.Doc(nlp.vocab, words=text.split(" "))
+
+    nlp.tokenizer = tokenizer
+    return spacy, nlp
+
+
+class Annotator:
+    """Finds and asserts the mentions of reports with one rule set.
+
+    Args:
+        rules: the rule set; by default the one that ships with calcitrace.
+    """
+
+    def __init__(self, rules: RuleSet | None = None) -> None:
+        self.rules = rules or load_rules()
+        self._judge = MedspacyJudge(self.rules)
+        self._linker = Linker(self.rules)
+        self._sectioner = Sectioner(self.rules.sections, self._linker.names_structure)
+
+    @overload
+    def annotate(self, reports: Report) -> AnnotatedReport: ...
+    @overload
+    def annotate(self, reports: Iterable[Report]) -> Iterator[AnnotatedReport]: ...
+    def annotate(self, reports: Report | Iterable[Report]) -> AnnotatedReport | Iterator[AnnotatedReport]:
+        """The annotated report; for an iterable of reports, an iterator of annotated reports in the same order."""
+        if isinstance(reports, Report):
+            return self._annotate(reports)
+        return (self._annotate(r) for r in reports)
+
+    def assertions(self, text: str, spans: Sequence[tuple[int, int]]) -> list[Assertion]:
+        """The assertion of each span (start, end) of `text` that the caller brings, in the order given.
+
+        Raises:
+            ValueError: a span is empty or reaches outside the text.
+        """
+        for start, end in spans:
+            if not 0 <= start < end <= len(text):
+                raise ValueError(f"span ({start}, {end}) does not lie in the text of {len(text)} characters")
+        sections, sentences = self._layout(text)
+        found: list[Assertion] = [Assertion()] * len(spans)
+        begins = [s for s, _, _ in sentences]
+        for number, (start, end) in enumerate(spans):
+            place = max(bisect.bisect_right(begins, start) - 1, 0)
+            if not sentences:
+                continue
+            begin, stop, section = sentences[place]
+            words = split_words(text, self.rules.spelling, begin, max(stop, end))
+            i, j = word_range(words, start, end)
+            if i == j:
+                continue
+            ((hit, cues),) = self._judge(words.forms, [(i, j)]).targets
+            found[number] = self._assert(hit, cues, words, text, sections[section])
+        return found
+
+    def _layout(self, text: str) -> tuple[tuple[Section, ...], list[tuple[int, int, int]]]:
+        """Sections, and sentences as (start, end, index of section)."""
+        sections = self._sectioner.split(text)
+        width = wrap_width(text)
+        sentences = [
+            (start, end, number)
+            for number, section in enumerate(sections)
+            for start, end in split_sentences(text, section.body, section.end, width)
+        ]
+        return sections, sentences
+
+    def _annotate(self, report: Report) -> AnnotatedReport:
+        text = report.text
+        sections, sentences = self._layout(text)
+        session = self._linker.session(report)
+        mentions: list[Mention] = []
+        conditions: list[Mention] = []
+        for number, (start, end, place) in enumerate(sentences):
+            words = split_words(text, self.rules.spelling, start, end)
+            if not words.forms:
+                continue
+            judged = self._judge(words.forms)
+            section = sections[place]
+            sided = session.sentence(words, judged.sites, judged.sides, [h for h, _ in judged.targets], section)
+            for hit, cues in judged.targets:
+                if sided.allows(hit):
+                    asserted = self._assert(hit, cues, words, text, section)
+                    mention = _mention(hit, words, text, section, asserted, number, sided)
+                    (conditions if hit.name in self.rules.conditions else mentions).append(mention)
+        numbered = tuple(_numbered(report.report_id, mentions))
+        linked = session.finish(numbered)
+        return AnnotatedReport(report, sections, tuple((s, e) for s, e, _ in sentences), linked, tuple(conditions))
+
+    def _assert(self, hit: Hit, cues: Sequence[CueHit], words: Words, text: str, section: Section) -> Assertion:
+        """Cues -> one value an axis by its declared precedence; the section speaks where no cue does."""
+        claims: dict[str, dict[str, list[CueHit]]] = {}
+        for cue in cues:
+            for axis, value in cue.group.sets.items():
+                claims.setdefault(axis, {}).setdefault(value, []).append(cue)
+        values, deciding = {}, []
+        for name, dimension in self.rules.axes.items():
+            value = next((v for v in dimension.precedence if v in claims.get(name, {})), "")
+            if value:
+                deciding += claims[name][value]
+            values[name] = value or dimension.default
+        rule = self.rules.sections.get(section.name)
+        if rule:
+            _apply_section(rule, hit.name, values, claims)
+        shown = sorted({(c.i, c.j, c.term.rule_id) for c in deciding})
+        cue_list = tuple(
+            Cue(text[words.starts[i] : words.ends[j - 1]], words.starts[i], words.ends[j - 1], rule_id)
+            for i, j, rule_id in shown
+        )
+        if values["presence"] != "absent" and values["change"] == "resolved":
+            values["change"] = "none"
+        return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
+
+
+def _apply_section(
+    rule: SectionRule, finding: str, values: dict[str, str], claims: Mapping[str, Mapping[str, object]]
+) -> None:
+    if finding in rule.never:
+        return
+    for axis, value in rule.sets.items():
+        if axis not in claims:
+            values[axis] = value
+
+
+def word_range(words: Words, start: int, end: int) -> tuple[int, int]:
+    """The words `i:j` that share a character with `start:end`; empty where none does."""
+    i = bisect.bisect_right(words.ends, start)
+    j = bisect.bisect_left(words.starts, end)
+    return i, max(i, j)
+
+
+def _mention(
+    hit: Hit, words: Words, text: str, section: Section, asserted: Assertion, sentence: int, sided: Sides
+) -> Mention:
+    start, end = words.starts[hit.i], words.ends[hit.j - 1]
+    link = sided.link(hit)
+    return Mention(
+        mention_id="",
+        finding=hit.name,
+        start=start,
+        end=end,
+        text=text[start:end],
+        section=section.name,
+        rule_id=hit.term.rule_id,
+        asserted=asserted,
+        sentence=sentence,
+        tendon=link.tendon,
+        bone=link.bone,
+        landmark=link.landmark,
+        laterality=link.laterality,
+        size_mm=link.size_mm,
+    )
+
+
+def _numbered(report_id: str, mentions: Sequence[Mention]) -> Iterator[Mention]:
+    for number, mention in enumerate(sorted(mentions, key=lambda m: (m.start, m.end, m.finding))):
+        yield replace(mention, mention_id=f"{report_id}#{number}")

@@ -1,0 +1,112 @@
+"""The case definition over a report's mentions -> Assessment: one row a report, with the mentions that led there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from calcitrace.model import AnnotatedReport, Assessment, Mention
+from calcitrace.rules import CaseDefinition, Constituent, Depth, RuleSet
+from calcitrace.words import split_words
+
+Found = Mapping[str, Sequence[Mention]]
+
+
+def assess(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> Assessment:
+    """What the report, read alone, supports under `case`.
+
+    The first tier whose constituents are all there, and none of its bars, counts (annotation guideline, report
+    labels). Evidence are the ids of the mentions that fill the tier's constituents.
+    """
+    found = constituents(annotated, rules, case)
+    tier = next((t for t in case.tiers if all(found[n] for n in t.needs) and not any(found[b] for b in t.bars)), None)
+    main = _main_mention(found, case)
+    status = tier.tier if tier else "no"
+    evidence = [m for n in tier.needs for m in found[n]] if tier else []
+    return Assessment(
+        report_id=annotated.report.report_id,
+        case_status=status,
+        migration_type=_depth(found, case, annotated, rules) if tier else "none",
+        tendon=main.tendon if main else "none",
+        bone=main.bone if main else "none",
+        laterality=main.laterality if main else "none",
+        absence_of_mass=absence_of_mass(annotated),
+        evidence=tuple(dict.fromkeys(m.mention_id for m in sorted(evidence, key=lambda m: m.start))),
+        reasons=tuple(f"{n}: {', '.join(sorted({m.finding for m in found[n]}))}" for n in tier.needs) if tier else (),
+    )
+
+
+def absence_of_mass(annotated: AnnotatedReport) -> bool:
+    """Whether the report asserts that there is no mass, and reports none that is present or possible."""
+    said = any(c.finding == "absence_of_mass" and c.assertion == "present" for c in annotated.conditions)
+    masses = Counter(m.assertion for m in annotated.mentions if m.finding == "mass")
+    return bool(said or masses["absent"]) and not masses["present"] and not masses["possible"]
+
+
+def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> Found:
+    """The mentions that fill each constituent of the case definition."""
+    everything = (*annotated.mentions, *annotated.conditions)
+    found: dict[str, list[Mention]] = {}
+    for name, constituent in case.constituents.items():
+        own = [m for m in everything if _fills(m, constituent)]
+        if constituent.with_words:
+            own = [m for m in own if _sentence_has(m, constituent.with_words, annotated, rules)]
+        found[name] = own
+    for name, constituent in case.constituents.items():
+        if constituent.near:
+            anchors = [a for other in constituent.near for a in found[other]]
+            found[name] = [m for m in found[name] if any(_same_place(m, a) for a in anchors)]
+    return found
+
+
+def _fills(mention: Mention, constituent: Constituent) -> bool:
+    return (
+        mention.finding in constituent.findings
+        and mention.assertion in constituent.assertions
+        and (not constituent.changes or mention.asserted.change in constituent.changes)
+        and (not constituent.sections or mention.section in constituent.sections)
+    )
+
+
+def _same_place(one: Mention, other: Mention) -> bool:
+    """Same bone and same side, as far as both are said."""
+    bones = {one.bone, other.bone} - {"none", "bone"}
+    sides = {one.laterality, other.laterality} - {"none", "bilateral"}
+    return len(bones) < 2 and len(sides) < 2
+
+
+def _sentence_has(
+    mention: Mention, phrases: Sequence[tuple[str, ...]], annotated: AnnotatedReport, rules: RuleSet
+) -> bool:
+    start, end = annotated.sentences[mention.sentence]
+    forms = split_words(annotated.report.text, rules.spelling, start, end).forms
+    return any(holds(forms, p) for p in phrases)
+
+
+def holds(forms: Sequence[str], phrase: Sequence[str]) -> bool:
+    """Whether the words `phrase` stand in a row in `forms`."""
+    size = len(phrase)
+    return any(tuple(forms[i : i + size]) == tuple(phrase) for i in range(len(forms) - size + 1))
+
+
+def _depth(found: Found, case: CaseDefinition, annotated: AnnotatedReport, rules: RuleSet) -> str:
+    """The deepest migration type that any mention shows, "none" where none does."""
+    return next((d.type for d in case.types if _shows(d, found, annotated, rules)), "none")
+
+
+def _shows(depth: Depth, found: Found, annotated: AnnotatedReport, rules: RuleSet) -> bool:
+    mentions = [m for name in depth.of for m in found[name]]
+    if not depth.words:
+        return bool(mentions)
+    return any(holds(split_words(m.text, rules.spelling).forms, words) for m in mentions for words in depth.words)
+
+
+def _main_mention(found: Found, case: CaseDefinition) -> Mention | None:
+    """The mention that gives the report its site: of the first constituent that has a named tendon or bone."""
+    deposits = [m for name in case.site for m in found[name]]
+    tendons = Counter(m.tendon for m in deposits if m.tendon != "none")
+    if not tendons:
+        return next((m for m in deposits if m.bone != "none"), deposits[0] if deposits else None)
+    best = tendons.most_common(1)[0][0]
+    sided = [m for m in deposits if m.tendon == best and m.laterality != "none"]
+    return next(iter(sided), next(m for m in deposits if m.tendon == best))

@@ -1,0 +1,338 @@
+"""The command line: one command per library function; the only place that prints or exits."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from calcitrace.errors import CalcitraceError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from calcitrace.corpus import Progress, RunResult
+
+app = typer.Typer(
+    name="calcitrace",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Mine radiology reports for intraosseous migration of intratendinous calcification.\n\n"
+    "Start with [bold]calcitrace demo[/bold], then [bold]calcitrace process REPORTS.csv --out RUN[/bold]. "
+    "Nothing leaves this machine.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but rows were rejected, 4 input unreadable, "
+    "5 interrupted (give the same command again), 6 run folder damaged or of another run.",
+)
+rules_app = typer.Typer(no_args_is_help=True, help="Look at and check the rules, which are data (YAML files).")
+app.add_typer(rules_app, name="rules")
+
+Patterns = Annotated[
+    Path | None, typer.Option("--patterns", help="A folder of rules to use instead of those that ship.")
+]
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line; every error becomes one line on stderr and an exit code, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        app(standalone_mode=True)
+    except CalcitraceError as error:
+        _say(f"error: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _say("interrupted; give the same command again to go on")
+        sys.exit(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(ExitCode.FAILURE)
+    except Exception as error:  # the message of an unknown error may hold report text: name its kind and place only
+        _say(f"error: {_place(error)}. This is a fault of calcitrace; please report this line")
+        sys.exit(ExitCode.FAILURE)
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "unknown place"
+    return f"{type(error).__name__} at {where}"
+
+
+def _version(show: bool) -> None:
+    if show:
+        from importlib.metadata import version
+
+        print(f"calcitrace {version('calcitrace')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def process(
+    inputs: Annotated[
+        list[Path], typer.Argument(help="CSV, TSV, JSONL, Parquet, .xlsx or .txt files or folders; .gz too.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Run folder to write (or to continue).")],
+    text_column: Annotated[str, typer.Option(help="Column of the report text.")] = "",
+    id_column: Annotated[str, typer.Option(help="Column of the report id.")] = "",
+    patient_column: Annotated[str, typer.Option(help="Column of the patient id.")] = "",
+    date_column: Annotated[str, typer.Option(help="Column of the study date.")] = "",
+    modality_column: Annotated[str, typer.Option(help="Column of the modality.")] = "",
+    body_part_column: Annotated[str, typer.Option(help="Column of body part or procedure.")] = "",
+    encoding: Annotated[str, typer.Option(help="Text encoding; auto knows UTF-8, UTF-16 and Windows-1252.")] = "auto",
+    delimiter: Annotated[str, typer.Option(help="Delimiter of CSV files; auto, or one character, or 'tab'.")] = "auto",
+    config: Annotated[Path | None, typer.Option(help="TOML file with these options (a flag wins over it).")] = None,
+    case: Annotated[str, typer.Option(help="Case definition (a file in patterns/cases).")] = "",
+    patterns: Patterns = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes to use.")] = 1,
+    format: Annotated[str, typer.Option(help="parquet, or csv to write CSV files too.")] = "parquet",
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row that must be rejected.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew over another run.")] = False,
+) -> None:
+    """Read reports and write mentions, assessments and a summary page to a run folder.
+
+    The folder holds reports/*.parquet (one row a report), mentions/*.parquet, rejects.jsonl, manifest.json and
+    summary.html. Column names are recognised; what was chosen is printed. An interrupted run goes on when the
+    same command is given again.
+
+    Example: calcitrace process reports.csv --out run --text-column REPORT_BODY
+    """
+    from calcitrace.corpus import DEFAULT_CASE, RunOptions
+    from calcitrace.corpus import process as run
+
+    if format not in ("parquet", "csv"):
+        raise UsageError(f"--format {format!r} is not one of parquet, csv")
+    given = {
+        "text": text_column,
+        "report_id": id_column,
+        "patient_id": patient_column,
+        "study_date": date_column,
+        "modality": modality_column,
+        "body_part": body_part_column,
+    }
+    settings = _settings(config)
+    columns = {**settings.get("columns", {}), **{k: v for k, v in given.items() if v}}
+    options = RunOptions(
+        case=case or settings.get("case", DEFAULT_CASE),
+        patterns=str(patterns or settings.get("patterns", "")),
+        columns=columns,
+        encoding=encoding if encoding != "auto" else settings.get("encoding", "auto"),
+        delimiter=delimiter if delimiter != "auto" else settings.get("delimiter", "auto"),
+    )
+    with _Bar() as bar:
+        result = run(inputs, out, options, workers, strict, format == "csv", overwrite, bar)
+    _report_result(result)
+    if result.rejects:
+        raise typer.Exit(ExitCode.REJECTS)
+
+
+_SETTINGS = ("columns", "case", "patterns", "encoding", "delimiter")
+
+
+def _settings(config: Path | None) -> dict[str, Any]:
+    """The options of a TOML file; unknown keys are errors."""
+    if config is None:
+        return {}
+    import tomllib
+
+    try:
+        found = tomllib.loads(config.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"{config}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{config}: not valid TOML ({type(error).__name__})") from None
+    from calcitrace.sources import FIELDS
+
+    unknown = sorted(set(found) - set(_SETTINGS)) + sorted(set(found.get("columns", {})) - set(FIELDS))
+    if unknown:
+        raise UsageError(f"{config}: unknown key {unknown[0]!r}; known are {', '.join(_SETTINGS)}")
+    return found
+
+
+class _Bar:
+    """A progress bar on stderr with rate and ETA, where stderr is a terminal; silent elsewhere."""
+
+    def __enter__(self) -> Callable[[Progress], None]:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Rich
+
+        self._bar = Rich(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[said]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
+        self._bar.start()
+        task = self._bar.add_task("reading", total=1.0, said="")
+
+        def advance(progress: Progress) -> None:
+            said = f"{progress.reports:,} reports, {progress.rejects:,} rejected, {progress.likely:,} likely"
+            self._bar.update(task, completed=progress.fraction, said=said)
+
+        return advance
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def _report_result(result: RunResult) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    for path, said in result.chosen.items():
+        _say(f"{Path(path).name}: {said}")
+    table = Table(show_edge=False, show_header=False, pad_edge=False)
+    for name, value in (
+        ("rows read", result.rows),
+        ("reports", result.reports),
+        ("rejected", result.rejects),
+        ("mentions", result.mentions),
+        ("likely cases", result.likely),
+    ):
+        table.add_row(name, f"{value:,}")
+    Console().print(table)
+    print(f"wrote {result.folder}; open {result.folder / 'summary.html'} in a browser")
+    if result.rejects:
+        _say(f"{result.rejects} rows were rejected; see {result.folder / 'rejects.jsonl'}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Run folder to write.")] = Path("calcitrace-demo"),
+) -> None:
+    """Process the sample corpus that ships with calcitrace (synthetic reports) and show what it found."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from calcitrace.corpus import process as run
+    from calcitrace.frames import read_run
+    from calcitrace.samples import sample_corpus
+
+    with _Bar() as bar:
+        result = run(sample_corpus(), out, overwrite=True, on_progress=bar)
+    reports, _ = read_run(out)
+    table = Table(title="Likely cases in the synthetic sample corpus", title_justify="left")
+    for column in ("report_id", "study_date", "modality", "case_status", "migration_type", "tendon", "laterality"):
+        table.add_column(column, overflow="fold")
+    for row in reports[reports["likely_case"]].to_dict("records"):
+        table.add_row(*(str(row[str(c.header)]) for c in table.columns))
+    Console().print(table)
+    _report_result(result)
+
+
+@app.command()
+def show(
+    file: Annotated[Path | None, typer.Argument(help="A text file; - or nothing reads stdin.")] = None,
+    text: Annotated[str | None, typer.Option("--text", help="The report itself.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    patterns: Patterns = None,
+) -> None:
+    """Read one report and show its mentions, their assertions and the cues that decided them.
+
+    Example: calcitrace show --text "No cortical erosion. 8 mm calcific deposit in the supraspinatus."
+    """
+    from calcitrace.annotate import Annotator
+    from calcitrace.assess import assess
+    from calcitrace.corpus import DEFAULT_CASE, case_of
+    from calcitrace.model import Report
+    from calcitrace.rules import load_rules
+    from calcitrace.show import as_json as plain
+    from calcitrace.show import as_rich
+
+    rules = load_rules(patterns)
+    annotated = Annotator(rules).annotate(Report("report", _given(file, text)))
+    assessment = assess(annotated, rules, case_of(rules, DEFAULT_CASE))
+    if as_json:
+        print(json.dumps(plain(annotated, assessment), ensure_ascii=False, indent=1))
+        return
+    from rich.console import Console
+
+    Console(highlight=False).print(as_rich(annotated, assessment))
+
+
+def _given(file: Path | None, text: str | None) -> str:
+    if text is not None:
+        return text
+    if file is None or str(file) == "-":
+        return sys.stdin.buffer.read().decode("utf-8", "replace")
+    try:
+        return file.read_bytes().decode("utf-8-sig", "replace")
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read ({error.strerror})") from None
+
+
+@rules_app.command("check")
+def rules_check(patterns: Patterns = None) -> None:
+    """Validate every rule file and run every example in it; print what is wrong with path:line."""
+    from calcitrace.lint import check
+    from calcitrace.rules import load_rules
+
+    rules = load_rules(patterns)
+    faults, examples = check(rules)
+    for fault in faults:
+        print(fault)
+    errors = sum(f.severity == "error" for f in faults)
+    print(f"{len(rules.findings)} findings, {examples} examples run, {errors} errors, {len(faults) - errors} warnings")
+    if errors:
+        raise typer.Exit(ExitCode.FAILURE)
+
+
+@rules_app.command("list")
+def rules_list(patterns: Patterns = None) -> None:
+    """List the findings with their status and number of terms."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from calcitrace.rules import load_rules
+
+    rules = load_rules(patterns)
+    table = Table(show_edge=False, pad_edge=False)
+    for head in ("finding", "title", "status", "terms", "examples"):
+        table.add_column(head)
+    for f in (*rules.findings.values(), *rules.conditions.values()):
+        table.add_row(f.name, f.title, f.status, str(len({t.rule_id for t in f.terms})), str(len(f.examples)))
+    Console().print(table)
+    print(f"rule set {rules.hash}")
+
+
+@rules_app.command("show")
+def rules_show(
+    finding: Annotated[str, typer.Argument(help="A finding, as in `rules list`.")], patterns: Patterns = None
+) -> None:
+    """Print the terms, confusers and examples of one finding."""
+    from calcitrace.rules import load_rules
+
+    rules = load_rules(patterns)
+    found = rules.findings.get(finding) or rules.conditions.get(finding)
+    if found is None:
+        raise UsageError(f"no finding {finding!r}; `calcitrace rules list` names them")
+    print(f"{found.title} ({found.path}, {found.status})")
+    for head, terms in (("terms", found.terms), ("not", found.nots)):
+        print(f"{head}:")
+        for rule_id in sorted({t.rule_id.split(":", 1)[1] for t in terms}):
+            print(f"  {rule_id}")
+    print("examples:")
+    for example in found.examples:
+        print(f"  {example.expected:12} {example.text}")

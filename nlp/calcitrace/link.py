@@ -1,0 +1,292 @@
+"""Ties each mention to its tendon, bone, landmark, side and size, from the words around it.
+
+Anatomy is data (patterns/anatomy/); this module only weighs where it stands: within the mention, after a
+preposition, right before, elsewhere in the clause, in the subhead, in the sentence before, in the title.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from calcitrace.model import Mention, Report, Section
+from calcitrace.rules import RuleSet, Site, Term
+from calcitrace.words import Words, split_words
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A rule's term found in a sentence: what kind of rule, its name, the term, and the words `i:j`."""
+
+    what: str
+    name: str
+    term: Term
+    i: int
+    j: int
+
+    @property
+    def size(self) -> int:
+        """Number of words."""
+        return self.j - self.i
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where a mention sits ("none" where unsaid) and its largest size in millimetres (None where unsaid)."""
+
+    tendon: str = "none"
+    bone: str = "none"
+    landmark: str = "none"
+    laterality: str = "none"
+    size_mm: float | None = None
+    kind: str = ""
+
+
+_JOINERS = frozenset(
+    (
+        "of in at within the a an along about around involving over overlying underlying beneath under to into on "
+        "left right both this that its lateral medial anterior posterior superior inferior proximal distal mid middle "
+        "upper lower adjacent subjacent deep near through by against throughout inside near outer inner"
+    ).split()
+)
+_VERBS = frozenset(
+    (
+        "is are was has have had shows show demonstrates demonstrate contains contain displays display exhibits bears "
+        "with reveals returns also now a an mild moderate minor marked severe small focal some slight no the only "
+        "subtle without there its large"
+    ).split()
+)
+_BREAKS = frozenset([";", ".", "but", "however", "although", "while", "whereas", "with", "without"])
+_FAR = 100.0
+_SIZE = re.compile(r"^\d+(?:[.,]\d+)?$")
+_UNITS = {"mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "centimeter": 10.0, "centimeters": 10.0}
+
+
+class Linker:
+    """Prepared anatomy of one rule set."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self.sites = rules.sites
+        self._spelling = rules.spelling
+        self._structures = {t.phrase for s in rules.sites.values() for t in s.terms if t.phrase}
+        self._structures |= {t.phrase for terms in rules.sides.values() for t in terms if t.phrase}
+        self._structures |= {t.phrase for f in rules.findings.values() for t in f.terms if t.phrase}
+        self._longest = max((len(p) for p in self._structures), default=0)
+        self.regions = {t.phrase: s.region for s in rules.sites.values() if s.kind == "joint" for t in s.terms}
+        self.side_terms = {t.phrase: name for name, terms in rules.sides.items() for t in terms}
+
+    def names_structure(self, heading: str) -> bool:
+        """Whether a heading names anatomy, a side or a finding, so that it is a subhead of the findings."""
+        return any(True for _ in _phrases(self._forms(heading), self._structures, self._longest))
+
+    def session(self, report: Report) -> Session:
+        """A fresh state for one report."""
+        return Session(self, report)
+
+    def region_of(self, text: str) -> str:
+        """The body region that `text` names first, or ""."""
+        return next((self.regions[p] for p in _phrases(self._forms(text), self.regions, self._longest)), "")
+
+    def side_of(self, text: str) -> str:
+        """The one side that `text` names, "bilateral" for both, or "none"."""
+        sides = [self.side_terms[p] for p in _phrases(self._forms(text), self.side_terms, self._longest)]
+        return one_side(sides)
+
+    def _forms(self, text: str) -> tuple[str, ...]:
+        return split_words(text, self._spelling).forms
+
+
+def one_side(sides: Iterable[str]) -> str:
+    """left, right, bilateral (both) or none, from all sides named."""
+    named = set(sides)
+    if "bilateral" in named or {"left", "right"} <= named:
+        return "bilateral"
+    return next(iter(named), "none")
+
+
+def _phrases(
+    forms: Sequence[str], known: Mapping[tuple[str, ...], object] | set[tuple[str, ...]], longest: int
+) -> Iterable[tuple[str, ...]]:
+    for i in range(len(forms)):
+        for j in range(min(len(forms), i + longest), i, -1):
+            if tuple(forms[i:j]) in known:
+                yield tuple(forms[i:j])
+                break
+
+
+class Session:
+    """What is known while one report is read from top to bottom: its region, its side, the last site."""
+
+    def __init__(self, linker: Linker, report: Report) -> None:
+        self.linker = linker
+        title = next((line for line in report.text.split("\n") if line.strip()), "")[:200]
+        self.region = linker.region_of(report.body_part) or linker.region_of(title)
+        self.side = linker.side_of(title)
+        if self.side == "none":
+            self.side = linker.side_of(report.body_part)
+        self.subhead = ""
+        self.subsites: tuple[Site, ...] = ()
+        self.subside = "none"
+        self.last_site: Site | None = None
+        self.last_tendon: Site | None = None
+        self.last_side = "none"
+
+    def sentence(
+        self, words: Words, sites: Sequence[Hit], sides: Sequence[Hit], targets: Sequence[Hit], section: Section
+    ) -> Sides:
+        """The links of one sentence, which also becomes the memory for the next."""
+        self._enter(section)
+        resolved = [(h, self.linker.sites[h.name]) for h in self._unambiguous(sites)]
+        found = Sides(self, words, resolved, sides, targets)
+        for _, site in resolved:
+            if site.kind in ("bone", "tendon"):
+                self.last_site = site
+            if site.kind == "tendon":
+                self.last_tendon = site
+        return found
+
+    def finish(self, mentions: tuple[Mention, ...]) -> tuple[Mention, ...]:
+        """The mentions with what only the whole report can tell: an unsaid side is that of all the others."""
+        if self.side != "none":
+            return mentions
+        named = Counter(m.laterality for m in mentions if m.laterality in ("left", "right"))
+        if len(named) != 1:
+            return mentions
+        side = next(iter(named))
+        return tuple(replace(m, laterality=side) if m.laterality == "none" else m for m in mentions)
+
+    def _enter(self, section: Section) -> None:
+        key = f"{section.start}"
+        if key == self.subhead:
+            return
+        self.subhead = key
+        forms = split_words(section.heading, self.linker._spelling).forms
+        phrases = list(_phrases(forms, {t.phrase for s in self.linker.sites.values() for t in s.terms}, 5))
+        self.subsites = tuple(
+            s for p in phrases for s in self.linker.sites.values() if any(t.phrase == p for t in s.terms)
+        )
+        side = self.linker.side_of(section.heading)
+        if side != "none":
+            self.subside = side
+        elif section.name != "findings" or not section.subhead:
+            self.subside = "none"
+
+    def _unambiguous(self, hits: Sequence[Hit]) -> list[Hit]:
+        """The longest anatomy hits; where words fit several structures, the one of the report's region."""
+        kept: list[Hit] = []
+        for hit in sorted(hits, key=lambda h: (-h.size, self._foreign(h), h.i)):
+            if not any(k.i < hit.j and hit.i < k.j for k in kept):
+                kept.append(hit)
+        return sorted(kept, key=lambda h: h.i)
+
+    def _foreign(self, hit: Hit) -> bool:
+        region = self.linker.sites[hit.name].region
+        return bool(region and self.region and region != self.region)
+
+
+class Sides:
+    """The links of the mentions of one sentence."""
+
+    def __init__(
+        self,
+        session: Session,
+        words: Words,
+        sites: Sequence[tuple[Hit, Site]],
+        sides: Sequence[Hit],
+        targets: Sequence[Hit],
+    ) -> None:
+        self._session, self._words, self._sites, self._targets = session, words, sites, targets
+        self._sides = sides
+        self._taken = self._sizes()
+
+    def allows(self, hit: Hit) -> bool:
+        """Whether the place of the mention is one where its words count (`at`, `not_at` of its term)."""
+        term = hit.term
+        if not term.at and not term.not_at:
+            return True
+        kind = self.kind(hit)
+        return (not term.at or kind in term.at) and kind not in term.not_at
+
+    def kind(self, hit: Hit) -> str:
+        """The anatomy kind at which the mention sits, or "" where nothing tells."""
+        best = min(((self._cost(hit, h), s.kind) for h, s in self._sites), default=(_FAR, ""))
+        if best[0] < _FAR:
+            return best[1]
+        if self._session.subsites:
+            return self._session.subsites[0].kind
+        return self._session.last_site.kind if self._session.last_site else ""
+
+    def link(self, hit: Hit) -> Link:
+        """Tendon, bone, landmark, side and size of one mention."""
+        tendon, bone = self._nearest(hit, "tendon"), self._nearest(hit, "bone")
+        landmark = bone.name if bone else tendon.landmark if tendon else ""
+        bone_name = (bone.bone or bone.name) if bone else tendon.bone if tendon else ""
+        return Link(
+            tendon=tendon.name if tendon else "none",
+            bone=bone_name or "none",
+            landmark=landmark or "none",
+            laterality=self._side(hit),
+            size_mm=self._taken.get(hit),
+            kind=self.kind(hit),
+        )
+
+    def _nearest(self, hit: Hit, kind: str) -> Site | None:
+        here = [(self._cost(hit, h), s) for h, s in self._sites if s.kind == kind]
+        if here:
+            return min(here, key=lambda c: c[0])[1]
+        for site in self._session.subsites:
+            if site.kind == kind:
+                return site
+        last = self._session.last_tendon if kind == "tendon" else self._session.last_site
+        return last if last and last.kind == kind else None
+
+    def _cost(self, hit: Hit, site: Hit) -> float:
+        """How far a structure is from a mention, in words weighted by what stands between."""
+        if site.i < hit.j and hit.i < site.j:
+            return -1.0
+        after = site.i >= hit.j
+        between = self._words.forms[hit.j : site.i] if after else self._words.forms[site.j : hit.i]
+        if after and all(w in _JOINERS or w.isdigit() for w in between):
+            return 0.2 * len(between) if between else 1.0
+        if not after and all(w in _VERBS or w.isdigit() for w in between):
+            return 0.1 + 0.25 * len(between)
+        cost = 2.0 + len(between)
+        cost += sum(8.0 for w in between if w in _BREAKS) + sum(1.0 for w in between if w in (",", "and", "or"))
+        return min(cost, _FAR - 1)
+
+    def _side(self, hit: Hit) -> str:
+        if self._sides:
+            near = min(self._sides, key=lambda s: min(abs(s.i - hit.j), abs(hit.i - s.j)))
+            self._session.last_side = near.name
+            return near.name
+        session = self._session
+        if session.subside != "none":
+            return session.subside
+        if session.side == "bilateral" and session.last_side != "none":
+            return session.last_side
+        return session.side
+
+    def _sizes(self) -> dict[Hit, float]:
+        """Each measurement goes to the nearest mention of the sentence."""
+        found: dict[Hit, float] = {}
+        for at, size in _measurements(self._words.forms):
+            if not self._targets:
+                break
+            near = min(self._targets, key=lambda t: (min(abs(at - t.j), abs(t.i - at)), t.i))
+            found[near] = max(size, found.get(near, 0.0))
+        return found
+
+
+def _measurements(forms: Sequence[str]) -> Iterable[tuple[int, float]]:
+    """(position, largest dimension in mm) of each measurement: "9 x 4 mm", "1.2 cm"."""
+    numbers: list[float] = []
+    for k, form in enumerate(forms):
+        if _SIZE.match(form):
+            numbers.append(float(form.replace(",", ".")))
+        elif form in _UNITS and numbers:
+            yield k, max(numbers) * _UNITS[form]
+            numbers = []
+        elif form not in ("x", "by", "times", "-", "mm", "cm"):
+            numbers = []

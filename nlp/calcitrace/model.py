@@ -1,0 +1,178 @@
+"""The records that travel through calcitrace; nothing here imports anything of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Presence(StrEnum):
+    """Whether the report says that the finding is there."""
+
+    PRESENT = "present"
+    POSSIBLE = "possible"
+    ABSENT = "absent"
+
+
+class Temporality(StrEnum):
+    """When the finding is said to be there."""
+
+    CURRENT = "current"
+    HISTORICAL = "historical"
+    HYPOTHETICAL = "hypothetical"
+
+
+class Experiencer(StrEnum):
+    """Whose finding it is."""
+
+    PATIENT = "patient"
+    OTHER = "other"
+
+
+class Change(StrEnum):
+    """How the finding has changed since an earlier study, where the report says so."""
+
+    NONE = "none"
+    NEW = "new"
+    INCREASED = "increased"
+    DECREASED = "decreased"
+    UNCHANGED = "unchanged"
+    RESOLVED = "resolved"
+
+
+class CaseStatus(StrEnum):
+    """The tier of a report under a case definition."""
+
+    DEFINITE = "definite"
+    PROBABLE = "probable"
+    POSSIBLE = "possible"
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One radiology report as it was read; `text` is never changed, ids are strings exactly as given."""
+
+    report_id: str
+    text: str
+    patient_id: str = ""
+    study_date: str = ""
+    modality: str = ""
+    body_part: str = ""
+    sex: str = ""
+    age: str = ""
+    version_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that did not become a report: where it stood and why, never what it said."""
+
+    source: str
+    row: int
+    reason: str
+    report_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A stretch of a report under one heading; `start:end` are character offsets of its whole extent."""
+
+    name: str
+    heading: str
+    start: int
+    body: int
+    end: int
+    subhead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """The words that decided an assertion or a change: where they stand and by which context rule."""
+
+    text: str
+    start: int
+    end: int
+    rule_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """What is asserted of a mention: `presence` x `temporality` x `experiencer`, with `change` and the cues."""
+
+    presence: str = Presence.PRESENT
+    temporality: str = Temporality.CURRENT
+    experiencer: str = Experiencer.PATIENT
+    change: str = Change.NONE
+    cues: tuple[Cue, ...] = ()
+
+    @property
+    def assertion(self) -> str:
+        """The guideline's one value, by precedence: hypothetical, historical or another person, absent, possible."""
+        if self.temporality == Temporality.HYPOTHETICAL:
+            return "hypothetical"
+        if self.temporality == Temporality.HISTORICAL or self.experiencer == Experiencer.OTHER:
+            return "historical"
+        return self.presence
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A stretch of report text that names one finding; `start:end` index the original text."""
+
+    mention_id: str
+    finding: str
+    start: int
+    end: int
+    text: str
+    section: str
+    rule_id: str
+    asserted: Assertion
+    sentence: int = 0
+    tendon: str = "none"
+    bone: str = "none"
+    landmark: str = "none"
+    laterality: str = "none"
+    size_mm: float | None = None
+
+    @property
+    def assertion(self) -> str:
+        """The guideline's one value of this mention's assertion."""
+        return self.asserted.assertion
+
+    @property
+    def current(self) -> bool:
+        """Whether the mention speaks of this patient now (present, possible or absent)."""
+        return self.assertion in ("present", "possible", "absent")
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedReport:
+    """A report with its sections, sentences (character offsets) and mentions in order of appearance.
+
+    `conditions` are mentions of what is no finding but bears on a case (arthritis, surgery, biopsy ...).
+    """
+
+    report: Report
+    sections: tuple[Section, ...]
+    sentences: tuple[tuple[int, int], ...]
+    mentions: tuple[Mention, ...]
+    conditions: tuple[Mention, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What one report, read alone, supports under a case definition."""
+
+    report_id: str
+    case_status: str = CaseStatus.NO
+    migration_type: str = "none"
+    tendon: str = "none"
+    bone: str = "none"
+    laterality: str = "none"
+    absence_of_mass: bool = False
+    evidence: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    case_probability: float | None = None
+    details: Mapping[str, str] = field(default_factory=dict)

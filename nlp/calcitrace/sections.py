@@ -1,0 +1,202 @@
+"""Report text -> sections, by radiology's own layout.
+
+Headings are known from `sections.yml` (any case, with or without colon, on a line of their own or before the
+text) or recognised by their form; an unknown heading opens a section `other`, so that nothing bleeds into its
+neighbour, unless it names a structure inside the findings ("Supraspinatus: ..."), which is a subhead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from calcitrace.model import Section
+from calcitrace.rules import SectionRule
+
+TITLE, FINDINGS, OTHER = "title", "findings", "other"
+SHORT_SECTIONS = frozenset({"indication", "comparison", "technique", "exam"})
+_LINE = re.compile(r"[^\n]*\n?")
+_COLON_HEAD = re.compile(
+    r"[ \t>*#_]*(?P<head>[^\W\d_](?:[^\n:.;?!|]|\.(?=\S)){0,60}?(?:\[\*\*[^\]\n]*\*\*\])?)[ \t*_]*:(?!\d)[*_]*",
+    re.UNICODE,
+)
+_BARE_HEAD = re.compile(r"[ \t>*#_=-]*(?P<head>[^\W\d_][^\n:;]{0,50}?)[ \t*_=.-]*\r?\n?$")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_QUALIFIERS = re.compile(r"\[\*\*.*?\*\*\]|<[A-Z]+>|\(.*?\)|\b(?:\d|dated|by|on)\b.*$|[\d/_.-]+")
+MAX_HEAD_WORDS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """A heading found in the text: its section name ("" for a subhead), its words and its extent."""
+
+    name: str
+    words: str
+    start: int
+    body: int
+    known: bool
+
+
+class Sectioner:
+    """Splits report text into sections; `is_structure` says whether a heading names anatomy or a finding."""
+
+    def __init__(self, rules: Mapping[str, SectionRule], is_structure: Callable[[str], bool]) -> None:
+        self._names = {" ".join(_plain(h)): r.name for r in rules.values() for h in r.headings}
+        self._is_structure = is_structure
+        known = sorted(self._names, key=len, reverse=True)
+        alternatives = "|".join(re.escape(h).replace(r"\ ", r"[ \t]+") for h in known)
+        self._inline = re.compile(rf"(?:(?<=[.;:)\]!?])|(?<=\s\s)|(?<=\. ))[ \t]*(?P<head>{alternatives})[ \t]*:", re.I)
+        self._opening = re.compile(rf"[ \t]*(?P<head>{alternatives})(?=[ \t]+[-\u2013]?[ \t]*[A-Z0-9\[(])", re.I)
+
+    def split(self, text: str) -> tuple[Section, ...]:
+        """Sections that together cover `text` from 0 to its end, in order."""
+        self._shouts = _shouts(text)
+        heads = list(self._heads(text))
+        sections: list[Section] = []
+        current = Section(FINDINGS, "", 0, 0, len(text))
+        has_findings = any(h.name == FINDINGS for h in heads)
+        for head in heads:
+            sections += self._closed(current, head.start, text, has_findings)
+            name = head.name or (FINDINGS if current.name in (TITLE, OTHER) else current.name)
+            subhead = "" if head.name else head.words
+            body = head.body if head.name else head.start
+            current = Section(name, head.words, head.start, body, len(text), subhead)
+        sections += self._closed(current, len(text), text, has_findings)
+        return tuple(self._titled(sections, text))
+
+    def _heads(self, text: str) -> Iterator[_Head]:
+        name = FINDINGS
+        for line in _LINE.finditer(text):
+            if not line.group().strip():
+                continue
+            for head in self._line_heads(line.group(), line.start(), name):
+                name = head.name or name
+                yield head
+
+    def _line_heads(self, line: str, at: int, current: str) -> Iterator[_Head]:
+        first = self._line_start(line, at, current)
+        if first:
+            yield first
+        since = first.body if first else at
+        for found in self._inline.finditer(line):
+            if at + found.start("head") >= since:
+                name = self._names[" ".join(_plain(found["head"]))]
+                yield _Head(name, found["head"], at + found.start("head"), at + found.end(), True)
+
+    def _line_start(self, line: str, at: int, current: str) -> _Head | None:
+        colon = _COLON_HEAD.match(line)
+        if colon:
+            return self._colon_head(line, colon, at, current)
+        bare = _BARE_HEAD.match(line)
+        if bare and len(bare["head"].split()) <= MAX_HEAD_WORDS:
+            name = self._known(bare["head"])
+            if name:
+                return _Head(name, bare["head"].strip(), at + bare.start("head"), at + bare.end("head"), True)
+            if (
+                not self._shouts
+                and _is_caps(bare["head"])
+                and line.strip()[-1] not in ".,;"
+                and ". " not in line
+                and at > 0
+            ):
+                return self._unknown(bare["head"], at + bare.start("head"), at + bare.end("head"), current)
+        opening = self._opening.match(line)
+        if opening and _opens(opening["head"], line[opening.end() :]):
+            name = self._names[" ".join(_plain(opening["head"]))]
+            return _Head(name, opening["head"], at + opening.start("head"), at + opening.end(), True)
+        return None
+
+    def _colon_head(self, line: str, colon: re.Match[str], at: int, current: str) -> _Head | None:
+        words = colon["head"].strip()
+        if len(words.split()) > MAX_HEAD_WORDS:
+            return None
+        start, body = at + colon.start("head"), at + colon.end()
+        name = self._known(words)
+        if name:
+            return _Head(name, words, start, body, True)
+        return self._unknown(words, start, body, current)
+
+    def _unknown(self, words: str, start: int, body: int, current: str) -> _Head | None:
+        if self._is_structure(words):
+            return _Head("", words, start, body, False)
+        looks_like_one = _is_caps(words) or words[:1].isupper()
+        if not looks_like_one or len(words.split()) > 5:
+            return None
+        return _Head(OTHER if _is_caps(words) or current != FINDINGS else "", words, start, body, False)
+
+    def _known(self, words: str) -> str:
+        plain = _plain(words)
+        exact = self._names.get(" ".join(plain)) or self._names.get(" ".join(_plain(_QUALIFIERS.sub(" ", words))))
+        if exact:
+            return exact
+        if len(plain) <= 4 and (_is_caps(words) or words[:1].isupper()):
+            for cut in range(1, len(plain)):
+                found = self._names.get(" ".join(plain[cut:]))
+                if found:
+                    return found
+        return ""
+
+    def _closed(self, section: Section, end: int, text: str, has_findings: bool) -> Iterator[Section]:
+        """The section cut at `end`; a short section's prose after a blank line is findings where none are headed."""
+        section = replace(section, end=end)
+        if section.name in SHORT_SECTIONS and not has_findings:
+            blank = re.search(r"\S[^\n]*\n[ \t\r]*\n(?=\s*\S)", text[section.body : end])
+            if blank:
+                cut = section.body + blank.end()
+                yield replace(section, end=cut)
+                yield Section(FINDINGS, "", cut, cut, end)
+                return
+        if section.end > section.start:
+            yield section
+
+    def _titled(self, sections: list[Section], text: str) -> Iterator[Section]:
+        """The sections, with the opening lines of the report split off as its title where they look like one."""
+        if not sections or sections[0].heading:
+            yield from sections
+            return
+        first = sections[0]
+        cut = first.start
+        for line in _LINE.finditer(text, first.start, first.end):
+            if line.group().strip() and not _is_title(line.group(), self._is_structure):
+                break
+            cut = line.end()
+        if cut > first.start and text[first.start : cut].strip():
+            yield replace(first, name=TITLE, end=cut, body=first.start)
+        if cut < first.end:
+            yield replace(first, start=cut, body=cut)
+        yield from sections[1:]
+
+
+def _plain(words: str) -> list[str]:
+    return [w.lower() for w in _LETTERS.findall(words)]
+
+
+def _is_caps(words: str) -> bool:
+    letters = [c for c in words if c.isalpha()]
+    return len(letters) > 1 and all(c.isupper() for c in letters)
+
+
+def _shouts(text: str) -> bool:
+    """Whether the report is typed in capitals, so that capitals mark no headings."""
+    return sum(map(str.isupper, text)) > sum(map(str.islower, text))
+
+
+def _opens(head: str, rest: str) -> bool:
+    """Whether a known heading without colon opens the line: it stands out from what follows by its case."""
+    following = rest.lstrip(" \t-\u2013")
+    return _is_caps(head) and not _is_caps(following.split("\n")[0][:20]) and not following[:1].islower()
+
+
+def _is_title(line: str, is_structure: Callable[[str], bool]) -> bool:
+    words = line.split()
+    if len(words) > 12 or line.rstrip().endswith((".", ";", ",")):
+        return False
+    return _TITLE_WORDS.search(line) is not None or (_is_caps(line) and len(words) <= 6 and is_structure(line))
+
+
+_TITLE_WORDS = re.compile(
+    r"\b(?:MRI?|CT|XR|X-?rays?|US|ultrasound|radiographs?|sonogra\w+|plain films?|views?|series|exam(?:ination)?|study"
+    r"|scan|\d[vV])\b",
+    re.IGNORECASE,
+)

@@ -1,0 +1,144 @@
+"""Section text -> sentences, as radiologists type and dictate them.
+
+Handles numbered and bulleted lists, hard line wraps, all-caps text, decimals, abbreviations, placeholders and
+run-ons. Works on positions only; the text is never changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+Sentence = tuple[int, int]
+
+_BREAK = re.compile(r"(?P<line>[ \t\r\f\v]*\n\s*)|(?P<stop>[.!?]+[\"')\]]*)(?=\s|[^\W\d_]|\[|$)|\f|\u2022")
+_BULLET = re.compile(r"(?:[-*\u2022\u25aa\u00b7>+o](?=\s)|\(?\d{1,2}[.)](?=\s|[A-Z])|\(?[a-h][.)]\s|[ivx]{1,4}[.)]\s)")
+_ABBREVIATIONS = frozenset(
+    (
+        "dr mr mrs ms prof st no nos vs approx ca cf eg e.g i.e ie etc fig figs ref resp max min vol ser im img acc "
+        "al ed esp incl est tel ext inj hx sig b.i.d p.o temp med lat ant post sup inf"
+    ).split()
+)
+_NEEDS_NUMBER = frozenset({"no", "nos", "fig", "figs", "ser", "im", "img", "vol", "acc", "max", "min"})
+_NEEDS_LOWER = frozenset(
+    {"etc", "med", "lat", "ant", "post", "sup", "inf", "resp", "inj", "ed", "temp", "ext", "sig", "hx"}
+)
+_LEAD = re.compile(
+    r"\b(?:none of the following|no evidence of(?: any)?(?: of)? the following|negative for the following)\b", re.I
+)
+_LAST_WORD = re.compile(r"[^\s(\[,;:]*$")
+MIN_WRAP = 45
+
+
+def split_sentences(text: str, start: int = 0, end: int | None = None, width: int | None = None) -> Iterator[Sentence]:
+    """Character offsets of the sentences of `text[start:end]`, without surrounding white space.
+
+    `width` is the column at which the report is hard-wrapped (`wrap_width`), measured here if not given.
+    """
+    end = len(text) if end is None else end
+    width = wrap_width(text) if width is None else width
+    begin = start
+    for found in _BREAK.finditer(text, start, end):
+        cut = found.end() if found.lastgroup == "stop" else found.start()
+        if cut <= begin or not _ends(text, begin, found, start, end, width):
+            continue
+        if (
+            found.lastgroup == "line"
+            and _LEAD.search(text, begin, min(cut, begin + 120))
+            and "\n\n" not in found.group()
+        ):
+            continue
+        yield from _trimmed(text, begin, cut)
+        begin = cut
+    yield from _trimmed(text, begin, end)
+
+
+def _trimmed(text: str, begin: int, end: int) -> Iterator[Sentence]:
+    while begin < end and text[begin].isspace():
+        begin += 1
+    while end > begin and text[end - 1].isspace():
+        end -= 1
+    if end > begin:
+        yield begin, end
+
+
+def _ends(text: str, begin: int, found: re.Match[str], start: int, end: int, width: int) -> bool:
+    if found.lastgroup == "stop":
+        return _stop_ends(text, begin, found.start(), found.end(), end)
+    if found.lastgroup == "line":
+        return _line_ends(text, start, found.start(), found.end(), end, width)
+    return True
+
+
+def _stop_ends(text: str, begin: int, at: int, after: int, end: int) -> bool:
+    """Whether the full stop at `at` ends a sentence that began at `begin`."""
+    rest = text[after : min(end, after + 40)]
+    following = rest.lstrip()[:1]
+    if not following:
+        return True
+    word = _LAST_WORD.search(text, max(begin, at - 30), at)
+    last = word.group().lower().strip("\"'*") if word else ""
+    if not rest[:1].isspace():
+        return text[at - 1 : at].islower() and following.isupper() and len(last) > 2 and "." not in last
+    if text[at] == "?" and (at == begin or text[at - 1] in " \t\n,;:/(-"):
+        return False
+    if at - begin < 12 and _is_marker(text, begin, at):
+        return False
+    if text[at] != ".":
+        return True
+    if last in _NEEDS_NUMBER:
+        return not following.isdigit()
+    if last in _NEEDS_LOWER:
+        return not following.islower()
+    if len(last) == 1 and last.isalpha() and following.isupper():
+        return not _initial(text, at)
+    return last not in _ABBREVIATIONS
+
+
+def _initial(text: str, at: int) -> bool:
+    """Whether the single letter before `at` is a person's initial rather than a last word."""
+    return text[at - 1].isupper() and text[max(0, at - 4) : at - 1].strip().lower() in ("dr", "", "r.", "mr")
+
+
+def _is_marker(text: str, begin: int, at: int) -> bool:
+    """Whether all that stands before the stop is the number of a list item ("1.", "2a.")."""
+    return re.fullmatch(r"[\s\-*\u2022(]*(?:\d{1,2}[a-z]?|[ivx]{1,4}|[a-hA-H])?", text[begin:at]) is not None
+
+
+def _line_ends(text: str, start: int, at: int, after: int, end: int, width: int) -> bool:
+    """Whether the line break between `at` and `after` ends a sentence, or is a hard wrap inside one."""
+    if after >= end or text.count("\n", at, after) > 1:
+        return True
+    line_start = max(text.rfind("\n", start, at) + 1, start)
+    line = text[line_start:at].strip()
+    rest = text[after : min(end, after + 200)]
+    if _BULLET.match(rest):
+        return True
+    if line[-1:] in ".!?;:":
+        return line[-1:] != ":" or not rest[:1].islower()
+    if line[-1:] in ",/&" or line.lower().split(" ")[-1] in (
+        "and",
+        "or",
+        "of",
+        "the",
+        "with",
+        "no",
+        "a",
+        "in",
+        "without",
+    ):
+        return False
+    if rest[:1].islower():
+        return False
+    word = re.match(r"\S+", rest)
+    fits = len(line) + 1 + (len(word.group()) if word else 0) <= width
+    return fits or width < MIN_WRAP
+
+
+def wrap_width(text: str) -> int:
+    """The column at which the text is hard-wrapped: its longest line, if several lines come near it, else 0."""
+    lengths = sorted((len(line.strip()) for line in text.split("\n")), reverse=True)
+    if len(lengths) < 2 or lengths[0] > 130:
+        return 0
+    near = [n for n in lengths if n >= lengths[0] - 14]
+    return lengths[0] if len(near) >= 2 else 0

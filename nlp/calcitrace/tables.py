@@ -1,0 +1,176 @@
+"""The tables of a run folder: their columns, types and meaning, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from calcitrace.model import Assessment, Mention, Report
+
+REPORT_COLUMNS: dict[str, tuple[str, str]] = {
+    "report_id": ("string", "id as given; later versions of one id end in ~v2, ~v3 ..."),
+    "patient_id": ("string", "as given"),
+    "study_date": ("string", "as given"),
+    "modality": ("string", "as given"),
+    "body_part": ("string", "as given"),
+    "case_status": ("string", "definite, probable, possible or no, under the case definition"),
+    "case_probability": ("double", "calibrated probability of a case; null without a model"),
+    "likely_case": ("bool", "definite or probable; with a model, probability at or above its threshold"),
+    "migration_type": ("string", "cortical_erosion, subcortical, intramedullary or none"),
+    "tendon": ("string", "tendon of the main deposit, or none"),
+    "bone": ("string", "bone of the main deposit, or none"),
+    "laterality": ("string", "left, right, bilateral or none"),
+    "absence_of_mass": ("bool", "the report asserts that there is no mass, and reports none"),
+    "n_mentions": ("int32", "number of mentions"),
+    "evidence": ("list<string>", "ids of the mentions that led to case_status"),
+    "ruleset_hash": ("string", "SHA-256 of the rule files"),
+    "status": ("string", "read"),
+    "version_of": ("string", "the id as given, where this row is a later version of it"),
+    "sex": ("string", "as given"),
+    "age": ("string", "as given"),
+    "reasons": ("list<string>", "the constituents of the case definition that were met"),
+}
+MENTION_COLUMNS: dict[str, tuple[str, str]] = {
+    "report_id": ("string", "id of the report"),
+    "mention_id": ("string", "report id, #, number in order of appearance"),
+    "finding": ("string", "one of the findings of the rule set"),
+    "start": ("int32", "first character in the original text (from 0)"),
+    "end": ("int32", "one past the last character"),
+    "text": ("string", "the words of the mention"),
+    "section": ("string", "kind of section"),
+    "presence": ("string", "present, possible or absent"),
+    "temporality": ("string", "current, historical or hypothetical"),
+    "experiencer": ("string", "patient or other"),
+    "assertion": ("string", "one value: hypothetical, historical, absent, possible or present"),
+    "change": ("string", "new, increased, decreased, unchanged, resolved or none"),
+    "tendon": ("string", "tendon, or none"),
+    "bone": ("string", "bone, or none"),
+    "laterality": ("string", "left, right, bilateral or none"),
+    "size_mm": ("double", "largest stated dimension in millimetres"),
+    "rule_id": ("string", "finding:term that matched"),
+    "cues": ("list<struct<text:string,start:int32,end:int32,rule_id:string>>", "words that decided the assertion"),
+    "landmark": ("string", "part of the bone, or none"),
+}
+
+
+def clean(text: str) -> str:
+    """`text` with what UTF-8 cannot hold (lone surrogates) replaced."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def report_row(report: Report, assessment: Assessment, n_mentions: int, likely: bool, rules: str) -> dict[str, Any]:
+    """One row of the table `reports`."""
+    row = {
+        "report_id": report.report_id,
+        "patient_id": report.patient_id,
+        "study_date": report.study_date,
+        "modality": report.modality,
+        "body_part": report.body_part,
+        "case_status": str(assessment.case_status),
+        "case_probability": assessment.case_probability,
+        "likely_case": likely,
+        "migration_type": assessment.migration_type,
+        "tendon": assessment.tendon,
+        "bone": assessment.bone,
+        "laterality": assessment.laterality,
+        "absence_of_mass": assessment.absence_of_mass,
+        "n_mentions": n_mentions,
+        "evidence": [clean(e) for e in assessment.evidence],
+        "ruleset_hash": rules,
+        "status": "read",
+        "version_of": report.version_of,
+        "sex": report.sex,
+        "age": report.age,
+        "reasons": list(assessment.reasons),
+    }
+    return {k: clean(v) if isinstance(v, str) else v for k, v in row.items()}
+
+
+def mention_row(report_id: str, mention: Mention) -> dict[str, Any]:
+    """One row of the table `mentions`."""
+    said = mention.asserted
+    return {
+        "report_id": clean(report_id),
+        "mention_id": clean(mention.mention_id),
+        "finding": mention.finding,
+        "start": mention.start,
+        "end": mention.end,
+        "text": clean(mention.text),
+        "section": mention.section,
+        "presence": str(said.presence),
+        "temporality": str(said.temporality),
+        "experiencer": str(said.experiencer),
+        "assertion": str(said.assertion),
+        "change": str(said.change),
+        "tendon": mention.tendon,
+        "bone": mention.bone,
+        "laterality": mention.laterality,
+        "size_mm": mention.size_mm,
+        "rule_id": mention.rule_id,
+        "cues": [{"text": clean(c.text), "start": c.start, "end": c.end, "rule_id": c.rule_id} for c in said.cues],
+        "landmark": mention.landmark,
+    }
+
+
+def schema(columns: Mapping[str, tuple[str, str]]) -> Any:
+    """The pyarrow schema of a table."""
+    import pyarrow as pa
+
+    cue = pa.struct([("text", pa.string()), ("start", pa.int32()), ("end", pa.int32()), ("rule_id", pa.string())])
+    types = {
+        "string": pa.string(),
+        "double": pa.float64(),
+        "bool": pa.bool_(),
+        "int32": pa.int32(),
+        "list<string>": pa.list_(pa.string()),
+    }
+    return pa.schema([pa.field(name, types.get(kind) or pa.list_(cue)) for name, (kind, _) in columns.items()])
+
+
+def parquet_bytes(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[str, str]]) -> bytes:
+    """The rows as one Parquet file; the same rows give the same bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pylist([dict(r) for r in rows], schema=schema(columns))
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def safe_cell(value: Any) -> Any:
+    """A CSV cell that no spreadsheet takes for a formula: text that could start one gets a leading apostrophe."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") and not _is_number(value):
+        return "'" + value
+    return value
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return "\n" not in value and "\t" not in value and "\r" not in value
+
+
+def write_csv(parts: Sequence[Path], target: Path) -> None:
+    """Join Parquet parts into one CSV file (UTF-8, LF), lists and cues as JSON."""
+    import csv
+    import json
+
+    import pyarrow.parquet as pq
+
+    with target.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        for number, part in enumerate(parts):
+            table = pq.read_table(part)
+            if number == 0:
+                writer.writerow(table.column_names)
+            for row in table.to_pylist():
+                writer.writerow(
+                    [
+                        json.dumps(v, ensure_ascii=False) if isinstance(v, list) else "" if v is None else safe_cell(v)
+                        for v in row.values()
+                    ]
+                )

@@ -1,0 +1,95 @@
+"""Report text -> words in standard form, each with its place in the original text.
+
+Rules and reports pass through the same preparation, so a term matches across case, hyphens, line breaks,
+no-break spaces, spelling variants and the other accidents of text, while offsets index the original.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+INVISIBLE = "\x00\u00ad\u200b\u200c\u200d\u2060\ufeff"
+PLACEHOLDER = "\u25a1"
+_IN = f"[{INVISIBLE}]*"
+_PLACEHOLDERS = (
+    r"\[\*\*[^\[\]\n]{0,80}\*\*\]",  # [**2019-03-02**]
+    r"<[A-Z][A-Z0-9 _-]{1,20}>",  # <DATE>
+    r"\[[A-Z]{3,12}\]",  # [DATE]
+    r"\*\*[A-Z]+(?:\[[A-Z]+\])?",  # **NAME[AAA]
+    r"_{2,}",
+    r"\bX{3,}\b",
+)
+_SHORTHAND = (
+    r"\b(?:s/p|r/o|w/o|h/o|c/o|f/u|c/w|n/a|d/t|b/l|y/o)\b",
+    r"\bw/(?=\s|\d|[a-z]{2})",
+    r"\([-\u2013\u2212+]\)",
+    r"\+/-",
+    r"\b(?:s\.p\.|r\.o\.)",
+)
+_WORD = re.compile(
+    rf"""
+    (?P<placeholder>{"|".join(p.replace(" ", "[ ]") for p in _PLACEHOLDERS)})
+  | (?P<short>(?i:{"|".join(_SHORTHAND)}))
+  | (?P<times>[xX\u00d7](?=\s?\d))
+  | (?P<number>\d+(?:[.,]\d+)*)
+  | (?P<word>[^\W\d_](?:{_IN}[^\W_])*(?:['\u2019](?:t|s|re|ve|ll)\b)?)
+  | (?P<mark>[^\s{INVISIBLE}])
+    """,
+    re.VERBOSE,
+)
+_HYPHENS = "-\u2010\u2011\u2012\u00ad"
+_DASHES = "\u2013\u2014\u2212"
+_FOLD = str.maketrans({"\u2019": "'", "\u00e6": "e", "\u0153": "e"})
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a stretch of text: standard `forms` and their `starts`/`ends` as character offsets."""
+
+    forms: tuple[str, ...]
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+
+
+def standard_form(word: str, spelling: Mapping[str, str]) -> str:
+    """The form under which a word is matched: lower case, plain letters, standard spelling."""
+    if not word.isascii():
+        word = unicodedata.normalize("NFKC", word.encode("utf-8", "replace").decode("utf-8"))
+        word = "".join(c for c in word if c not in INVISIBLE)
+        word = word.lower().translate(_FOLD)
+        word = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
+        word = word or PLACEHOLDER
+    word = word.lower().replace("\x00", "")
+    return spelling.get(word, word)
+
+
+def split_words(text: str, spelling: Mapping[str, str], start: int = 0, end: int | None = None) -> Words:
+    """The words of `text[start:end]` in standard form with offsets into `text`.
+
+    A hyphen between two letters or digits joins nothing and is left out ("soft-tissue" = "soft tissue");
+    a de-identification placeholder is one neutral word.
+    """
+    end = len(text) if end is None else end
+    forms: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    for found in _WORD.finditer(text, start, end):
+        raw = found.group()
+        if found.lastgroup == "mark" and _silent(text, found.start(), end):
+            continue
+        form = PLACEHOLDER if found.lastgroup == "placeholder" else standard_form(raw, spelling)
+        forms.append("-" if form in _DASHES else form)
+        starts.append(found.start())
+        ends.append(found.end())
+    return Words(tuple(forms), tuple(starts), tuple(ends))
+
+
+def _silent(text: str, at: int, end: int) -> bool:
+    """Whether the mark at `at` is a hyphen inside a word, or one that a line break cut."""
+    if text[at] not in _HYPHENS or at == 0 or not text[at - 1].isalnum():
+        return False
+    after = text[at + 1 : min(end, at + 40)].lstrip(INVISIBLE)
+    return bool(after) and (after[0].isalnum() or bool(re.match(r"[ \t\r]*\n\s*[a-z]", after)))
