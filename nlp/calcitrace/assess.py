@@ -33,6 +33,7 @@ def assess(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> 
         absence_of_mass=absence_of_mass(annotated),
         evidence=tuple(dict.fromkeys(m.mention_id for m in sorted(evidence, key=lambda m: m.start))),
         reasons=tuple(f"{n}: {', '.join(sorted({m.finding for m in found[n]}))}" for n in tier.needs) if tier else (),
+        size_mm=_main_size(main, found, case),
     )
 
 
@@ -99,6 +100,13 @@ def _shows(depth: Depth, found: Found, annotated: AnnotatedReport, rules: RuleSe
     if not depth.words:
         return bool(mentions)
     return any(holds(split_words(m.text, rules.spelling).forms, words) for m in mentions for words in depth.words)
+
+
+def _main_size(main: Mention | None, found: Found, case: CaseDefinition) -> float | None:
+    """The largest size (mm) stated now of calcium at the main deposit's tendon (not of what merely lies beside it)."""
+    own = [m for name in case.site if not case.constituents[name].near for m in found[name]]
+    sizes = [m.size_mm for m in own if m.size_mm is not None and main is not None and m.tendon == main.tendon]
+    return max(sizes, default=None)
 
 
 def _main_mention(found: Found, case: CaseDefinition) -> Mention | None:

@@ -175,4 +175,5 @@ class Assessment:
     evidence: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     case_probability: float | None = None
+    size_mm: float | None = None
     details: Mapping[str, str] = field(default_factory=dict)

@@ -30,6 +30,7 @@ REPORT_COLUMNS: dict[str, tuple[str, str]] = {
     "sex": ("string", "as given"),
     "age": ("string", "as given"),
     "reasons": ("list<string>", "the constituents of the case definition that were met"),
+    "size_mm": ("double", "largest stated dimension of the main deposit in millimetres"),
 }
 MENTION_COLUMNS: dict[str, tuple[str, str]] = {
     "report_id": ("string", "id of the report"),
@@ -83,6 +84,7 @@ def report_row(report: Report, assessment: Assessment, n_mentions: int, likely: 
         "sex": report.sex,
         "age": report.age,
         "reasons": list(assessment.reasons),
+        "size_mm": assessment.size_mm,
     }
     return {k: clean(v) if isinstance(v, str) else v for k, v in row.items()}
 
