@@ -149,16 +149,28 @@ def prune(hits: Sequence[Hit], rules: RuleSet) -> list[Hit]:
     """The finding hits that are mentions: no confusers, the longest of each finding, none that another covers."""
     nots = [h for h in hits if h.what == "not"]
     found = [h for h in hits if h.what == "finding"]
-    found = [
-        h for h in found if not any(n.name == h.name and n.i < h.j and h.i < n.j and n.size >= h.size for n in nots)
-    ]
+    found = [h for h in found if not any(_confuses(n, h) for n in nots)]
     longest: list[Hit] = []
     for hit in sorted(found, key=lambda h: (-h.size, h.i, h.term.rule_id)):
         rivals = (k for k in longest if k.i < hit.j and hit.i < k.j and _same_claim(k, hit))
         if not any(True for _ in rivals):
             longest.append(hit)
+    longest = [h for h in longest if not h.term.after or _follows(h, longest)]
     kept = [h for h in longest if not any(_covers(k, h, rules) for k in longest)]
     return sorted(kept, key=lambda h: (h.i, h.j, h.name))
+
+
+def _confuses(confuser: Hit, hit: Hit) -> bool:
+    """Whether a confuser's words take a hit away: they are as long, or hold the word that the hit begins with."""
+    if confuser.name != hit.name or confuser.j <= hit.i or hit.j <= confuser.i:
+        return False
+    return confuser.size >= hit.size or confuser.i <= hit.i
+
+
+def _follows(hit: Hit, kept: Sequence[Hit]) -> bool:
+    """Whether the nearest mention before the hit is of a finding that its term asks for."""
+    before = [k for k in kept if k.j <= hit.i and not k.term.after]
+    return bool(before) and max(before, key=lambda k: k.j).name in hit.term.after
 
 
 def _same_claim(one: Hit, other: Hit) -> bool:
@@ -273,8 +285,10 @@ class Annotator:
             judged = self._judge(words.forms)
             section = sections[place]
             sided = session.sentence(words, judged.sites, judged.sides, [h for h, _ in judged.targets], section)
+            seen: set[tuple[str, int, int]] = set()
             for hit, cues in judged.targets:
-                if sided.allows(hit):
+                if sided.allows(hit) and (hit.name, hit.i, hit.j) not in seen:
+                    seen.add((hit.name, hit.i, hit.j))
                     asserted = self._assert(hit, cues, words, text, section)
                     mention = _mention(hit, words, text, section, asserted, number, sided)
                     (conditions if hit.name in self.rules.conditions else mentions).append(mention)
@@ -310,7 +324,7 @@ class Annotator:
 def _apply_section(
     rule: SectionRule, finding: str, values: dict[str, str], claims: Mapping[str, Mapping[str, object]]
 ) -> None:
-    if finding in rule.never:
+    if finding in rule.never or (rule.keeps_denials and values["presence"] == "absent"):
         return
     for axis, value in rule.sets.items():
         if axis not in claims:

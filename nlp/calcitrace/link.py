@@ -46,20 +46,26 @@ class Link:
 
 _JOINERS = frozenset(
     (
-        "of in at within the a an along about around involving over overlying underlying beneath under to into on "
+        "course wall region level area aspect part portion margin site distribution vicinity length of in at within the a an along about around involving over overlying underlying beneath under to into on "
         "left right both this that its lateral medial anterior posterior superior inferior proximal distal mid middle "
         "upper lower adjacent subjacent deep near through by against throughout inside near outer inner"
     ).split()
 )
+_LIES = frozenset(
+    "is are was has have been lies lie lying lodged persists remains seen noted present located free just sits resting "
+    "found buried embedded identified visible situated scattered still now again also".split()
+)
 _VERBS = frozenset(
     (
-        "is are was has have had shows show demonstrates demonstrate contains contain displays display exhibits bears "
+        "free of clean clear devoid is are was has have had shows show demonstrates demonstrate contains contain displays display exhibits bears "
         "with reveals returns also now a an mild moderate minor marked severe small focal some slight no the only "
         "subtle without there its large"
     ).split()
 )
 _BREAKS = frozenset([";", ".", "but", "however", "although", "while", "whereas", "with", "without"])
 _FAR = 100.0
+_CLOSE = 2.5
+_ONLY_CLOSE = frozenset({"organ", "cartilage", "bone_interior"})
 _SIZE = re.compile(r"^\d+(?:[.,]\d+)?$")
 _UNITS = {"mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "centimeter": 10.0, "centimeters": 10.0}
 
@@ -207,13 +213,17 @@ class Sides:
         if not term.at and not term.not_at:
             return True
         kind = self.kind(hit)
-        return (not term.at or kind in term.at) and kind not in term.not_at
+        kinds = {kind, "bone"} if kind == "bone_interior" else {kind}
+        return (not term.at or bool(kinds & term.at)) and kind not in term.not_at
 
     def kind(self, hit: Hit) -> str:
         """The anatomy kind at which the mention sits, or "" where nothing tells."""
-        best = min(((self._cost(hit, h), s.kind) for h, s in self._sites), default=(_FAR, ""))
-        if best[0] < _FAR:
-            return best[1]
+        near = sorted((self._cost(hit, h), s.kind) for h, s in self._sites)
+        for cost, kind in near:
+            if cost <= _CLOSE or kind not in _ONLY_CLOSE:
+                return kind
+            if kind == "bone_interior":
+                return "bone"
         if self._session.subsites:
             return self._session.subsites[0].kind
         return self._session.last_site.kind if self._session.last_site else ""
@@ -248,7 +258,7 @@ class Sides:
             return -1.0
         after = site.i >= hit.j
         between = self._words.forms[hit.j : site.i] if after else self._words.forms[site.j : hit.i]
-        if after and all(w in _JOINERS or w.isdigit() for w in between):
+        if after and all(w in _JOINERS or w in _LIES or w.isdigit() for w in between):
             return 0.2 * len(between) if between else 1.0
         if not after and all(w in _VERBS or w.isdigit() for w in between):
             return 0.1 + 0.25 * len(between)

@@ -19,7 +19,7 @@ from calcitrace.words import split_words
 STATUSES = ("draft", "reviewed", "retired")
 DIRECTIONS = ("forward", "backward", "bidirectional", "pseudo")
 ASSERTIONS = ("present", "possible", "absent", "historical", "hypothetical")
-KINDS = ("bone", "tendon", "bursa", "joint", "soft_tissue", "cartilage", "organ")
+KINDS = ("bone", "tendon", "bursa", "joint", "soft_tissue", "cartilage", "organ", "bone_interior")
 MAX_COMBINED = 5000
 
 
@@ -27,7 +27,8 @@ MAX_COMBINED = 5000
 class Term:
     """One way of saying something: a phrase in standard words, or a medspaCy token or regex pattern.
 
-    `at` / `not_at` are the anatomy kinds at which alone / never the words count.
+    `at` / `not_at` are the anatomy kinds at which alone / never the words count; `after` the findings of which one
+    must be the nearest before it in the sentence.
     """
 
     rule_id: str
@@ -36,6 +37,7 @@ class Term:
     regex: str | None = None
     at: frozenset[str] = frozenset()
     not_at: frozenset[str] = frozenset()
+    after: frozenset[str] = frozenset()
     where: str = ""
 
 
@@ -113,6 +115,7 @@ class SectionRule:
     headings: tuple[str, ...]
     sets: Mapping[str, str]
     never: frozenset[str]
+    keeps_denials: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +246,7 @@ class _Reader:
 
     def __init__(self, root: Path, spelling: Mapping[str, str]) -> None:
         self.root, self.spelling = root, spelling
+        self._lists = self._word_lists()
 
     def files(self, folder: str) -> list[Path]:
         return sorted((self.root / folder).glob("*.yml"))
@@ -292,7 +296,7 @@ class _Reader:
         for item in t.items_of(key):
             where = f"{t.path}:{getattr(item, 'line', t.line)}"
             if isinstance(item, Table):
-                item.only("term", "combine", "tokens", "regex", "at", "not_at")
+                item.only("term", "combine", "tokens", "regex", "id", "at", "not_at", "after")
                 own_at, own_not = self._kinds(item, "at") or at, self._kinds(item, "not_at") or not_at
                 found += self._mapped(item, owner, own_at, own_not, where)
             elif isinstance(item, Text):
@@ -314,14 +318,31 @@ class _Reader:
             name = json.dumps(tokens, separators=(",", ":"))
             yield Term(f"{owner}:{name}", tokens=tokens, at=at, not_at=not_at, where=where)
         elif Text("regex") in item:
-            regex = item.text("regex")
-            try:
-                re.compile(regex)
-            except re.error as error:
-                raise item.fail(f"regex does not compile: {error}", regex) from None
-            yield Term(f"{owner}:/{regex}/", regex=str(regex), at=at, not_at=not_at, where=where)
+            after = frozenset(map(str, item.texts("after")))
+            regex = self._regex(item, item.text("regex"))
+            rule_id = f"{owner}:{item.text('id', f'line {item.line}')}"
+            yield Term(rule_id, regex=regex, at=at, not_at=not_at, after=after, where=where)
         else:
             raise item.fail("a term mapping needs one of: term, combine, tokens, regex")
+
+    def _regex(self, item: Table, regex: Text) -> str:
+        """The regular expression with each `<name>` replaced by its list of `words.yml`."""
+        missing = [name for name in _NAMED.findall(regex) if name not in self._lists]
+        if missing:
+            raise item.fail(f"<{missing[0]}> is no list of words.yml ({', '.join(self._lists)})", regex)
+        written = _NAMED.sub(lambda m: self._lists[m[1]], regex)
+        try:
+            re.compile(written)
+        except re.error as error:
+            raise item.fail(f"regex does not compile: {error}", regex) from None
+        return written
+
+    def _word_lists(self) -> dict[str, str]:
+        path = self.root / "words.yml"
+        if not path.exists():
+            return {}
+        t = self.read(path)
+        return {str(name): _alternatives(t.texts(name), self.spelling) for name in t}
 
     def _phrases(
         self, t: Table, text: str, owner: str, at: frozenset[str], not_at: frozenset[str], where: str
@@ -408,12 +429,13 @@ class _Reader:
         t = self.read(path).only("sections", "notes")
         found = {}
         for name, s in t.tables("sections"):
-            s.only("headings", "sets", "never", "notes")
+            s.only("headings", "sets", "never", "denials", "notes")
             found[str(name)] = SectionRule(
                 str(name),
                 tuple(map(str, s.texts("headings"))),
                 {str(k): str(v) for k, v in s.table("sets").items()},
                 frozenset(map(str, s.texts("never"))),
+                s.text("denials", "") == "kept",
             )
         return found
 
@@ -498,6 +520,15 @@ def _combined(item: Table) -> Iterator[Text]:
         phrase = Text(" ".join(part for part in choice if part))
         phrase.line = item.line
         yield phrase
+
+
+_NAMED = re.compile(r"<([a-z_]+)>")
+
+
+def _alternatives(words: Iterable[str], spelling: Mapping[str, str]) -> str:
+    """A group that matches any of the words, the longest first."""
+    forms = {" ".join(split_words(w, spelling).forms) for w in words}
+    return "(?:" + "|".join(sorted(map(re.escape, forms), key=lambda w: (-len(w), w))) + ")"
 
 
 _OPERATORS = re.compile(r"[?*+!]|\{\d*,?\d*\}")

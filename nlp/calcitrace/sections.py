@@ -16,6 +16,7 @@ from calcitrace.rules import SectionRule
 
 TITLE, FINDINGS, OTHER = "title", "findings", "other"
 SHORT_SECTIONS = frozenset({"indication", "comparison", "technique", "exam"})
+_LEFT_BY_SUBHEAD = {TITLE, OTHER, "comparison", "technique", "exam"}
 _LINE = re.compile(r"[^\n]*\n?")
 _COLON_HEAD = re.compile(
     r"[ \t>*#_]*(?P<head>[^\W\d_](?:[^\n:.;?!|]|\.(?=\S)){0,60}?(?:\[\*\*[^\]\n]*\*\*\])?)[ \t*_]*:(?!\d)[*_]*",
@@ -58,7 +59,7 @@ class Sectioner:
         has_findings = any(h.name == FINDINGS for h in heads)
         for head in heads:
             sections += self._closed(current, head.start, text, has_findings)
-            name = head.name or (FINDINGS if current.name in (TITLE, OTHER) else current.name)
+            name = head.name or (FINDINGS if current.name in _LEFT_BY_SUBHEAD else current.name)
             subhead = "" if head.name else head.words
             body = head.body if head.name else head.start
             current = Section(name, head.words, head.start, body, len(text), subhead)

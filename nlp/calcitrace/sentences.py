@@ -80,12 +80,16 @@ def _stop_ends(text: str, begin: int, at: int, after: int, end: int) -> bool:
     last = word.group().lower().strip("\"'*") if word else ""
     if not rest[:1].isspace():
         return text[at - 1 : at].islower() and following.isupper() and len(last) > 2 and "." not in last
+    if text[at : at + 3] == "...":
+        return False
     if text[at] == "?" and (at == begin or text[at - 1] in " \t\n,;:/(-"):
         return False
     if at - begin < 12 and _is_marker(text, begin, at):
         return False
     if text[at] != ".":
         return True
+    if last == "neg" and rest.lstrip()[:3].lower() == "for":
+        return False
     if last in _NEEDS_NUMBER:
         return not following.isdigit()
     if last in _NEEDS_LOWER:

@@ -33,6 +33,7 @@ _WORD = re.compile(
     rf"""
     (?P<placeholder>{"|".join(p.replace(" ", "[ ]") for p in _PLACEHOLDERS)})
   | (?P<short>(?i:{"|".join(_SHORTHAND)}))
+  | (?P<leader>\.{{3,}}|\u2026)
   | (?P<times>[xX\u00d7](?=\s?\d))
   | (?P<number>\d+(?:[.,]\d+)*)
   | (?P<word>[^\W\d_](?:{_IN}[^\W_])*(?:['\u2019](?:t|s|re|ve|ll)\b)?)
@@ -40,6 +41,7 @@ _WORD = re.compile(
     """,
     re.VERBOSE,
 )
+_FIXED = {"placeholder": PLACEHOLDER, "leader": ":"}  # "Fracture ..... none" reads as "Fracture: none"
 _HYPHENS = "-\u2010\u2011\u2012\u00ad"
 _DASHES = "\u2013\u2014\u2212"
 _FOLD = str.maketrans({"\u2019": "'", "\u00e6": "e", "\u0153": "e"})
@@ -80,7 +82,7 @@ def split_words(text: str, spelling: Mapping[str, str], start: int = 0, end: int
         raw = found.group()
         if found.lastgroup == "mark" and _silent(text, found.start(), end):
             continue
-        form = PLACEHOLDER if found.lastgroup == "placeholder" else standard_form(raw, spelling)
+        form = _FIXED.get(found.lastgroup or "") or standard_form(raw, spelling)
         forms.append("-" if form in _DASHES else form)
         starts.append(found.start())
         ends.append(found.end())
