@@ -115,7 +115,7 @@ class MedspacyJudge:
                     pattern=_pattern(term),
                     direction=group.direction,
                     allowed_types=set(group.only) or None,
-                    excluded_types=set(group.never) or None,
+                    excluded_types=None if group.only else never_modified(group, self._rules) or None,
                     max_scope=group.max_scope,
                     max_targets=group.max_targets,
                     terminated_by=set(group.ends_at),
@@ -143,6 +143,11 @@ def target_terms(rules: RuleSet) -> Iterator[Owner]:
         yield from (("side", name, t) for t in terms)
     for site in rules.sites.values():
         yield from (("site", site.name, t) for t in site.terms)
+
+
+def never_modified(group: CueGroup, rules: RuleSet) -> set[str]:
+    """What a group's cues never modify; a cue for the nearest target passes over conditions."""
+    return {*group.never, *(rules.conditions if group.max_targets else ())}
 
 
 def prune(hits: Sequence[Hit], rules: RuleSet) -> list[Hit]:
@@ -316,7 +321,7 @@ class Annotator:
             Cue(text[words.starts[i] : words.ends[j - 1]], words.starts[i], words.ends[j - 1], rule_id)
             for i, j, rule_id in shown
         )
-        if values["presence"] != "absent" and values["change"] == "resolved":
+        if (values["presence"] != "absent" and values["change"] == "resolved") or values["temporality"] == "hypothetical":
             values["change"] = "none"
         return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
 

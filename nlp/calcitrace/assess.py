@@ -9,6 +9,8 @@ from calcitrace.model import AnnotatedReport, Assessment, Mention
 from calcitrace.rules import CaseDefinition, Constituent, Depth, RuleSet
 from calcitrace.words import split_words
 
+CONCLUSIONS = frozenset({"impression", "addendum"})
+BODY = frozenset({"findings", "other", "recommendation", "title"})
 Found = Mapping[str, Sequence[Mention]]
 
 
@@ -47,9 +49,12 @@ def absence_of_mass(annotated: AnnotatedReport) -> bool:
 def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> Found:
     """The mentions that fill each constituent of the case definition."""
     everything = (*annotated.mentions, *annotated.conditions)
+    conclusions = {s.name for s in annotated.sections} & CONCLUSIONS or BODY
     found: dict[str, list[Mention]] = {}
     for name, constituent in case.constituents.items():
         own = [m for m in everything if _fills(m, constituent)]
+        if constituent.final:
+            own = [m for m in own if m.section in conclusions]
         if constituent.with_words:
             own = [m for m in own if _sentence_has(m, constituent.with_words, annotated, rules)]
         found[name] = own
@@ -65,7 +70,6 @@ def _fills(mention: Mention, constituent: Constituent) -> bool:
         mention.finding in constituent.findings
         and mention.assertion in constituent.assertions
         and (not constituent.changes or mention.asserted.change in constituent.changes)
-        and (not constituent.sections or mention.section in constituent.sections)
     )
 
 
@@ -85,9 +89,13 @@ def _sentence_has(
 
 
 def holds(forms: Sequence[str], phrase: Sequence[str]) -> bool:
-    """Whether the words `phrase` stand in a row in `forms`."""
+    """Whether the words `phrase` stand in a row in `forms`; a word that ends in * is the beginning of one."""
     size = len(phrase)
-    return any(tuple(forms[i : i + size]) == tuple(phrase) for i in range(len(forms) - size + 1))
+    return any(all(map(_is_word, forms[i : i + size], phrase)) for i in range(len(forms) - size + 1))
+
+
+def _is_word(form: str, word: str) -> bool:
+    return form.startswith(word[:-1]) if word.endswith("*") else form == word
 
 
 def _depth(found: Found, case: CaseDefinition, annotated: AnnotatedReport, rules: RuleSet) -> str:

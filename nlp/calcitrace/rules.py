@@ -120,14 +120,18 @@ class SectionRule:
 
 @dataclass(frozen=True, slots=True)
 class Constituent:
-    """A set of mentions that a case definition asks for; `near` names constituents that must share bone and side."""
+    """A set of mentions that a case definition asks for; `near` names constituents that must share bone and side.
+
+    `with_words`: one of these must stand in its sentence (a word that ends in * is a beginning); `final`: it must
+    stand in the conclusion, or anywhere but the history where the report has no conclusion.
+    """
 
     findings: frozenset[str]
     assertions: frozenset[str]
     changes: frozenset[str] = frozenset()
     near: tuple[str, ...] = ()
     with_words: tuple[tuple[str, ...], ...] = ()
-    sections: frozenset[str] = frozenset()
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,15 +465,15 @@ class _Reader:
         )
 
     def constituent(self, c: Table) -> Constituent:
-        c.only("findings", "assertions", "changes", "near", "with_words", "sections", "notes")
+        c.only("findings", "assertions", "changes", "near", "with_words", "final", "notes")
         _known(c, c.texts("assertions"), ASSERTIONS, "assertion")
         return Constituent(
             findings=frozenset(map(str, c.texts("findings"))),
             assertions=frozenset(map(str, c.texts("assertions"))),
             changes=frozenset(map(str, c.texts("changes"))),
             near=tuple(map(str, c.texts("near"))),
-            with_words=tuple(split_words(w, self.spelling).forms for w in c.texts("with_words")),
-            sections=frozenset(map(str, c.texts("sections"))),
+            with_words=tuple(tuple(str(w).lower().split()) for w in c.texts("with_words")),
+            final=c.text("final", "") == "yes",
         )
 
     def tier(self, t: Table, row: Any, constituents: Mapping[str, Constituent]) -> Tier:

@@ -80,7 +80,7 @@ def _stop_ends(text: str, begin: int, at: int, after: int, end: int) -> bool:
     last = word.group().lower().strip("\"'*") if word else ""
     if not rest[:1].isspace():
         return text[at - 1 : at].islower() and following.isupper() and len(last) > 2 and "." not in last
-    if text[at : at + 3] == "...":
+    if text[at : at + 2] == "..":
         return False
     if text[at] == "?" and (at == begin or text[at - 1] in " \t\n,;:/(-"):
         return False
