@@ -243,6 +243,35 @@ def demo(
 
 
 @app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder that `process` wrote.")],
+    gold: Annotated[Path, typer.Argument(help="Gold standard: JSON lines, one report a line.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write; RUN/evaluation by default.")] = None,
+    prevalence: Annotated[float, typer.Option(help="Share of cases in the archive, for PPV and NPV there.")] = 0.005,
+    resamples: Annotated[int, typer.Option(help="Draws of patients for the intervals.")] = 1000,
+    errors: Annotated[bool, typer.Option(help="List the errors; not for a test set that must stay unseen.")] = True,
+) -> None:
+    """Score a run against a gold standard, with intervals; writes evaluation.json and evaluation.html.
+
+    Example: calcitrace evaluate run gold.jsonl --prevalence 0.005
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from calcitrace.evaluate import evaluate as score
+    from calcitrace.evaluate.page import table_rows
+
+    found = score(run, gold, out, prevalence, resamples, list_errors=errors)
+    table = Table(show_edge=False, pad_edge=False)
+    for head in ("figure", "value", "95% reports", "95% patients", "n"):
+        table.add_column(head, justify="left" if head == "figure" else "right", no_wrap=True)
+    for row in table_rows(found):
+        table.add_row(*row)
+    Console().print(table)
+    print(f"wrote {(out or run / 'evaluation') / 'evaluation.html'} and evaluation.json")
+
+
+@app.command()
 def show(
     file: Annotated[Path | None, typer.Argument(help="A text file; - or nothing reads stdin.")] = None,
     text: Annotated[str | None, typer.Option("--text", help="The report itself.")] = None,
