@@ -255,19 +255,12 @@ def evaluate(
 
     Example: calcitrace evaluate run gold.jsonl --prevalence 0.005
     """
-    from rich.console import Console
-    from rich.table import Table
-
     from calcitrace.evaluate import evaluate as score
     from calcitrace.evaluate.page import table_rows
 
     found = score(run, gold, out, prevalence, resamples, list_errors=errors)
-    table = Table(show_edge=False, pad_edge=False)
-    for head in ("figure", "value", "95% reports", "95% patients", "n"):
-        table.add_column(head, justify="left" if head == "figure" else "right", no_wrap=True)
-    for row in table_rows(found):
-        table.add_row(*row)
-    Console().print(table)
+    for row in [("figure", "value", "95% reports", "95% patients", "n"), *table_rows(found)]:
+        print("{:30}{:>7}{:>13}{:>14}  {}".format(*row))
     print(f"wrote {(out or run / 'evaluation') / 'evaluation.html'} and evaluation.json")
 
 

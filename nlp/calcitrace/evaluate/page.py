@@ -29,8 +29,8 @@ TITLES = {
     "deposit_size_mm": "main deposit: size",
     "deposit_all": "main deposit: all of these",
     "absence_of_mass": "absence of a mass",
-    "sensitivity": "sensitivity (likely case)",
-    "specificity": "specificity (likely case)",
+    "sensitivity": "sensitivity of likely case",
+    "specificity": "specificity of likely case",
     "ppv": "PPV, as observed",
     "npv": "NPV, as observed",
     "ppv_at_prevalence": "PPV at {prevalence:.3g} prevalence",
@@ -55,7 +55,7 @@ def table_rows(found: Evaluation) -> list[tuple[str, str, str, str, str]]:
             said = title.format(**found.settings)
             rows.append((said, number(f.value), interval(f.wilson), interval(f.patients), _counted(f)))
         if f.value is not None and name == "specificity":
-            rows.append((f"{said}, exact", number(f.value), interval(f.exact), "-", _counted(f)))
+            rows.append(("specificity, exact interval", number(f.value), interval(f.exact), "-", _counted(f)))
     return rows
 
 
