@@ -282,6 +282,7 @@ class Annotator:
         sections, sentences = self._layout(text)
         session = self._linker.session(report)
         mentions: list[Mention] = []
+        homeless: set[int] = set()
         conditions: list[Mention] = []
         for number, (start, end, place) in enumerate(sentences):
             words = split_words(text, self.rules.spelling, start, end)
@@ -296,7 +297,14 @@ class Annotator:
                     seen.add((hit.name, hit.i, hit.j))
                     asserted = self._assert(hit, cues, words, text, section)
                     mention = _mention(hit, words, text, section, asserted, number, sided)
-                    (conditions if hit.name in self.rules.conditions else mentions).append(mention)
+                    if hit.name in self.rules.conditions:
+                        conditions.append(mention)
+                        continue
+                    if self.rules.findings[hit.name].local and not sided.sited(hit):
+                        homeless.add(len(mentions))
+                    mentions.append(mention)
+        if session.elsewhere():
+            mentions = [m for k, m in enumerate(mentions) if k not in homeless]
         numbered = tuple(_numbered(report.report_id, mentions))
         linked = session.finish(numbered)
         return AnnotatedReport(report, sections, tuple((s, e) for s, e, _ in sentences), linked, tuple(conditions))

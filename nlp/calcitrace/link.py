@@ -65,6 +65,8 @@ _VERBS = frozenset(
 _BREAKS = frozenset([";", ".", "but", "however", "although", "while", "whereas", "with", "without"])
 _FAR = 100.0
 _CLOSE = 2.5
+_NEAR = 7.0
+_SKELETAL = frozenset({"bone", "bone_interior", "tendon", "bursa", "joint"})
 _ONLY_CLOSE = frozenset({"organ", "cartilage", "bone_interior"})
 _SIZE = re.compile(r"^\d+(?:[.,]\d+)?$")
 _UNITS = {"mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "centimeter": 10.0, "centimeters": 10.0}
@@ -80,7 +82,10 @@ class Linker:
         self._structures |= {t.phrase for terms in rules.sides.values() for t in terms if t.phrase}
         self._structures |= {t.phrase for f in rules.findings.values() for t in f.terms if t.phrase}
         self._longest = max((len(p) for p in self._structures), default=0)
-        self.regions = {t.phrase: s.region for s in rules.sites.values() if s.kind == "joint" for t in s.terms}
+        named = [s for s in rules.sites.values() if s.region and s.kind in ("joint", "organ", "tendon", "bone")]
+        self.regions = {t.phrase: s.region for s in named for t in s.terms}
+        self.elsewhere = {s.region for s in named if s.kind == "organ"}
+        self.sure = {t.phrase for s in named if not s.generic for t in s.terms}
         self.side_terms = {t.phrase: name for name, terms in rules.sides.items() for t in terms}
 
     def names_structure(self, heading: str) -> bool:
@@ -91,9 +96,10 @@ class Linker:
         """A fresh state for one report."""
         return Session(self, report)
 
-    def region_of(self, text: str) -> str:
-        """The body region that `text` names first, or ""."""
-        return next((self.regions[p] for p in _phrases(self._forms(text), self.regions, self._longest)), "")
+    def region_of(self, text: str) -> tuple[str, bool] | None:
+        """The body region that `text` names first, and whether that settles what the report is of."""
+        phrases = _phrases(self._forms(text), self.regions, self._longest)
+        return next(((self.regions[p], p in self.sure) for p in phrases), None)
 
     def side_of(self, text: str) -> str:
         """The one side that `text` names, "bilateral" for both, or "none"."""
@@ -128,7 +134,8 @@ class Session:
     def __init__(self, linker: Linker, report: Report) -> None:
         self.linker = linker
         title = next((line for line in report.text.split("\n") if line.strip()), "")[:200]
-        self.region = linker.region_of(report.body_part) or linker.region_of(title)
+        named = linker.region_of(report.body_part) or linker.region_of(title) or ("", False)
+        self.region, self.region_is_sure = named
         self.side = linker.side_of(title)
         if self.side == "none":
             self.side = linker.side_of(report.body_part)
@@ -138,6 +145,13 @@ class Session:
         self.last_site: Site | None = None
         self.last_tendon: Site | None = None
         self.last_side = "none"
+        self._kinds: Counter[str] = Counter()
+
+    def elsewhere(self) -> bool:
+        """Whether the report is of another body region: by its body part or title, else by what it speaks of."""
+        if self.region and self.region_is_sure:
+            return self.region in self.linker.elsewhere
+        return self._kinds["organ"] > self._kinds["bone"] + self._kinds["tendon"] + self._kinds["joint"]
 
     def sentence(
         self, words: Words, sites: Sequence[Hit], sides: Sequence[Hit], targets: Sequence[Hit], section: Section
@@ -146,6 +160,7 @@ class Session:
         self._enter(section)
         resolved = [(h, self.linker.sites[h.name]) for h in self._unambiguous(sites)]
         found = Sides(self, words, resolved, sides, targets)
+        self._kinds.update(site.kind for _, site in resolved)
         for _, site in resolved:
             if site.kind in ("bone", "tendon"):
                 self.last_site = site
@@ -215,6 +230,12 @@ class Sides:
         kind = self.kind(hit)
         kinds = {kind, "bone"} if kind == "bone_interior" else {kind}
         return (not term.at or bool(kinds & term.at)) and kind not in term.not_at
+
+    def sited(self, hit: Hit) -> bool:
+        """Whether the mention sits at a bone, tendon, bursa or joint of this sentence rather than at an organ."""
+        near = min(((self._cost(hit, h), s.kind) for h, s in self._sites), default=(_FAR, ""))
+        inside = near[0] < 0 and near[1] == "soft_tissue"
+        return inside or (near[0] < _NEAR and near[1] in _SKELETAL)
 
     def kind(self, hit: Hit) -> str:
         """The anatomy kind at which the mention sits, or "" where nothing tells."""

@@ -55,7 +55,10 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is sought: its terms, its confusers (`nots`) and its examples."""
+    """What is sought: its terms, its confusers (`nots`) and its examples.
+
+    In a report of another body region a `local` finding counts only at a bone, tendon, bursa or joint.
+    """
 
     name: str
     title: str
@@ -66,6 +69,7 @@ class Finding:
     examples: tuple[Example, ...]
     references: tuple[str, ...]
     path: str
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +264,7 @@ class _Reader:
 
     def finding(self, path: Path) -> Finding:
         t = self.read(path).only(
-            "title", "status", "codes", "references", "terms", "not", "examples", "at", "not_at", "covers", "notes"
+            "title", "status", "codes", "references", "terms", "not", "examples", "at", "not_at", "covers", "local", "notes"
         )
         status = t.text("status", "draft")
         if status not in STATUSES:
@@ -279,6 +283,7 @@ class _Reader:
             examples=tuple(self.examples(t)),
             references=tuple(map(str, t.texts("references"))),
             path=t.path,
+            local=t.text("local", "") == "yes",
         )
 
     def _kinds(self, t: Table, key: str) -> frozenset[str]:
