@@ -151,7 +151,7 @@ class Session:
         """Whether the report is of another body region: by its body part or title, else by what it speaks of."""
         if self.region and self.region_is_sure:
             return self.region in self.linker.elsewhere
-        return self._kinds["organ"] > self._kinds["bone"] + self._kinds["tendon"] + self._kinds["joint"]
+        return not self._kinds["tendon"] and self._kinds["organ"] > self._kinds["bone"] + self._kinds["joint"]
 
     def sentence(
         self, words: Words, sites: Sequence[Hit], sides: Sequence[Hit], targets: Sequence[Hit], section: Section
