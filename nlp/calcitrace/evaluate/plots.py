@@ -100,9 +100,15 @@ def _frame(across: str, up: str, most_across: float = 1, most_up: float = 1) -> 
     out = [f'<rect class="frame" x="{MARGIN}" y="{MARGIN}" width="{SIDE}" height="{SIDE}"/>']
     for tick in (0.0, 0.5, 1.0):
         x, y = _at((tick, tick))
-        out.append(f'<text class="axis" x="{x}" y="{end + 16}" text-anchor="middle">{most_across * tick:g}</text>')
-        out.append(f'<text class="axis" x="{MARGIN - 6}" y="{y + 4}" text-anchor="end">{most_up * tick:g}</text>')
+        out.append(f'<text class="axis" x="{x}" y="{end + 16}" text-anchor="middle">{_tick(most_across, tick)}</text>')
+        out.append(f'<text class="axis" x="{MARGIN - 6}" y="{y + 4}" text-anchor="end">{_tick(most_up, tick)}</text>')
     middle = MARGIN + SIDE / 2
     out.append(f'<text x="{middle}" y="{end + 36}" text-anchor="middle">{escape(across)}</text>')
     out.append(f'<text x="{MARGIN}" y="{MARGIN - 12}">{escape(up)}</text>')
     return "".join(out)
+
+
+def _tick(most: float, share: float) -> str:
+    """The label of a tick; counts have whole ticks only."""
+    value = most * share
+    return "" if most > 1 and value != int(value) else f"{value:g}"
