@@ -329,7 +329,9 @@ class Annotator:
             Cue(text[words.starts[i] : words.ends[j - 1]], words.starts[i], words.ends[j - 1], rule_id)
             for i, j, rule_id in shown
         )
-        if (values["presence"] != "absent" and values["change"] == "resolved") or values["temporality"] == "hypothetical":
+        if (values["presence"] != "absent" and values["change"] == "resolved") or values[
+            "temporality"
+        ] == "hypothetical":
             values["change"] = "none"
         return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
 

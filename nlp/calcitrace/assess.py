@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from calcitrace.link import one_side
 from calcitrace.model import AnnotatedReport, Assessment, Mention
 from calcitrace.rules import CaseDefinition, Constituent, Depth, RuleSet
 from calcitrace.words import split_words
@@ -31,7 +32,7 @@ def assess(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> 
         migration_type=_depth(found, case, annotated, rules) if tier else "none",
         tendon=main.tendon if main else "none",
         bone=main.bone if main else "none",
-        laterality=main.laterality if main else "none",
+        laterality=_side(found, case) if main else "none",
         absence_of_mass=absence_of_mass(annotated),
         evidence=tuple(dict.fromkeys(m.mention_id for m in sorted(evidence, key=lambda m: m.start))),
         reasons=tuple(f"{n}: {', '.join(sorted({m.finding for m in found[n]}))}" for n in tier.needs) if tier else (),
@@ -57,6 +58,11 @@ def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinitio
             own = [m for m in own if m.section in conclusions]
         if constituent.with_words:
             own = [m for m in own if _sentence_has(m, constituent.with_words, annotated, rules)]
+        if constituent.with_findings:
+            beside = {
+                m.sentence for m in everything if m.finding in constituent.with_findings and m.assertion == "present"
+            }
+            own = [m for m in own if m.sentence in beside]
         found[name] = own
     for name, constituent in case.constituents.items():
         if constituent.near:
@@ -115,6 +121,12 @@ def _main_size(main: Mention | None, found: Found, case: CaseDefinition) -> floa
     own = [m for name in case.site if not case.constituents[name].near for m in found[name]]
     sizes = [m.size_mm for m in own if m.size_mm is not None and main is not None and m.tendon == main.tendon]
     return max(sizes, default=None)
+
+
+def _side(found: Found, case: CaseDefinition) -> str:
+    """The side of the first constituent of `site` that is there; bilateral where it is on both."""
+    first = next((found[name] for name in case.site if found[name]), [])
+    return one_side(m.laterality for m in first if m.laterality != "none")
 
 
 def _main_mention(found: Found, case: CaseDefinition) -> Mention | None:

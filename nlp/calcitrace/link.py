@@ -64,8 +64,10 @@ _VERBS = frozenset(
 )
 _BREAKS = frozenset([";", ".", "but", "however", "although", "while", "whereas", "with", "without"])
 _FAR = 100.0
+MAX_ABBREVIATION = 5
 _CLOSE = 2.5
 _NEAR = 7.0
+_VAGUE = 8.0
 _SKELETAL = frozenset({"bone", "bone_interior", "tendon", "bursa", "joint"})
 _ONLY_CLOSE = frozenset({"organ", "cartilage", "bone_interior"})
 _SIZE = re.compile(r"^\d+(?:[.,]\d+)?$")
@@ -198,6 +200,9 @@ class Session:
         """The longest anatomy hits; where words fit several structures, the one of the report's region."""
         kept: list[Hit] = []
         for hit in sorted(hits, key=lambda h: (-h.size, self._foreign(h), h.i)):
+            short = len(" ".join(hit.term.phrase)) <= MAX_ABBREVIATION
+            if short and self._foreign(hit):
+                continue
             if not any(k.i < hit.j and hit.i < k.j for k in kept):
                 kept.append(hit)
         return sorted(kept, key=lambda h: h.i)
@@ -264,7 +269,7 @@ class Sides:
         )
 
     def _nearest(self, hit: Hit, kind: str) -> Site | None:
-        here = [(self._cost(hit, h), s) for h, s in self._sites if s.kind == kind]
+        here = [(self._cost(hit, h) + _VAGUE * s.generic, s) for h, s in self._sites if s.kind == kind]
         if here:
             return min(here, key=lambda c: c[0])[1]
         for site in self._session.subsites:

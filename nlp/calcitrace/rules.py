@@ -126,7 +126,8 @@ class SectionRule:
 class Constituent:
     """A set of mentions that a case definition asks for; `near` names constituents that must share bone and side.
 
-    `with_words`: one of these must stand in its sentence (a word that ends in * is a beginning); `final`: it must
+    `with_words`: one of these must stand in its sentence (a word that ends in * is a beginning), `with_findings`: a
+    present mention of one of these too; `final`: it must
     stand in the conclusion, or anywhere but the history where the report has no conclusion.
     """
 
@@ -135,6 +136,7 @@ class Constituent:
     changes: frozenset[str] = frozenset()
     near: tuple[str, ...] = ()
     with_words: tuple[tuple[str, ...], ...] = ()
+    with_findings: frozenset[str] = frozenset()
     final: bool = False
 
 
@@ -264,7 +266,18 @@ class _Reader:
 
     def finding(self, path: Path) -> Finding:
         t = self.read(path).only(
-            "title", "status", "codes", "references", "terms", "not", "examples", "at", "not_at", "covers", "local", "notes"
+            "title",
+            "status",
+            "codes",
+            "references",
+            "terms",
+            "not",
+            "examples",
+            "at",
+            "not_at",
+            "covers",
+            "local",
+            "notes",
         )
         status = t.text("status", "draft")
         if status not in STATUSES:
@@ -470,7 +483,7 @@ class _Reader:
         )
 
     def constituent(self, c: Table) -> Constituent:
-        c.only("findings", "assertions", "changes", "near", "with_words", "final", "notes")
+        c.only("findings", "assertions", "changes", "near", "with_words", "with_findings", "final", "notes")
         _known(c, c.texts("assertions"), ASSERTIONS, "assertion")
         return Constituent(
             findings=frozenset(map(str, c.texts("findings"))),
@@ -478,6 +491,7 @@ class _Reader:
             changes=frozenset(map(str, c.texts("changes"))),
             near=tuple(map(str, c.texts("near"))),
             with_words=tuple(tuple(str(w).lower().split()) for w in c.texts("with_words")),
+            with_findings=frozenset(map(str, c.texts("with_findings"))),
             final=c.text("final", "") == "yes",
         )
 

@@ -28,6 +28,7 @@ _LEAD = re.compile(
 )
 _LAST_WORD = re.compile(r"[^\s(\[,;:]*$")
 MIN_WRAP = 45
+SHOUTED_LINE = 30
 
 
 def split_sentences(text: str, start: int = 0, end: int | None = None, width: int | None = None) -> Iterator[Sentence]:
@@ -132,7 +133,7 @@ def _line_ends(text: str, start: int, at: int, after: int, end: int, width: int)
         "without",
     ):
         return False
-    if rest[:1].islower():
+    if rest[:1].islower() or (len(line) >= SHOUTED_LINE and line.isupper() and rest[:60].split("\n")[0].isupper()):
         return False
     word = re.match(r"\S+", rest)
     fits = len(line) + 1 + (len(word.group()) if word else 0) <= width
