@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from calcitrace.model import Mention, Report, Section
@@ -44,27 +44,9 @@ class Link:
     kind: str = ""
 
 
-_JOINERS = frozenset(
-    (
-        "course wall region level area aspect part portion margin site distribution vicinity length of in at within the a an along about around involving over overlying underlying beneath under to into on "
-        "left right both this that its lateral medial anterior posterior superior inferior proximal distal mid middle "
-        "upper lower adjacent subjacent deep near through by against throughout inside near outer inner"
-    ).split()
-)
-_LIES = frozenset(
-    "is are was has have been lies lie lying lodged persists remains seen noted present located free just sits resting "
-    "found buried embedded identified visible situated scattered still now again also".split()
-)
-_VERBS = frozenset(
-    (
-        "free of clean clear devoid is are was has have had shows show demonstrates demonstrate contains contain displays display exhibits bears "
-        "with reveals returns also now a an mild moderate minor marked severe small focal some slight no the only "
-        "subtle without there its large"
-    ).split()
-)
-_BREAKS = frozenset([";", ".", "but", "however", "although", "while", "whereas", "with", "without"])
 _FAR = 100.0
 MAX_ABBREVIATION = 5
+MAX_SITE_WORDS = 6
 _CLOSE = 2.5
 _NEAR = 7.0
 _VAGUE = 8.0
@@ -80,6 +62,14 @@ class Linker:
     def __init__(self, rules: RuleSet) -> None:
         self.sites = rules.sites
         self._spelling = rules.spelling
+        self.joiners = rules.words["joiner"]
+        self.lies = rules.words["joiner"] | rules.words["lies_in"]
+        self.verbs = rules.words["shows"]
+        self.breaks = rules.words["clause_break"]
+        self.site_phrases: dict[tuple[str, ...], list[Site]] = {}
+        for site in rules.sites.values():
+            for term in site.terms:
+                self.site_phrases.setdefault(term.phrase, []).append(site)
         self._structures = {t.phrase for s in rules.sites.values() for t in s.terms if t.phrase}
         self._structures |= {t.phrase for terms in rules.sides.values() for t in terms if t.phrase}
         self._structures |= {t.phrase for f in rules.findings.values() for t in f.terms if t.phrase}
@@ -120,9 +110,7 @@ def one_side(sides: Iterable[str]) -> str:
     return next(iter(named), "none")
 
 
-def _phrases(
-    forms: Sequence[str], known: Mapping[tuple[str, ...], object] | set[tuple[str, ...]], longest: int
-) -> Iterable[tuple[str, ...]]:
+def _phrases(forms: Sequence[str], known: Container[tuple[str, ...]], longest: int) -> Iterable[tuple[str, ...]]:
     for i in range(len(forms)):
         for j in range(min(len(forms), i + longest), i, -1):
             if tuple(forms[i:j]) in known:
@@ -186,10 +174,8 @@ class Session:
             return
         self.subhead = key
         forms = split_words(section.heading, self.linker._spelling).forms
-        phrases = list(_phrases(forms, {t.phrase for s in self.linker.sites.values() for t in s.terms}, 5))
-        self.subsites = tuple(
-            s for p in phrases for s in self.linker.sites.values() if any(t.phrase == p for t in s.terms)
-        )
+        known = self.linker.site_phrases
+        self.subsites = tuple(s for p in _phrases(forms, known, MAX_SITE_WORDS) for s in known[p])
         side = self.linker.side_of(section.heading)
         if side != "none":
             self.subside = side
@@ -282,14 +268,15 @@ class Sides:
         """How far a structure is from a mention, in words weighted by what stands between."""
         if site.i < hit.j and hit.i < site.j:
             return -1.0
+        linker = self._session.linker
         after = site.i >= hit.j
         between = self._words.forms[hit.j : site.i] if after else self._words.forms[site.j : hit.i]
-        if after and all(w in _JOINERS or w in _LIES or w.isdigit() for w in between):
+        if after and all(w in linker.lies or w.isdigit() for w in between):
             return 0.2 * len(between) if between else 1.0
-        if not after and all(w in _VERBS or w.isdigit() for w in between):
+        if not after and all(w in linker.verbs or w.isdigit() for w in between):
             return 0.1 + 0.25 * len(between)
         cost = 2.0 + len(between)
-        cost += sum(8.0 for w in between if w in _BREAKS) + sum(1.0 for w in between if w in (",", "and", "or"))
+        cost += sum(8.0 for w in between if w in linker.breaks) + sum(1.0 for w in between if w in (",", "and", "or"))
         return min(cost, _FAR - 1)
 
     def _side(self, hit: Hit) -> str:

@@ -21,6 +21,7 @@ DIRECTIONS = ("forward", "backward", "bidirectional", "pseudo")
 ASSERTIONS = ("present", "possible", "absent", "historical", "hypothetical")
 KINDS = ("bone", "tendon", "bursa", "joint", "soft_tissue", "cartilage", "organ", "bone_interior")
 MAX_COMBINED = 5000
+LINK_WORDS = ("joiner", "lies_in", "shows", "clause_break")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,7 @@ class RuleSet:
     spelling: Mapping[str, str]
     conditions: Mapping[str, Finding]
     cases: Mapping[str, CaseDefinition]
+    words: Mapping[str, frozenset[str]]
     hash: str
     root: str
     context_examples: tuple[Example, ...] = field(default=())
@@ -222,6 +224,7 @@ def load_rules(patterns: Path | str | None = None) -> RuleSet:
         spelling=spelling,
         conditions={f.name: f for f in map(reader.finding, reader.files("conditions"))},
         cases={p.stem: reader.case(p) for p in reader.files("cases")},
+        words=reader.words(),
         hash=_hash(root),
         root=str(root),
         context_examples=tuple(e for p in reader.files("context") for e in reader.context_examples(p)),
@@ -256,7 +259,7 @@ class _Reader:
 
     def __init__(self, root: Path, spelling: Mapping[str, str]) -> None:
         self.root, self.spelling = root, spelling
-        self._lists = self._word_lists()
+        self._lists = {name: _alternatives(words) for name, words in self.words().items() if words}
 
     def files(self, folder: str) -> list[Path]:
         return sorted((self.root / folder).glob("*.yml"))
@@ -359,12 +362,12 @@ class _Reader:
             raise item.fail(f"regex does not compile: {error}", regex) from None
         return written
 
-    def _word_lists(self) -> dict[str, str]:
+    def words(self) -> dict[str, frozenset[str]]:
+        """The named lists of words.yml, in standard words; those that linking needs are there, if only empty."""
         path = self.root / "words.yml"
-        if not path.exists():
-            return {}
-        t = self.read(path)
-        return {str(name): _alternatives(t.texts(name), self.spelling) for name in t}
+        t = self.read(path) if path.exists() else Table()
+        found = {str(n): frozenset(" ".join(split_words(w, self.spelling).forms) for w in t.texts(n)) for n in t}
+        return {**dict.fromkeys(LINK_WORDS, frozenset()), **found}
 
     def _phrases(
         self, t: Table, text: str, owner: str, at: frozenset[str], not_at: frozenset[str], where: str
@@ -548,9 +551,8 @@ def _combined(item: Table) -> Iterator[Text]:
 _NAMED = re.compile(r"<([a-z_]+)>")
 
 
-def _alternatives(words: Iterable[str], spelling: Mapping[str, str]) -> str:
+def _alternatives(forms: Iterable[str]) -> str:
     """A group that matches any of the words, the longest first."""
-    forms = {" ".join(split_words(w, spelling).forms) for w in words}
     return "(?:" + "|".join(sorted(map(re.escape, forms), key=lambda w: (-len(w), w))) + ")"
 
 
