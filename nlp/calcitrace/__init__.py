@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from calcitrace.corpus import RunOptions, process
     from calcitrace.frames import read_run
     from calcitrace.model import AnnotatedReport, Assertion, Assessment, Mention, Report
-    from calcitrace.rules import RuleSet, load_rules
+    from calcitrace.rules import load_rules
+    from calcitrace.ruleset import RuleSet
     from calcitrace.sources import read_reports
 
 _HOMES = {
@@ -27,7 +28,7 @@ _HOMES = {
     "Assessment": "model",
     "Mention": "model",
     "Report": "model",
-    "RuleSet": "rules",
+    "RuleSet": "ruleset",
     "load_rules": "rules",
     "read_reports": "sources",
 }

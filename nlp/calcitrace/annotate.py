@@ -10,7 +10,8 @@ from typing import Any, overload
 
 from calcitrace.link import Hit, Linker, Sides
 from calcitrace.model import AnnotatedReport, Assertion, Cue, Mention, Report, Section
-from calcitrace.rules import CueGroup, RuleSet, SectionRule, Term, load_rules
+from calcitrace.rules import load_rules
+from calcitrace.ruleset import CueGroup, RuleSet, SectionRule, Term
 from calcitrace.sections import Sectioner
 from calcitrace.sentences import split_sentences, wrap_width
 from calcitrace.words import Words, split_words

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from calcitrace.link import one_side
 from calcitrace.model import AnnotatedReport, Assessment, Mention
-from calcitrace.rules import CaseDefinition, Constituent, Depth, RuleSet
+from calcitrace.ruleset import CaseDefinition, Constituent, Depth, RuleSet
 from calcitrace.words import split_words
 
 CONCLUSIONS = frozenset({"impression", "addendum"})

@@ -22,7 +22,8 @@ from typing import Any
 
 from calcitrace.errors import RunError, UsageError
 from calcitrace.model import Reject, Report
-from calcitrace.rules import RuleSet, load_rules
+from calcitrace.rules import load_rules
+from calcitrace.ruleset import RuleSet
 from calcitrace.sources import Options, Tally, expand, read_reports
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, clean, mention_row, parquet_bytes, report_row, write_csv
 

@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from calcitrace.model import Mention, Report, Section
-from calcitrace.rules import RuleSet, Site, Term
+from calcitrace.ruleset import RuleSet, Site, Term
 from calcitrace.words import Words, split_words
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from calcitrace.rules import Example, Finding, RuleSet
+from calcitrace.ruleset import Example, Finding, RuleSet
 
 if TYPE_CHECKING:
     from calcitrace.annotate import Annotator

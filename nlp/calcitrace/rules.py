@@ -3,193 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from calcitrace.errors import RuleError, UsageError
+from calcitrace.ruleset import (
+    ASSERTIONS,
+    KINDS,
+    Axis,
+    CaseDefinition,
+    Constituent,
+    CueGroup,
+    Depth,
+    Example,
+    Finding,
+    RuleSet,
+    SectionRule,
+    Site,
+    Term,
+    Tier,
+)
 from calcitrace.strictyaml import Row, Table, Text, read_yaml
+from calcitrace.terms import TermReader
 from calcitrace.words import split_words
 
 STATUSES = ("draft", "reviewed", "retired")
 DIRECTIONS = ("forward", "backward", "bidirectional", "pseudo")
-ASSERTIONS = ("present", "possible", "absent", "historical", "hypothetical")
-KINDS = ("bone", "tendon", "bursa", "joint", "soft_tissue", "cartilage", "organ", "bone_interior")
-MAX_COMBINED = 5000
 LINK_WORDS = ("joiner", "lies_in", "shows", "clause_break")
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One way of saying something: a phrase in standard words, or a medspaCy token or regex pattern.
-
-    `at` / `not_at` are the anatomy kinds at which alone / never the words count; `after` the findings of which one
-    must be the nearest before it in the sentence.
-    """
-
-    rule_id: str
-    phrase: tuple[str, ...] = ()
-    tokens: tuple[Mapping[str, Any], ...] | None = None
-    regex: str | None = None
-    at: frozenset[str] = frozenset()
-    not_at: frozenset[str] = frozenset()
-    after: frozenset[str] = frozenset()
-    where: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A sentence of a rule file with what it must give; `start:end` is the marked mention, if any."""
-
-    text: str
-    expected: str
-    start: int
-    end: int
-    where: str
-    change: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is sought: its terms, its confusers (`nots`) and its examples.
-
-    In a report of another body region a `local` finding counts only at a bone, tendon, bursa or joint.
-    """
-
-    name: str
-    title: str
-    status: str
-    terms: tuple[Term, ...]
-    nots: tuple[Term, ...]
-    covers: frozenset[str]
-    examples: tuple[Example, ...]
-    references: tuple[str, ...]
-    path: str
-    local: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CueGroup:
-    """Context rules of one behaviour: what they set, which way they reach, and which groups end their reach."""
-
-    name: str
-    axis: str
-    sets: Mapping[str, str]
-    direction: str
-    ends_at: frozenset[str]
-    terms: tuple[Term, ...]
-    only: frozenset[str]
-    never: frozenset[str]
-    max_scope: int | None
-    max_targets: int | None
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """One dimension of an assertion: its values, strongest first, and the value where nothing is said."""
-
-    name: str
-    default: str
-    precedence: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """An anatomical structure: its kind, its terms, and what it says of bone, landmark, side and region."""
-
-    name: str
-    kind: str
-    terms: tuple[Term, ...]
-    bone: str = ""
-    landmark: str = ""
-    region: str = ""
-    generic: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SectionRule:
-    """A kind of section: its headings and what standing in it does to a mention."""
-
-    name: str
-    headings: tuple[str, ...]
-    sets: Mapping[str, str]
-    never: frozenset[str]
-    keeps_denials: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Constituent:
-    """A set of mentions that a case definition asks for; `near` names constituents that must share bone and side.
-
-    `with_words`: one of these must stand in its sentence (a word that ends in * is a beginning), `with_findings`: a
-    present mention of one of these too; `final`: it must
-    stand in the conclusion, or anywhere but the history where the report has no conclusion.
-    """
-
-    findings: frozenset[str]
-    assertions: frozenset[str]
-    changes: frozenset[str] = frozenset()
-    near: tuple[str, ...] = ()
-    with_words: tuple[tuple[str, ...], ...] = ()
-    with_findings: frozenset[str] = frozenset()
-    final: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """A tier and the constituents that must (`needs`) and must not (`bars`) be there."""
-
-    tier: str
-    needs: tuple[str, ...]
-    bars: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """A migration type and the constituents (and words in them) that show it; the deepest stands first."""
-
-    type: str
-    of: tuple[str, ...]
-    words: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CaseDefinition:
-    """Who is a case: constituents, tiers in order (the first that fits counts), migration types by depth."""
-
-    name: str
-    title: str
-    likely: frozenset[str]
-    constituents: Mapping[str, Constituent]
-    tiers: tuple[Tier, ...]
-    types: tuple[Depth, ...]
-    site: tuple[str, ...]
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class RuleSet:
-    """All rules of one patterns folder; `hash` is the SHA-256 of its files."""
-
-    findings: Mapping[str, Finding]
-    axes: Mapping[str, Axis]
-    cues: tuple[CueGroup, ...]
-    sites: Mapping[str, Site]
-    sides: Mapping[str, tuple[Term, ...]]
-    sections: Mapping[str, SectionRule]
-    spelling: Mapping[str, str]
-    conditions: Mapping[str, Finding]
-    cases: Mapping[str, CaseDefinition]
-    words: Mapping[str, frozenset[str]]
-    hash: str
-    root: str
-    context_examples: tuple[Example, ...] = field(default=())
 
 
 def patterns_folder() -> Path:
@@ -259,7 +102,8 @@ class _Reader:
 
     def __init__(self, root: Path, spelling: Mapping[str, str]) -> None:
         self.root, self.spelling = root, spelling
-        self._lists = {name: _alternatives(words) for name, words in self.words().items() if words}
+        terms = TermReader(spelling, self.words())
+        self.terms, self.kinds = terms.read, terms.kinds
 
     def files(self, folder: str) -> list[Path]:
         return sorted((self.root / folder).glob("*.yml"))
@@ -285,7 +129,7 @@ class _Reader:
         status = t.text("status", "draft")
         if status not in STATUSES:
             raise t.fail(f"status {str(status)!r} is not one of {', '.join(STATUSES)}", status)
-        at, not_at = self._kinds(t, "at"), self._kinds(t, "not_at")
+        at, not_at = self.kinds(t, "at"), self.kinds(t, "not_at")
         terms = () if status == "retired" else self.terms(t, "terms", path.stem, at, not_at)
         if not terms and status != "retired":
             raise t.fail("a finding needs at least one term")
@@ -302,84 +146,12 @@ class _Reader:
             local=t.text("local", "") == "yes",
         )
 
-    def _kinds(self, t: Table, key: str) -> frozenset[str]:
-        for kind in t.texts(key):
-            if kind not in KINDS:
-                raise t.fail(f"{str(kind)!r} is not an anatomy kind ({', '.join(KINDS)})", kind)
-        return frozenset(map(str, t.texts(key)))
-
-    def terms(
-        self,
-        t: Table,
-        key: str,
-        owner: str,
-        at: frozenset[str] = frozenset(),
-        not_at: frozenset[str] = frozenset(),
-    ) -> tuple[Term, ...]:
-        """All terms under `key`, phrases with their plurals; a term's own at/not_at replace the file's."""
-        found: list[Term] = []
-        for item in t.items_of(key):
-            where = f"{t.path}:{getattr(item, 'line', t.line)}"
-            if isinstance(item, Table):
-                item.only("term", "combine", "tokens", "regex", "id", "at", "not_at", "after")
-                own_at, own_not = self._kinds(item, "at") or at, self._kinds(item, "not_at") or not_at
-                found += self._mapped(item, owner, own_at, own_not, where)
-            elif isinstance(item, Text):
-                found += self._phrases(t, item, owner, at, not_at, where)
-            else:
-                raise t.fail("a term is a phrase or a mapping", item)
-        return tuple(found)
-
-    def _mapped(
-        self, item: Table, owner: str, at: frozenset[str], not_at: frozenset[str], where: str
-    ) -> Iterator[Term]:
-        if Text("combine") in item:
-            for phrase in _combined(item):
-                yield from self._phrases(item, phrase, owner, at, not_at, where)
-        elif Text("term") in item:
-            yield from self._phrases(item, item.text("term"), owner, at, not_at, where)
-        elif Text("tokens") in item:
-            tokens = tuple(_token(item, token) for token in item.items_of("tokens"))
-            name = json.dumps(tokens, separators=(",", ":"))
-            yield Term(f"{owner}:{name}", tokens=tokens, at=at, not_at=not_at, where=where)
-        elif Text("regex") in item:
-            after = frozenset(map(str, item.texts("after")))
-            regex = self._regex(item, item.text("regex"))
-            rule_id = f"{owner}:{item.text('id', f'line {item.line}')}"
-            yield Term(rule_id, regex=regex, at=at, not_at=not_at, after=after, where=where)
-        else:
-            raise item.fail("a term mapping needs one of: term, combine, tokens, regex")
-
-    def _regex(self, item: Table, regex: Text) -> str:
-        """The regular expression with each `<name>` replaced by its list of `words.yml`."""
-        missing = [name for name in _NAMED.findall(regex) if name not in self._lists]
-        if missing:
-            raise item.fail(f"<{missing[0]}> is no list of words.yml ({', '.join(self._lists)})", regex)
-        written = _NAMED.sub(lambda m: self._lists[m[1]], regex)
-        try:
-            re.compile(written)
-        except re.error as error:
-            raise item.fail(f"regex does not compile: {error}", regex) from None
-        return written
-
     def words(self) -> dict[str, frozenset[str]]:
         """The named lists of words.yml, in standard words; those that linking needs are there, if only empty."""
         path = self.root / "words.yml"
         t = self.read(path) if path.exists() else Table()
         found = {str(n): frozenset(" ".join(split_words(w, self.spelling).forms) for w in t.texts(n)) for n in t}
         return {**dict.fromkeys(LINK_WORDS, frozenset()), **found}
-
-    def _phrases(
-        self, t: Table, text: str, owner: str, at: frozenset[str], not_at: frozenset[str], where: str
-    ) -> Iterator[Term]:
-        forms = split_words(text, self.spelling).forms
-        if not forms:
-            raise t.fail("a term has no words", text)
-        rule_id = f"{owner}:{' '.join(forms)}"
-        yield Term(rule_id, phrase=forms, at=at, not_at=not_at, where=where)
-        many = plural(forms[-1])
-        if many and not owner.startswith(("context", "side", "site")):
-            yield Term(rule_id, phrase=(*forms[:-1], many), at=at, not_at=not_at, where=where)
 
     def examples(self, t: Table) -> Iterator[Example]:
         for row in t.items_of("examples"):
@@ -519,63 +291,6 @@ def _known(t: Table, names: Iterable[str], known: Iterable[str], what: str) -> N
     for name in names:
         if name not in known:
             raise t.fail(f"{str(name)!r} is no {what} ({', '.join(known)})", name)
-
-
-def plural(word: str) -> str:
-    """The regular English plural of a noun, or "" where the word has none (numbers, marks, plurals, short words)."""
-    if not word.isalpha() or len(word) < 3 or word.endswith("s"):
-        return ""
-    if word.endswith(("x", "ch", "sh")):
-        return word + "es"
-    if word.endswith("y") and word[-2] not in "aeiou":
-        return word[:-1] + "ies"
-    return word + "s"
-
-
-def _combined(item: Table) -> Iterator[Text]:
-    """Every phrase that takes one choice from each column of `combine` ("" for nothing)."""
-    columns = item.items_of("combine")
-    if not columns or not all(isinstance(c, Row) and c for c in columns):
-        raise item.fail("combine needs columns: a list of lists of words")
-    count = 1
-    for column in columns:
-        count *= len(column)
-    if count > MAX_COMBINED:
-        raise item.fail(f"combine writes out {count} phrases; the limit is {MAX_COMBINED}")
-    for choice in itertools.product(*columns):
-        phrase = Text(" ".join(part for part in choice if part))
-        phrase.line = item.line
-        yield phrase
-
-
-_NAMED = re.compile(r"<([a-z_]+)>")
-
-
-def _alternatives(forms: Iterable[str]) -> str:
-    """A group that matches any of the words, the longest first."""
-    return "(?:" + "|".join(sorted(map(re.escape, forms), key=lambda w: (-len(w), w))) + ")"
-
-
-_OPERATORS = re.compile(r"[?*+!]|\{\d*,?\d*\}")
-
-
-def _token(item: Table, token: Any) -> dict[str, Any]:
-    """A medspaCy (spaCy Matcher) token from its strings-only YAML form."""
-    if isinstance(token, Text):
-        return {"LOWER": str(token)}
-    if not isinstance(token, Table):
-        raise item.fail("a token is a word or a mapping of spaCy token attributes", token)
-    plain: dict[str, Any] = {}
-    for key, value in token.items():
-        if key == "OP":
-            if not _OPERATORS.fullmatch(value):
-                raise token.fail(f"OP {str(value)!r} is not an operator of the token matcher", value)
-            plain["OP"] = str(value)
-        elif isinstance(value, Table):
-            plain[str(key)] = {str(k): [str(x) for x in v] if isinstance(v, list) else str(v) for k, v in value.items()}
-        else:
-            plain[str(key)] = {"yes": True, "true": True}.get(str(value).lower(), str(value))
-    return plain
 
 
 _BRACES = re.compile(r"\{([^{}]*)\}")

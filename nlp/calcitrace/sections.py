@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from calcitrace.model import Section
-from calcitrace.rules import SectionRule
+from calcitrace.ruleset import SectionRule
 
 TITLE, FINDINGS, OTHER = "title", "findings", "other"
 SHORT_SECTIONS = frozenset({"indication", "comparison", "technique", "exam"})

@@ -13,7 +13,7 @@ from typing import Any
 
 from calcitrace.errors import SourceError, UsageError
 from calcitrace.model import CaseStatus, Change
-from calcitrace.rules import ASSERTIONS
+from calcitrace.ruleset import ASSERTIONS
 from calcitrace.tables import clean
 
 

@@ -1,0 +1,178 @@
+"""The records of a rule set: what the files in patterns/ say, once read and validated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ASSERTIONS = ("present", "possible", "absent", "historical", "hypothetical")
+KINDS = ("bone", "tendon", "bursa", "joint", "soft_tissue", "cartilage", "organ", "bone_interior")
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One way of saying something: a phrase in standard words, or a medspaCy token or regex pattern.
+
+    `at` / `not_at` are the anatomy kinds at which alone / never the words count; `after` the findings of which one
+    must be the nearest before it in the sentence.
+    """
+
+    rule_id: str
+    phrase: tuple[str, ...] = ()
+    tokens: tuple[Mapping[str, Any], ...] | None = None
+    regex: str | None = None
+    at: frozenset[str] = frozenset()
+    not_at: frozenset[str] = frozenset()
+    after: frozenset[str] = frozenset()
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A sentence of a rule file with what it must give; `start:end` is the marked mention, if any."""
+
+    text: str
+    expected: str
+    start: int
+    end: int
+    where: str
+    change: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is sought: its terms, its confusers (`nots`) and its examples.
+
+    In a report of another body region a `local` finding counts only at a bone, tendon, bursa or joint.
+    """
+
+    name: str
+    title: str
+    status: str
+    terms: tuple[Term, ...]
+    nots: tuple[Term, ...]
+    covers: frozenset[str]
+    examples: tuple[Example, ...]
+    references: tuple[str, ...]
+    path: str
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CueGroup:
+    """Context rules of one behaviour: what they set, which way they reach, and which groups end their reach."""
+
+    name: str
+    axis: str
+    sets: Mapping[str, str]
+    direction: str
+    ends_at: frozenset[str]
+    terms: tuple[Term, ...]
+    only: frozenset[str]
+    never: frozenset[str]
+    max_scope: int | None
+    max_targets: int | None
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One dimension of an assertion: its values, strongest first, and the value where nothing is said."""
+
+    name: str
+    default: str
+    precedence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """An anatomical structure: its kind, its terms, and what it says of bone, landmark, side and region."""
+
+    name: str
+    kind: str
+    terms: tuple[Term, ...]
+    bone: str = ""
+    landmark: str = ""
+    region: str = ""
+    generic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SectionRule:
+    """A kind of section: its headings and what standing in it does to a mention."""
+
+    name: str
+    headings: tuple[str, ...]
+    sets: Mapping[str, str]
+    never: frozenset[str]
+    keeps_denials: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Constituent:
+    """A set of mentions that a case definition asks for; `near` names constituents that must share bone and side.
+
+    `with_words`: one of these must stand in its sentence (a word that ends in * is a beginning), `with_findings`: a
+    present mention of one of these too; `final`: it must
+    stand in the conclusion, or anywhere but the history where the report has no conclusion.
+    """
+
+    findings: frozenset[str]
+    assertions: frozenset[str]
+    changes: frozenset[str] = frozenset()
+    near: tuple[str, ...] = ()
+    with_words: tuple[tuple[str, ...], ...] = ()
+    with_findings: frozenset[str] = frozenset()
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A tier and the constituents that must (`needs`) and must not (`bars`) be there."""
+
+    tier: str
+    needs: tuple[str, ...]
+    bars: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """A migration type and the constituents (and words in them) that show it; the deepest stands first."""
+
+    type: str
+    of: tuple[str, ...]
+    words: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseDefinition:
+    """Who is a case: constituents, tiers in order (the first that fits counts), migration types by depth."""
+
+    name: str
+    title: str
+    likely: frozenset[str]
+    constituents: Mapping[str, Constituent]
+    tiers: tuple[Tier, ...]
+    types: tuple[Depth, ...]
+    site: tuple[str, ...]
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """All rules of one patterns folder; `hash` is the SHA-256 of its files."""
+
+    findings: Mapping[str, Finding]
+    axes: Mapping[str, Axis]
+    cues: tuple[CueGroup, ...]
+    sites: Mapping[str, Site]
+    sides: Mapping[str, tuple[Term, ...]]
+    sections: Mapping[str, SectionRule]
+    spelling: Mapping[str, str]
+    conditions: Mapping[str, Finding]
+    cases: Mapping[str, CaseDefinition]
+    words: Mapping[str, frozenset[str]]
+    hash: str
+    root: str
+    context_examples: tuple[Example, ...] = field(default=())

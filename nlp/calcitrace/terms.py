@@ -1,0 +1,152 @@
+"""How a term of a rule file is read: a phrase, every phrase of a combination, a token pattern or a regex."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from calcitrace.ruleset import KINDS, Term
+from calcitrace.strictyaml import Row, Table, Text
+from calcitrace.words import split_words
+
+MAX_COMBINED = 5000
+
+
+class TermReader:
+    """Reads terms with one spelling table and the named word lists that regex terms may call."""
+
+    def __init__(self, spelling: Mapping[str, str], words: Mapping[str, Iterable[str]]) -> None:
+        self.spelling = spelling
+        self._lists = {name: _alternatives(forms) for name, forms in words.items() if forms}
+
+    def kinds(self, t: Table, key: str) -> frozenset[str]:
+        for kind in t.texts(key):
+            if kind not in KINDS:
+                raise t.fail(f"{str(kind)!r} is not an anatomy kind ({', '.join(KINDS)})", kind)
+        return frozenset(map(str, t.texts(key)))
+
+    def read(
+        self,
+        t: Table,
+        key: str,
+        owner: str,
+        at: frozenset[str] = frozenset(),
+        not_at: frozenset[str] = frozenset(),
+    ) -> tuple[Term, ...]:
+        """All terms under `key`, phrases with their plurals; a term's own at/not_at replace the file's."""
+        found: list[Term] = []
+        for item in t.items_of(key):
+            where = f"{t.path}:{getattr(item, 'line', t.line)}"
+            if isinstance(item, Table):
+                item.only("term", "combine", "tokens", "regex", "id", "at", "not_at", "after")
+                own_at, own_not = self.kinds(item, "at") or at, self.kinds(item, "not_at") or not_at
+                found += self._mapped(item, owner, own_at, own_not, where)
+            elif isinstance(item, Text):
+                found += self._phrases(t, item, owner, at, not_at, where)
+            else:
+                raise t.fail("a term is a phrase or a mapping", item)
+        return tuple(found)
+
+    def _mapped(
+        self, item: Table, owner: str, at: frozenset[str], not_at: frozenset[str], where: str
+    ) -> Iterator[Term]:
+        if Text("combine") in item:
+            for phrase in _combined(item):
+                yield from self._phrases(item, phrase, owner, at, not_at, where)
+        elif Text("term") in item:
+            yield from self._phrases(item, item.text("term"), owner, at, not_at, where)
+        elif Text("tokens") in item:
+            tokens = tuple(_token(item, token) for token in item.items_of("tokens"))
+            name = json.dumps(tokens, separators=(",", ":"))
+            yield Term(f"{owner}:{name}", tokens=tokens, at=at, not_at=not_at, where=where)
+        elif Text("regex") in item:
+            after = frozenset(map(str, item.texts("after")))
+            regex = self._regex(item, item.text("regex"))
+            rule_id = f"{owner}:{item.text('id', f'line {item.line}')}"
+            yield Term(rule_id, regex=regex, at=at, not_at=not_at, after=after, where=where)
+        else:
+            raise item.fail("a term mapping needs one of: term, combine, tokens, regex")
+
+    def _regex(self, item: Table, regex: Text) -> str:
+        """The regular expression with each `<name>` replaced by its list of `words.yml`."""
+        missing = [name for name in _NAMED.findall(regex) if name not in self._lists]
+        if missing:
+            raise item.fail(f"<{missing[0]}> is no list of words.yml ({', '.join(self._lists)})", regex)
+        written = _NAMED.sub(lambda m: self._lists[m[1]], regex)
+        try:
+            re.compile(written)
+        except re.error as error:
+            raise item.fail(f"regex does not compile: {error}", regex) from None
+        return written
+
+    def _phrases(
+        self, t: Table, text: str, owner: str, at: frozenset[str], not_at: frozenset[str], where: str
+    ) -> Iterator[Term]:
+        forms = split_words(text, self.spelling).forms
+        if not forms:
+            raise t.fail("a term has no words", text)
+        rule_id = f"{owner}:{' '.join(forms)}"
+        yield Term(rule_id, phrase=forms, at=at, not_at=not_at, where=where)
+        many = plural(forms[-1])
+        if many and not owner.startswith(("context", "side", "site")):
+            yield Term(rule_id, phrase=(*forms[:-1], many), at=at, not_at=not_at, where=where)
+
+
+def plural(word: str) -> str:
+    """The regular English plural of a noun, or "" where the word has none (numbers, marks, plurals, short words)."""
+    if not word.isalpha() or len(word) < 3 or word.endswith("s"):
+        return ""
+    if word.endswith(("x", "ch", "sh")):
+        return word + "es"
+    if word.endswith("y") and word[-2] not in "aeiou":
+        return word[:-1] + "ies"
+    return word + "s"
+
+
+def _combined(item: Table) -> Iterator[Text]:
+    """Every phrase that takes one choice from each column of `combine` ("" for nothing)."""
+    columns = item.items_of("combine")
+    if not columns or not all(isinstance(c, Row) and c for c in columns):
+        raise item.fail("combine needs columns: a list of lists of words")
+    count = 1
+    for column in columns:
+        count *= len(column)
+    if count > MAX_COMBINED:
+        raise item.fail(f"combine writes out {count} phrases; the limit is {MAX_COMBINED}")
+    for choice in itertools.product(*columns):
+        phrase = Text(" ".join(part for part in choice if part))
+        phrase.line = item.line
+        yield phrase
+
+
+_NAMED = re.compile(r"<([a-z_]+)>")
+
+
+def _alternatives(forms: Iterable[str]) -> str:
+    """A group that matches any of the words, the longest first."""
+    return "(?:" + "|".join(sorted(map(re.escape, forms), key=lambda w: (-len(w), w))) + ")"
+
+
+_OPERATORS = re.compile(r"[?*+!]|\{\d*,?\d*\}")
+
+
+def _token(item: Table, token: Any) -> dict[str, Any]:
+    """A medspaCy (spaCy Matcher) token from its strings-only YAML form."""
+    if isinstance(token, Text):
+        return {"LOWER": str(token)}
+    if not isinstance(token, Table):
+        raise item.fail("a token is a word or a mapping of spaCy token attributes", token)
+    plain: dict[str, Any] = {}
+    for key, value in token.items():
+        if key == "OP":
+            if not _OPERATORS.fullmatch(value):
+                raise token.fail(f"OP {str(value)!r} is not an operator of the token matcher", value)
+            plain["OP"] = str(value)
+        elif isinstance(value, Table):
+            plain[str(key)] = {str(k): [str(x) for x in v] if isinstance(v, list) else str(v) for k, v in value.items()}
+        else:
+            plain[str(key)] = {"yes": True, "true": True}.get(str(value).lower(), str(value))
+    return plain
