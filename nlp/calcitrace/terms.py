@@ -23,6 +23,7 @@ class TermReader:
         self._lists = {name: _alternatives(forms) for name, forms in words.items() if forms}
 
     def kinds(self, t: Table, key: str) -> frozenset[str]:
+        """The anatomy kinds under `key`, checked."""
         for kind in t.texts(key):
             if kind not in KINDS:
                 raise t.fail(f"{str(kind)!r} is not an anatomy kind ({', '.join(KINDS)})", kind)
