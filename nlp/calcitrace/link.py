@@ -150,7 +150,7 @@ class Session:
         self._enter(section)
         resolved = [(h, self.linker.sites[h.name]) for h in self._unambiguous(sites)]
         found = Sides(self, words, resolved, sides, targets)
-        self._kinds.update(site.kind for _, site in resolved)
+        self._kinds.update(site.kind for _, site in resolved if not site.weak)
         for _, site in resolved:
             if site.kind in ("bone", "tendon"):
                 self.last_site = site
@@ -224,7 +224,7 @@ class Sides:
 
     def sited(self, hit: Hit) -> bool:
         """Whether the mention sits at a bone, tendon, bursa or joint of this sentence rather than at an organ."""
-        near = min(((self._cost(hit, h), s.kind) for h, s in self._sites), default=(_FAR, ""))
+        near = min(((self._cost(hit, h), s.kind) for h, s in self._sites if not s.weak), default=(_FAR, ""))
         inside = near[0] < 0 and near[1] == "soft_tissue"
         return inside or (near[0] < _NEAR and near[1] in _SKELETAL)
 

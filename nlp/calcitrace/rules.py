@@ -201,7 +201,7 @@ class _Reader:
         if kind not in KINDS:
             raise t.fail(f"kind {str(kind)!r} is not one of {', '.join(KINDS)}", kind)
         for name, e in t.tables("entries"):
-            e.only("terms", "bone", "landmark", "region", "generic")
+            e.only("terms", "bone", "landmark", "region", "generic", "weak")
             yield Site(
                 name=str(name),
                 kind=str(kind),
@@ -210,6 +210,7 @@ class _Reader:
                 landmark=str(e.text("landmark", "")),
                 region=str(e.text("region", "")),
                 generic=e.text("generic", "") == "yes",
+                weak=e.text("weak", "") == "yes",
             )
 
     def sides(self) -> dict[str, tuple[Term, ...]]:

@@ -87,7 +87,11 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """An anatomical structure: its kind, its terms, and what it says of bone, landmark, side and region."""
+    """An anatomical structure: its kind, its terms, and what it says of bone, landmark, side and region.
+
+    A `generic` one gives way to a named one; a `weak` one (a cortex may be of the kidney) does not show by itself
+    that a report is of bones.
+    """
 
     name: str
     kind: str
@@ -96,6 +100,7 @@ class Site:
     landmark: str = ""
     region: str = ""
     generic: bool = False
+    weak: bool = False
 
 
 @dataclass(frozen=True, slots=True)
