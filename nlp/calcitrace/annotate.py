@@ -359,6 +359,8 @@ def _mention(
 ) -> Mention:
     start, end = words.starts[hit.i], words.ends[hit.j - 1]
     link = sided.link(hit)
+    if asserted.change == "none" and link.change != "none" and asserted.assertion in ("present", "possible"):
+        asserted = replace(asserted, change=link.change)
     return Mention(
         mention_id="",
         finding=hit.name,

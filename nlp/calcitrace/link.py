@@ -42,6 +42,7 @@ class Link:
     laterality: str = "none"
     size_mm: float | None = None
     kind: str = ""
+    change: str = "none"
 
 
 _FAR = 100.0
@@ -212,6 +213,7 @@ class Sides:
         self._session, self._words, self._sites, self._targets = session, words, sites, targets
         self._sides = sides
         self._taken = self._sizes()
+        self._changes = self._size_changes()
 
     def allows(self, hit: Hit) -> bool:
         """Whether the place of the mention is one where its words count (`at`, `not_at` of its term)."""
@@ -252,6 +254,7 @@ class Sides:
             laterality=self._side(hit),
             size_mm=self._taken.get(hit),
             kind=self.kind(hit),
+            change=self._changes.get(hit, "none"),
         )
 
     def _nearest(self, hit: Hit, kind: str) -> Site | None:
@@ -291,6 +294,14 @@ class Sides:
             return session.last_side
         return session.side
 
+    def _size_changes(self) -> dict[Hit, str]:
+        """What two measurements of one thing say: "5 mm, previously 13 mm" is a decrease of the nearest mention."""
+        found: dict[Hit, str] = {}
+        for at, change in size_changes(self._words.forms):
+            if self._targets:
+                found[min(self._targets, key=lambda t: (min(abs(at - t.j), abs(t.i - at)), t.i))] = change
+        return found
+
     def _sizes(self) -> dict[Hit, float]:
         """Each measurement goes to the nearest mention of the sentence."""
         found: dict[Hit, float] = {}
@@ -313,3 +324,31 @@ def _measurements(forms: Sequence[str]) -> Iterable[tuple[int, float]]:
             numbers = []
         elif form not in ("x", "by", "times", "-", "mm", "cm"):
             numbers = []
+
+
+_SIZED = r"(\d+(?:\.\d+)?)(?: x \d+(?:\.\d+)?)*(?: (?:mm|cm))?"
+_NOW_THEN = re.compile(
+    rf"\b{_SIZED} ?[,;(]?(?: (?:now|today))?(?: ?[,;(])? (?:previously|prev|formerly|was|were|versus|vs|compared (?:with|to)"
+    rf"|(?:down |up )?from|earlier|before)(?: (?:it|was|at|measured|about))* {_SIZED}"
+)
+_THEN_NOW = re.compile(
+    rf"\b(?:was|were|from|previously|formerly|measured|went from|crept from) {_SIZED}(?: (?!not\b)[^ .;]+){{0,6}}? "
+    rf"(?:now|today|to|currently|is now|and is)(?: (?:it|is|at|measures))* {_SIZED}"
+)
+_SAME = 0.05
+
+
+def size_changes(forms: Sequence[str]) -> Iterable[tuple[int, str]]:
+    """(position of the words, change) for each pair of an earlier and a present measurement in the sentence."""
+    text = " ".join(forms)
+    if not any(form.isdigit() or "." in form for form in forms):
+        return
+    for pattern, now in ((_NOW_THEN, 1), (_THEN_NOW, 2)):
+        for found in pattern.finditer(text):
+            present, earlier = float(found[now]), float(found[3 - now])
+            if not earlier or present > 200 or earlier > 200:
+                continue
+            ratio = present / earlier
+            change = "increased" if ratio > 1 + _SAME else "decreased" if ratio < 1 - _SAME else "unchanged"
+            yield text.count(" ", 0, found.start()), change
+            return
