@@ -1,0 +1,226 @@
+"""The documents: what they show runs, what they count is there, and what they link exists."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import typer
+
+from calcitrace import load_rules
+from calcitrace.cli import app
+from calcitrace.lint import check
+from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS
+
+ROOT = Path(__file__).parents[1]
+GOLD = ROOT / "evaluation" / "gold"
+DOCUMENTS = sorted(
+    p for folder in (".", "corpora_samples", "evaluation", "evaluation/gold") for p in (ROOT / folder).glob("*.md")
+)
+
+
+def text(name: str) -> str:
+    """A document of the checkout."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(name: str, language: str) -> list[str]:
+    """The fenced blocks of one language in a document."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text(name), re.MULTILINE | re.DOTALL)
+
+
+def test_the_documents_are_there() -> None:
+    """Someone who opens the checkout finds what a project should tell."""
+    names = {p.relative_to(ROOT).as_posix() for p in DOCUMENTS} | {p.name for p in ROOT.glob("LICENSE")}
+    assert names >= {
+        "README.md",
+        "GLOSSARY.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        "corpora_samples/README.md",
+        "evaluation/README.md",
+        "evaluation/gold/README.md",
+    }
+
+
+def test_the_readme_gives_the_two_commands_of_set_up() -> None:
+    """Setting up takes one line, and so does testing."""
+    commands = [block.strip() for block in blocks("README.md", "sh")]
+    assert "pip install -c constraints.txt . && calcitrace demo" in commands
+    assert 'pip install -c constraints.txt ".[test]" && pytest' in commands
+
+
+def test_the_ci_runs_the_commands_of_the_readme() -> None:
+    """What the README tells is what is checked."""
+    lines = text(".ci/run").splitlines()
+    assert 'pip install --quiet -c constraints.txt ".[test]"' in lines
+    assert lines[-1] == "pytest"
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_python_of_the_readme_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each Python example runs as it stands and prints what the README says."""
+    code, expected = blocks("README.md", "python"), blocks("README.md", "text")
+    assert len(code) == len(expected) == 3
+    shutil.copy(ROOT / "corpora_samples" / "synthetic_msk.csv", tmp_path / "reports.csv")
+    monkeypatch.chdir(tmp_path)
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        exec(compile(code[number], "README.md", "exec"), {})
+    assert said.getvalue() == expected[number]
+
+
+def test_the_command_lines_of_the_readme_run(tmp_path: Path) -> None:
+    """Each command line shown under "On the command line" runs as it stands, in their order."""
+    (shown,) = [block for block in blocks("README.md", "sh") if "calcitrace process" in block]
+    shutil.copy(ROOT / "corpora_samples" / "synthetic_msk.csv", tmp_path / "reports.csv")
+    with (tmp_path / "reports.csv").open(encoding="utf-8", newline="") as handle:
+        reports = list(csv.DictReader(handle))
+    gold = [{**r, "mentions": [], "case": "no"} for r in reports]
+    (tmp_path / "gold.jsonl").write_text("".join(json.dumps(g) + "\n" for g in gold), encoding="utf-8")
+    lines = [line.replace("calcitrace", f"{sys.executable} -m calcitrace", 1) for line in shown.splitlines()]
+    done = [subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True) for line in lines]
+    assert [(d.args, d.returncode) for d in done] == [(line, 0) for line in lines], [d.stderr for d in done]
+
+
+def commands() -> set[str]:
+    """Every command of the program, with its group."""
+    top = typer.main.get_command(app)
+    found: set[str] = set()
+    for name, command in getattr(top, "commands", {}).items():
+        inner = getattr(command, "commands", {})
+        found |= {f"{name} {sub}" for sub in inner} if inner else {name}
+    return found
+
+
+def test_the_readme_tells_every_command_and_no_other() -> None:
+    """The table of commands is complete, and names nothing that is not there."""
+    told = set(re.findall(r"`calcitrace ((?:rules )?[a-z]+)\b", text("README.md")))
+    assert told == commands()
+
+
+def test_the_readme_tells_every_column_of_the_run_folder() -> None:
+    """The contract of the run folder is written out."""
+    listed = {line.split("`")[1]: line for line in text("README.md").splitlines() if re.match(r"`\w+`: `", line)}
+    for table, columns in (("reports", REPORT_COLUMNS), ("mentions", MENTION_COLUMNS)):
+        assert [c for c in columns if f"`{c}`" not in listed[table]] == []
+        assert set(re.findall(r"`(\w+)`", listed[table])) - {*columns, table} == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(document: Path) -> None:
+    """Every link and picture of a document is a file of the checkout."""
+    links = re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_the_picture_is_a_real_and_small_one() -> None:
+    """The README's picture is a PNG of readable size below 300 kB."""
+    data = (ROOT / "docs" / "summary.png").read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    assert len(data) < 300_000
+    assert int.from_bytes(data[16:20]) >= 800
+
+
+def test_the_glossary_has_the_words_of_the_values() -> None:
+    """Every value that a table can hold for assertion, change, case status and migration type is explained."""
+    rules = load_rules()
+    values = {value for axis in rules.axes.values() for value in axis.precedence} - {"none"}
+    case = rules.cases["intraosseous_migration"]
+    values |= {t.tier for t in case.tiers} | {t.type for t in case.types} | {"no"}
+    assert {v for v in values if not re.search(rf"\b{v}\b", text("GLOSSARY.md"))} == set()
+
+
+def test_the_changelog_tells_of_rules() -> None:
+    """Every version has a heading for its rules."""
+    versions = re.split(r"^## ", text("CHANGELOG.md"), flags=re.MULTILINE)[1:]
+    assert [v.split()[0] for v in versions if "\n### Rules\n" not in v] == []
+
+
+def test_the_rule_file_shown_to_contributors_is_a_good_one(tmp_path: Path) -> None:
+    """The example of a rule file loads, and its own examples hold."""
+    (example,) = blocks("CONTRIBUTING.md", "yaml")
+    patterns = tmp_path / "patterns"
+    shutil.copytree(ROOT / "patterns", patterns)
+    (patterns / "findings" / "cortical_erosion.yml").write_text(example, encoding="utf-8")
+    faults, _ = check(load_rules(patterns))
+    assert [str(f) for f in faults if "cortical_erosion.yml" in f.where] == []
+    load_rules.cache_clear()
+
+
+@pytest.mark.parametrize("part", ["train", "test", "everyday"])
+def test_the_datasheet_counts_what_is_there(part: str) -> None:
+    """The datasheet's table holds the numbers of reports, patients, mentions and case labels of each part."""
+    records = [json.loads(line) for line in (GOLD / f"{part}.jsonl").read_text(encoding="utf-8").splitlines()]
+    cases = Counter(r["case"] for r in records)
+    counts = [len(records), len({r["patient_id"] for r in records}), sum(len(r["mentions"]) for r in records)]
+    counts += [cases[status] for status in ("definite", "probable", "possible", "no")]
+    (row,) = [line for line in text("evaluation/gold/README.md").splitlines() if re.match(rf"\| {part} \| .*\d", line)]
+    assert [int(n) for n in re.findall(r"\d+", row)] == counts
+
+
+@pytest.mark.parametrize("part", ["train", "test", "everyday"])
+def test_the_json_lines_are_those_of_the_marked_texts(part: str, tmp_path: Path) -> None:
+    """Compiling the marked-up texts gives the JSON lines that are kept beside them."""
+    sources = sorted((GOLD / part).glob("*.gold.txt"))
+    made = tmp_path / "made.jsonl"
+    done = subprocess.run([sys.executable, GOLD / "compile.py", *sources, "--out", made], capture_output=True)
+    assert done.returncode == 0
+    assert sorted(made.read_bytes().splitlines()) == sorted((GOLD / f"{part}.jsonl").read_bytes().splitlines())
+
+
+def test_train_and_test_share_nothing() -> None:
+    """No report, patient or style stands in both parts."""
+    ids = {}
+    for part in ("train", "test"):
+        records = [json.loads(line) for line in (GOLD / f"{part}.jsonl").read_text(encoding="utf-8").splitlines()]
+        ids[part] = (
+            {r["report_id"] for r in records} | {r["patient_id"] for r in records} | {r["text"] for r in records}
+        )
+        ids[part] |= {p.name for p in (GOLD / part).iterdir()}
+    assert ids["train"] & ids["test"] == set()
+
+
+def test_the_datasheet_counts_the_series() -> None:
+    """The numbers of patients, reports and cases of the two series files are those of the datasheet."""
+    files = [(GOLD / "series" / f"series_{x}.txt").read_text(encoding="utf-8") for x in "ab"]
+    patients, reports, cases = (
+        [len(re.findall(pattern, f, re.MULTILINE)) for f in files]
+        for pattern in (r"^##### patient=", r"^##### id=", r"^##### patient=.* is_case=yes")
+    )
+    said = f"{patients[0]} patients each, {reports[0]} and {reports[1]} reports, {cases[0]} cases in each"
+    assert patients[0] == patients[1]
+    assert cases[0] == cases[1]
+    assert said in text("evaluation/gold/README.md")
+
+
+def test_the_sample_corpus_is_as_described() -> None:
+    """Its README tells the columns, the number of reports and patients, and the labels."""
+    said = text("corpora_samples/README.md")
+    with (ROOT / "corpora_samples" / "synthetic_msk.csv").open(encoding="utf-8", newline="") as handle:
+        reports = list(csv.DictReader(handle))
+    with (ROOT / "corpora_samples" / "synthetic_msk_labels.csv").open(encoding="utf-8", newline="") as handle:
+        labels = list(csv.DictReader(handle))
+    assert [c for c in reports[0] if f"`{c}`" not in said] == []
+    assert f"{len(reports)} reports of {len({r['patient_id'] for r in reports})} patients" in said
+    assert [r["report_id"] for r in labels] == [r["report_id"] for r in reports]
+    cases = Counter(r["label"] for r in labels)
+    assert ", ".join(f"{cases[s]} {s}" for s in ("definite", "probable", "possible", "no")) in said
+    modalities = Counter(r["modality"] for r in reports).most_common()
+    assert ", ".join(f"{name} {n}" for name, n in modalities) in said
+
+
+@pytest.mark.parametrize("word", ["synthetic", "No real patient", "licence", "radiologist"])
+@pytest.mark.parametrize("name", ["corpora_samples/README.md", "evaluation/gold/README.md"])
+def test_synthetic_reports_are_called_so(name: str, word: str) -> None:
+    """Whoever opens a folder of reports reads what they are, whose licence they have and who has not read them."""
+    assert word.lower() in text(name).lower()
