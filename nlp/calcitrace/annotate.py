@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import bisect
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, overload
 
+from calcitrace.fast import Contexts, PhraseTable, RegexTable, TokenTable
 from calcitrace.link import Hit, Linker, Sides
 from calcitrace.model import AnnotatedReport, Assertion, Cue, Mention, Report, Section
 from calcitrace.rules import load_rules
@@ -44,6 +46,7 @@ class MedspacyJudge:
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
         self._spacy, self._nlp = _blank(rules)
+        self._owners = owners_of(rules)
         self._targets = self._matcher()
         self._context = self._contexter()
 
@@ -53,7 +56,7 @@ class MedspacyJudge:
         hits = [
             Hit(what, name, term, span.start, span.end)
             for span in self._targets(doc)
-            for what, name, term in span._.target_rule.metadata
+            for what, name, term in self._owners[int(span.label_)]
         ]
         hits.sort(key=lambda h: (h.i, -h.j))
         kept = prune(hits, self._rules)
@@ -90,16 +93,11 @@ class MedspacyJudge:
     def _matcher(self) -> Any:
         from medspacy.target_matcher import TargetMatcher, TargetRule
 
-        # One TargetRule for each distinct phrase, with all its owners: spaCy's PhraseMatcher loses some of the keys
-        # that share a phrase.
-        owners: dict[str, list[Owner]] = {}
-        for owner in target_terms(self._rules):
-            owners.setdefault(_literal(owner[2]), []).append(owner)
         matcher = TargetMatcher(self._nlp, result_type=None, prune=False)
         matcher.add(
             [
-                TargetRule(literal, "target", pattern=_pattern(own[0][2]), metadata=tuple(own))
-                for literal, own in owners.items()
+                TargetRule(_literal(own[0][2]), str(number), pattern=_pattern(own[0][2]))
+                for number, own in enumerate(self._owners)
             ]
         )
         return matcher
@@ -132,6 +130,68 @@ class MedspacyJudge:
 _CALLER = Term(UNLABELLED)
 
 
+class FastJudge:
+    """Judges single sentences as `MedspacyJudge` does, by the fast path; equal sentences are judged once."""
+
+    def __init__(self, rules: RuleSet, remember: int = 20_000) -> None:
+        self._rules = rules
+        self._matcher: dict[Term, Any] = {}
+        self._owners = owners_of(rules)
+        terms = [(n, own[0][2]) for n, own in enumerate(self._owners)]
+        self._phrases = PhraseTable((t.phrase, n) for n, t in terms if t.phrase)
+        self._regexes = RegexTable((n, t) for n, t in terms if t.regex)
+        self._tokens = TokenTable([(n, t) for n, t in terms if t.tokens], self._match_tokens)
+        self._contexts = Contexts(rules, self._match_tokens, lambda g: never_modified(g, rules))
+        self._judged = lru_cache(remember)(self._judge)
+
+    def __call__(self, forms: Sequence[str], brought: Sequence[tuple[int, int]] = ()) -> Judged:
+        """Judge the sentence with these standard words; `brought` are targets that the caller names itself."""
+        if brought:
+            kept = [Hit("finding", UNLABELLED, _CALLER, i, j) for i, j in brought]
+            return Judged(tuple(zip(kept, self._cues(forms, kept), strict=True)), (), ())
+        return self._judged(tuple(forms))
+
+    def _judge(self, forms: tuple[str, ...]) -> Judged:
+        found = self._tokens.find(forms) + self._phrases.find(forms) + self._regexes.find(forms)
+        hits = [Hit(what, name, term, i, j) for n, i, j in found for what, name, term in self._owners[n]]
+        hits.sort(key=lambda h: (h.i, -h.j))
+        kept = prune(hits, self._rules)
+        return Judged(
+            tuple(zip(kept, self._cues(forms, kept), strict=True)),
+            tuple(h for h in hits if h.what == "site"),
+            tuple(h for h in hits if h.what == "side"),
+        )
+
+    def _cues(self, forms: Sequence[str], targets: Sequence[Hit]) -> list[tuple[CueHit, ...]]:
+        if not targets:
+            return []
+        edges = self._contexts.edges(forms, targets)
+        return [
+            tuple(
+                sorted(
+                    (CueHit(m.group, m.term, m.i, m.j) for m in own if not (m.i < t.j and t.i < m.j)),
+                    key=lambda c: (c.i, c.j),
+                )
+            )
+            for t, own in zip(targets, edges, strict=True)
+        ]
+
+    def _match_tokens(self, forms: Sequence[str], terms: Sequence[tuple[int, Term]]) -> list[tuple[int, int, int]]:
+        """Matches of token patterns by spaCy's own matcher (only rule sets with such patterns come here)."""
+        spacy, nlp = self._spacy()
+        matcher = spacy.matcher.Matcher(nlp.vocab)
+        for number, term in terms:
+            matcher.add(str(number), [[dict(t) for t in term.tokens or ()]])
+        doc = spacy.tokens.Doc(nlp.vocab, words=list(forms))
+        return [(int(nlp.vocab.strings[key]), i, j) for key, i, j in matcher(doc)]
+
+    def _spacy(self) -> tuple[Any, Any]:
+        if not self._matcher:
+            self._matcher[_CALLER] = _blank(self._rules)
+        pair: tuple[Any, Any] = self._matcher[_CALLER]
+        return pair
+
+
 Owner = tuple[str, str, Term]
 
 
@@ -144,6 +204,18 @@ def target_terms(rules: RuleSet) -> Iterator[Owner]:
         yield from (("side", name, t) for t in terms)
     for site in rules.sites.values():
         yield from (("site", site.name, t) for t in site.terms)
+
+
+def owners_of(rules: RuleSet) -> list[list[Owner]]:
+    """The target terms grouped by what they match, each group once, in a fixed order.
+
+    One rule for each distinct phrase: spaCy's PhraseMatcher loses some of the keys that share a phrase, and a span's
+    extensions are shared by all spans of the same extent.
+    """
+    owners: dict[str, list[Owner]] = {}
+    for owner in target_terms(rules):
+        owners.setdefault(_literal(owner[2]), []).append(owner)
+    return list(owners.values())
 
 
 def never_modified(group: CueGroup, rules: RuleSet) -> set[str]:
@@ -219,16 +291,22 @@ def _blank(rules: RuleSet) -> tuple[Any, Any]:
     return spacy, nlp
 
 
+ENGINES: dict[str, Callable[[RuleSet], FastJudge | MedspacyJudge]] = {"fast": FastJudge, "medspacy": MedspacyJudge}
+
+
 class Annotator:
     """Finds and asserts the mentions of reports with one rule set.
 
     Args:
         rules: the rule set; by default the one that ships with calcitrace.
+        engine: "fast", or "medspacy" for the reference path (stock medspaCy components, the same answers).
     """
 
-    def __init__(self, rules: RuleSet | None = None) -> None:
+    def __init__(self, rules: RuleSet | None = None, engine: str = "fast") -> None:
+        if engine not in ENGINES:
+            raise ValueError(f"engine {engine!r} is not one of {', '.join(ENGINES)}")
         self.rules = rules or load_rules()
-        self._judge = MedspacyJudge(self.rules)
+        self._judge = ENGINES[engine](self.rules)
         self._linker = Linker(self.rules)
         self._sectioner = Sectioner(self.rules.sections, self._linker.names_structure)
 

@@ -1,0 +1,253 @@
+"""The fast path: judges a sentence as medspaCy's TargetMatcher and ConText do, without building a document.
+
+It replaces how medspaCy's components are called, not what they decide: `MedspacyJudge` stays as the reference, and
+a test holds the two equal on every corpus at hand. The quirks of medspaCy 1.3.1 are kept and named where they stand.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from calcitrace.link import Hit
+from calcitrace.ruleset import CueGroup, RuleSet, Term
+from calcitrace.screen import necessary
+
+Span = tuple[int, int]
+MOST_WORDS = 200_000
+TokenMatcher = Callable[[Sequence[str], Sequence[tuple[int, Term]]], list[tuple[int, int, int]]]
+
+
+class PhraseTable:
+    """All phrases of a rule set as a tree of words; finds every occurrence, overlaps included."""
+
+    def __init__(self, phrases: Iterable[tuple[tuple[str, ...], int]]) -> None:
+        self._tree: dict[str, Any] = {}
+        for words, number in phrases:
+            node = self._tree
+            for word in words:
+                node = node.setdefault(word, {})
+            node.setdefault("", []).append(number)
+
+    def find(self, forms: Sequence[str]) -> list[tuple[int, int, int]]:
+        """(number, i, j) of each phrase that stands in the sentence, in order of i, then j."""
+        found: list[tuple[int, int, int]] = []
+        size, tree = len(forms), self._tree
+        for i in range(size):
+            node = tree.get(forms[i])
+            j = i + 1
+            while node is not None:
+                if "" in node:
+                    found.extend((number, i, j) for number in node[""])
+                if j == size:
+                    break
+                node = node.get(forms[j])
+                j += 1
+        return found
+
+
+class RegexTable:
+    """The regex terms, each tried only where a word of the sentence holds one of its necessary strings."""
+
+    def __init__(self, terms: Iterable[tuple[int, Term]]) -> None:
+        self._rules: list[tuple[int, re.Pattern[str]]] = []
+        self._always: list[int] = []
+        self._needles: dict[str, list[int]] = {}
+        for number, term in terms:
+            place = len(self._rules)
+            self._rules.append((number, re.compile(term.regex or "", re.IGNORECASE)))
+            needed = necessary(term)
+            if needed is None or not all(map(_longest_word, needed)):
+                self._always.append(place)
+                continue
+            for string in needed:
+                self._needles.setdefault(_longest_word(string), []).append(place)
+        self._known: dict[str, tuple[int, ...]] = {}
+
+    def find(self, forms: Sequence[str]) -> list[tuple[int, int, int]]:
+        """(number, i, j) of each match, widened to whole words as medspaCy does, in order of rules."""
+        wanted = set(self._always)
+        for form in forms:
+            wanted.update(self._known.get(form) or self._learn(form))
+        if not wanted:
+            return []
+        text = " ".join(forms) + " "
+        starts = [0, *accumulate(len(f) + 1 for f in forms)][: len(forms)]
+        found: list[tuple[int, int, int]] = []
+        for place in sorted(wanted):
+            number, regex = self._rules[place]
+            for match in regex.finditer(text):
+                i, j = _to_words(forms, starts, match.start(), match.end())
+                if j > i:
+                    found.append((number, i, j))
+        return found
+
+    def _learn(self, form: str) -> tuple[int, ...]:
+        """The rules that a word calls for, remembered: the words of an archive are few."""
+        if len(self._known) >= MOST_WORDS:
+            self._known.clear()
+        rules = tuple(sorted({r for needle, rules in self._needles.items() if needle in form for r in rules}))
+        self._known[form] = rules
+        return rules
+
+
+def _longest_word(string: str) -> str:
+    """The longest piece of a necessary string that lies within one word."""
+    return max(string.split(" "), key=len)
+
+
+def _to_words(forms: Sequence[str], starts: Sequence[int], start: int, end: int) -> Span:
+    """The words of a character range; a range that cuts words is widened (medspaCy's RegexMatcher)."""
+    i = bisect.bisect_left(starts, start)
+    k = bisect.bisect_left(starts, end)
+    if i < len(starts) and starts[i] == start and k and starts[k - 1] + len(forms[k - 1]) == end:
+        return i, k
+    if not (i < len(starts) and starts[i] == start):
+        i = (i if i < len(starts) else len(starts)) - 1
+        i = max(i, -1) % len(starts) if starts else 0
+    return i, k if k < len(starts) else len(forms)
+
+
+@dataclass(slots=True)
+class Modifier:
+    """A cue in a sentence with the reach it has left."""
+
+    group: CueGroup
+    term: Term
+    i: int
+    j: int
+    low: int
+    high: int
+
+
+class Contexts:
+    """The context rules: finds the cues of a sentence and which targets they modify."""
+
+    def __init__(self, rules: RuleSet, match_tokens: TokenMatcher, never: Callable[[CueGroup], set[str]]) -> None:
+        self._cues = [(g, t) for g in rules.cues for t in g.terms]
+        numbered = list(enumerate(t for _, t in self._cues))
+        self._phrases = PhraseTable((t.phrase, n) for n, t in numbered if t.phrase)
+        self._regexes = RegexTable((n, t) for n, t in numbered if t.regex)
+        self._tokens = TokenTable([(n, t) for n, t in numbered if t.tokens], match_tokens)
+        self._ends = {g.name: {n.upper() for n in g.ends_at} | {g.name.upper()} for g in rules.cues}
+        self._only = {g.name: {n.upper() for n in g.only} for g in rules.cues}
+        self._never = {g.name: {n.upper() for n in never(g)} for g in rules.cues}
+
+    def edges(self, forms: Sequence[str], targets: Sequence[Hit]) -> list[list[Modifier]]:
+        """For each target the cues that modify it."""
+        found = self._tokens.find(forms) + self._phrases.find(forms) + self._regexes.find(forms)
+        modifiers = [self._modifier(n, i, j, len(forms)) for n, i, j in longest(found)]
+        self._limit(modifiers)
+        reached: list[list[int]] = [[] for _ in modifiers]
+        for number, target in enumerate(targets):
+            for m, modifier in enumerate(modifiers):
+                if self._modifies(modifier, target):
+                    reached[m].append(number)
+        edges: list[list[Modifier]] = [[] for _ in targets]
+        for modifier, numbers in zip(modifiers, reached, strict=True):
+            for number in _nearest(modifier, numbers, targets):
+                edges[number].append(modifier)
+        return edges
+
+    def _modifier(self, number: int, i: int, j: int, size: int) -> Modifier:
+        group, term = self._cues[number]
+        low, high = 0, size
+        if group.direction == "forward":
+            low = j
+            if group.max_scope is not None and high - low > group.max_scope:
+                high = j + group.max_scope
+        elif group.direction == "backward":
+            high = i
+            if group.max_scope is not None and high - low > group.max_scope:
+                low = i - group.max_scope
+        elif group.max_scope is not None:
+            low = i - group.max_scope if i - low > group.max_scope else low
+            high = j + group.max_scope if high - j > group.max_scope else high
+        return Modifier(group, term, i, j, low, high)
+
+    def _limit(self, modifiers: Sequence[Modifier]) -> None:
+        """Each cue ends the reach of those that its group ends, pair by pair in medspaCy's order."""
+        for a in range(len(modifiers) - 1):
+            for b in range(a + 1, len(modifiers)):
+                self._limit_one(modifiers[a], modifiers[b])
+                self._limit_one(modifiers[b], modifiers[a])
+
+    def _limit_one(self, one: Modifier, other: Modifier) -> None:
+        if not _overlaps((one.low, one.high), (other.low, other.high)):
+            return
+        if other.group.name.upper() not in self._ends[one.group.name]:
+            return
+        if one.group.name == other.group.name and (one.group is not other.group):
+            return
+        direction = one.group.direction
+        both = direction in ("bidirectional",)
+        if (direction == "forward" or both) and other.i > one.i:
+            one.high = min(one.high, other.i)
+        if (direction == "backward" or both) and other.j < one.j:
+            one.low = max(one.low, other.j)
+
+    def _modifies(self, modifier: Modifier, target: Hit) -> bool:
+        group = modifier.group
+        if group.direction == "pseudo" or _overlaps((modifier.i, modifier.j), (target.i, target.j)):
+            return False
+        label = target.name.upper()
+        only, never = self._only[group.name], self._never[group.name]
+        if (only and label not in only) or (not only and label in never):
+            return False
+        return _overlaps((modifier.low, modifier.high), (target.i, target.j))
+
+
+class TokenTable:
+    """The token patterns, given to spaCy's matcher only where one of their necessary words stands."""
+
+    def __init__(self, terms: Sequence[tuple[int, Term]], match: TokenMatcher) -> None:
+        self._match = match
+        self._rules = [(n, t, needed) for n, t in terms for needed in (necessary(t),)]
+
+    def find(self, forms: Sequence[str]) -> list[tuple[int, int, int]]:
+        """(number, i, j) of each match in the matcher's own order."""
+        if not self._rules:
+            return []
+        words = set(forms)
+        wanted = [(n, t) for n, t, needed in self._rules if needed is None or needed & words]
+        return self._match(forms, wanted) if wanted else []
+
+
+def _overlaps(a: Span, b: Span) -> bool:
+    """medspaCy's test of overlap; it misses a range `a` that lies strictly inside `b`."""
+    return a[0] <= b[0] < a[1] or a[0] < b[1] <= a[1]
+
+
+def _nearest(modifier: Modifier, numbers: list[int], targets: Sequence[Hit]) -> list[int]:
+    most = modifier.group.max_targets
+    if most is None or len(numbers) <= most:
+        return numbers
+
+    def distance(n: int) -> int:
+        return min(abs(modifier.i - targets[n].j), abs(targets[n].i - modifier.j))
+
+    return sorted(numbers, key=distance)[:most]
+
+
+def longest(matches: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """medspaCy's pruning: of two neighbours that overlap the longer stays, again and again until none do."""
+    while True:
+        ordered = sorted(matches, key=lambda m: (m[1], m[2]))
+        kept: list[tuple[int, int, int]] = []
+        k = 0
+        while k < len(ordered):
+            here = ordered[k]
+            following = ordered[k + 1] if k + 1 < len(ordered) else None
+            if following is not None and _overlaps(here[1:], following[1:]):
+                kept.append(here if here[2] - here[1] >= following[2] - following[1] else following)
+                k += 2
+            else:
+                kept.append(here)
+                k += 1
+        if len(kept) == len(matches):
+            return kept
+        matches = kept
