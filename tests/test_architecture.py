@@ -18,13 +18,14 @@ PACKAGE = Path(__file__).parents[1] / "nlp" / "calcitrace"
 # A module imports only what stands on a line above its own. A package (a folder) counts as one module.
 ORDER = """
 model errors ruleset samples
-strictyaml words columns
+strictyaml words
 terms
 rules sources sections sentences
 link
 annotate
 assess lint
 tables summary
+runfolder workers
 corpus show
 frames
 evaluate

@@ -5,32 +5,27 @@ Parts have a fixed composition (the order of the input), so tables are the same 
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import platform
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from calcitrace.errors import RunError, UsageError
+from calcitrace.errors import SourceError, StrictError, UsageError
 from calcitrace.model import Reject, Report
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet
-from calcitrace.sources import Options, Tally, expand, read_reports
-from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, clean, mention_row, parquet_bytes, report_row, write_csv
+from calcitrace.runfolder import RunFolder, file_hash, now
+from calcitrace.sources import Inputs, Options, Tally, expand, read_rows, shown_id
+from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, parquet_bytes
+from calcitrace.workers import Pool, Work, case_of
 
 PART_ROWS = 2000
-CHUNK = 50
+TICK = 10
 MAX_CARDS = 200
-MANIFEST = "manifest.json"
+MAX_SHOWN = 10
 DEFAULT_CASE = "intraosseous_migration"
 
 
@@ -45,20 +40,21 @@ class RunOptions:
     delimiter: str = "auto"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come; `fraction` is of the input's bytes."""
+    """How far a run has come; `fraction` is of the input's bytes, `done` are reports of this call (not of earlier)."""
 
-    rows: int = 0
-    reports: int = 0
-    rejects: int = 0
-    likely: int = 0
-    fraction: float = 0.0
+    reports: int
+    rejects: int
+    likely: int
+    done: int
+    fraction: float
+    chosen: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """A finished run: its folder and its counts (`rows` = `reports` + `rejects`)."""
+    """A finished run: its folder and counts (`rows` = `reports` + `rejects`), and the first rejects of this call."""
 
     folder: Path
     rows: int
@@ -67,75 +63,12 @@ class RunResult:
     mentions: int
     likely: int
     chosen: Mapping[str, str]
-
-
-class Worker:
-    """Turns reports into plain rows; each process builds its own and keeps it."""
-
-    def __init__(self, patterns: str, case: str) -> None:
-        from calcitrace.annotate import Annotator
-        from calcitrace.assess import assess
-
-        self.rules: RuleSet = load_rules(patterns or None)
-        self.case = case_of(self.rules, case)
-        self._annotator, self._assess = Annotator(self.rules), assess
-
-    def __call__(self, reports: Sequence[Report]) -> list[dict[str, Any]]:
-        """For each report its rows, or the reason why it is quarantined (never its text)."""
-        return [self._guarded(r) for r in reports]
-
-    def _guarded(self, report: Report) -> dict[str, Any]:
-        try:
-            return self._rows(report)
-        except Exception as error:  # one bad report must not end the run; its message may hold text
-            return {"quarantined": f"quarantined: {type(error).__name__} while reading the text"}
-
-    def _rows(self, report: Report) -> dict[str, Any]:
-        annotated = self._annotator.annotate(report)
-        assessment = self._assess(annotated, self.rules, self.case)
-        likely = assessment.case_status in self.case.likely
-        rows = [mention_row(report.report_id, m) for m in annotated.mentions]
-        made: dict[str, Any] = {
-            "report": report_row(report, assessment, len(rows), likely, self.rules.hash),
-            "mentions": rows,
-        }
-        if likely:
-            made["card"] = {
-                "report": made["report"],
-                "text": clean(report.text),
-                "mentions": [
-                    {k: r[k] for k in ("mention_id", "finding", "start", "end", "assertion", "rule_id")} for r in rows
-                ],
-            }
-        return made
-
-
-def case_of(rules: RuleSet, name: str) -> Any:
-    """The case definition called `name`.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    if name not in rules.cases:
-        raise UsageError(f"no case definition {name!r}; there are: {', '.join(rules.cases) or 'none'}")
-    return rules.cases[name]
-
-
-_worker: Worker | None = None
-
-
-def _start_worker(patterns: str, case: str) -> None:
-    global _worker
-    _worker = Worker(patterns, case)
-
-
-def _work(reports: Sequence[Report]) -> list[dict[str, Any]]:
-    assert _worker is not None
-    return _worker(reports)
+    left_out: Mapping[str, int]
+    first_rejects: Sequence[Reject]
 
 
 def process(
-    inputs: str | Path | Sequence[str | Path],
+    inputs: Inputs,
     out: str | Path,
     options: RunOptions | None = None,
     workers: int = 1,
@@ -143,6 +76,7 @@ def process(
     also_csv: bool = False,
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
+    command: Sequence[str] = (),
 ) -> RunResult:
     """Process reports into the run folder `out`; the same call again continues or confirms an earlier run.
 
@@ -153,231 +87,190 @@ def process(
         workers: processes; each builds its own pipeline.
         strict: stop at the first row that must be rejected.
         also_csv: write reports.csv and mentions.csv too.
-        overwrite: start anew where `out` holds a run with other inputs, rules or options.
-        on_progress: called after each part.
+        overwrite: start anew where `out` holds a run.
+        on_progress: called every few reports.
+        command: the command line, for the manifest.
 
     Raises:
         UsageError, SourceError, RuleError, StrictError, RunError: see `calcitrace.errors`.
     """
     options = options or RunOptions()
+    if workers < 1:
+        raise UsageError("workers must be 1 or more")
     rules = load_rules(options.patterns or None)
     case_of(rules, options.case)
-    run = _Run(Path(out), inputs, options, rules, overwrite)
     tally = Tally()
-    with _pool(workers, options) as work:
-        for part in _parts(inputs, options, strict, tally, run.finished):
-            run.commit(part, work)
-            if on_progress:
-                on_progress(run.progress(tally))
-    return run.finish(tally, also_csv)
+    paths = expand(inputs, tally)
+    run = RunFolder(Path(out), _new_manifest(paths, options, rules, command), overwrite)
+    following = _Following(run, tally, on_progress)
+    with Pool(workers, (options.patterns, options.case, rules.hash)) as work:
+        for part in _parts(paths, options, strict, tally, run):
+            following.begin(part)
+            if part.number not in run.parts:
+                _commit(run, part, work, strict, following)
+    run.finish(tally.rows, tally.chosen, tally.left_out, also_csv)
+    return _result(run, tally, following.rejects)
+
+
+def _result(run: RunFolder, tally: Tally, first_rejects: Sequence[Reject]) -> RunResult:
+    return RunResult(
+        folder=run.folder,
+        rows=tally.rows,
+        reports=run.total("reports"),
+        rejects=run.total("rejects"),
+        mentions=run.total("mentions"),
+        likely=run.total("likely"),
+        chosen=tally.chosen,
+        left_out=tally.left_out,
+        first_rejects=first_rejects,
+    )
 
 
 @dataclass(slots=True)
 class Part:
-    """A stretch of the input: its reports and the rows that were rejected while reading them."""
+    """A stretch of the input, every row of it: the reports with their place, and the rows that are rejects."""
 
     number: int
-    reports: list[Report]
-    rejects: list[Reject]
-
-
-def _parts(inputs: Any, options: RunOptions, strict: bool, tally: Tally, finished: set[int]) -> Iterator[Part]:
-    """The parts of the input that are not yet committed; every row is in exactly one part."""
-    reading = Options(options.columns, options.encoding, options.delimiter)
-    part = Part(0, [], [])
-    stray: list[Reject] = []
-    for report in read_reports(inputs, reading, stray.append, strict, tally):
-        part.rejects += stray
-        stray.clear()
-        part.reports.append(report)
-        if len(part.reports) + len(part.rejects) >= PART_ROWS:
-            if part.number not in finished:
-                yield part
-            part = Part(part.number + 1, [], [])
-    part.rejects += stray
-    if (part.reports or part.rejects or part.number == 0) and part.number not in finished:
-        yield part
-
-
-class _pool:
-    """A context that gives `work(reports) -> results`, in this process or over spawned ones."""
-
-    def __init__(self, workers: int, options: RunOptions) -> None:
-        if workers < 1:
-            raise UsageError("workers must be 1 or more")
-        self._workers, self._options = workers, options
-        self._executor: ProcessPoolExecutor | None = None
-
-    def __enter__(self) -> Callable[[Sequence[Report]], Iterator[dict[str, Any]]]:
-        arguments = (self._options.patterns, self._options.case)
-        if self._workers == 1:
-            worker: list[Worker] = []
-
-            def here(reports: Sequence[Report]) -> Iterator[dict[str, Any]]:
-                if not worker:
-                    worker.append(Worker(*arguments))
-                yield from worker[0](reports)
-
-            return here
-        self._executor = ProcessPoolExecutor(
-            self._workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=arguments
-        )
-        executor = self._executor
-
-        def there(reports: Sequence[Report]) -> Iterator[dict[str, Any]]:
-            chunks = [reports[i : i + CHUNK] for i in range(0, len(reports), CHUNK)]
-            for results in executor.map(_work, chunks):
-                yield from results
-
-        return there
-
-    def __exit__(self, *_: object) -> None:
-        if self._executor:
-            self._executor.shutdown(cancel_futures=True)
-
-
-class _Run:
-    """A run folder while it is written: the manifest, the parts that are committed and their counts."""
-
-    def __init__(self, folder: Path, inputs: Any, options: RunOptions, rules: RuleSet, overwrite: bool) -> None:
-        self.folder = folder
-        self.manifest = _new_manifest(inputs, options, rules)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
-        self._continue(overwrite)
-        self.finished = {p["number"] for p in self.manifest["parts"]}
-        self._save()
-
-    def _continue(self, overwrite: bool) -> None:
-        """Take over the parts of an earlier run with the same fingerprint."""
-        path = self.folder / MANIFEST
-        if not path.exists():
-            if any(self.folder.iterdir()) and not overwrite:
-                raise RunError(f"{self.folder}: not empty and no run folder; choose another --out")
-            return
-        earlier = read_manifest(self.folder)
-        changed = [k for k, v in self.manifest["fingerprint"].items() if earlier.get("fingerprint", {}).get(k) != v]
-        if changed and not overwrite:
-            raise RunError(
-                f"{self.folder}: holds a run with other {', '.join(changed)}; choose another --out, or --overwrite"
-            )
-        if not changed:
-            self.manifest["parts"] = [p for p in earlier["parts"] if self._intact(p)]
-            self.manifest["started"] = earlier["started"]
-
-    def _intact(self, part: Mapping[str, Any]) -> bool:
-        """Whether the files of a part are as they were committed."""
-        paths = [(self.folder / name, digest) for name, digest in part["files"].items()]
-        return all(p.exists() and hashlib.sha256(p.read_bytes()).hexdigest() == digest for p, digest in paths)
-
-    def commit(self, part: Part, work: Callable[[Sequence[Report]], Iterator[dict[str, Any]]]) -> None:
-        """Process a part and commit its files, then list it in the manifest."""
-        counts: Counter[str] = Counter()
-        reports: list[dict[str, Any]] = []
-        mentions: list[dict[str, Any]] = []
-        cards: list[dict[str, Any]] = []
-        rejects = [asdict(r) for r in part.rejects]
-        for report, made in zip(part.reports, work(part.reports), strict=True):
-            if "quarantined" in made:
-                rejects.append(asdict(Reject("", 0, made["quarantined"], report.report_id)))
-                continue
-            reports.append(made["report"])
-            mentions += made["mentions"]
-            if "card" in made and self._cards + len(cards) < MAX_CARDS:
-                cards.append(made["card"])
-            counts.update(f"{m['finding']}|{m['assertion']}" for m in made["mentions"])
-            counts[f"case|{made['report']['case_status']}"] += 1
-            counts["likely"] += made["report"]["likely_case"]
-        name = f"part-{part.number:05d}"
-        side = {"rejects": [_clean(r) for r in rejects], "cards": cards}
-        files = {
-            f"reports/{name}.parquet": parquet_bytes(reports, REPORT_COLUMNS),
-            f"mentions/{name}.parquet": parquet_bytes(mentions, MENTION_COLUMNS),
-            f"parts/{name}.json": json.dumps(side, ensure_ascii=False).encode("utf-8"),
-        }
-        for file, data in files.items():
-            commit_file(self.folder / file, data)
-        self.manifest["parts"].append(
-            {
-                "number": part.number,
-                "reports": len(reports),
-                "rejects": len(rejects),
-                "mentions": len(mentions),
-                "counts": dict(sorted(counts.items())),
-                "files": {file: hashlib.sha256(data).hexdigest() for file, data in files.items()},
-                "cards": len(cards),
-            }
-        )
-        self._save()
+    reports: list[tuple[str, int, Report]] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
 
     @property
-    def _cards(self) -> int:
-        return sum(p["cards"] for p in self.manifest["parts"])
+    def rows(self) -> int:
+        """How many rows of the input it holds."""
+        return len(self.reports) + len(self.rejects)
 
-    def _total(self, key: str) -> int:
-        return sum(int(p[key]) for p in self.manifest["parts"])
 
-    def _likely(self) -> int:
-        return sum(int(p["counts"].get("likely", 0)) for p in self.manifest["parts"])
+def _parts(
+    paths: Sequence[tuple[Path, str]], options: RunOptions, strict: bool, tally: Tally, run: RunFolder
+) -> Iterator[Part]:
+    """The parts of the input; every row is in exactly one, and a run without rows has one empty part."""
+    part, size = Part(0), run.manifest["part_rows"]
+    reading = Options(options.columns, options.encoding, options.delimiter)
+    for name, number, made in read_rows(paths, reading, tally, strict):
+        if part.rows >= size:
+            yield part
+            part = Part(part.number + 1)
+        if isinstance(made, Report):
+            part.reports.append((name, number, made))
+        else:
+            part.rejects.append(made)
+    yield part
 
-    def progress(self, tally: Tally) -> Progress:
-        return Progress(tally.rows, self._total("reports"), self._total("rejects"), self._likely(), tally.fraction)
 
-    def finish(self, tally: Tally, also_csv: bool) -> RunResult:
-        """Write what spans all parts: rejects, CSV, summary, the manifest's end."""
-        from calcitrace.summary import write_summary
+class _Following:
+    """Follows a run for `on_progress`, between the fractions of the input at which a part begins and ends."""
 
-        parts = sorted(self.manifest["parts"], key=lambda p: p["number"])
-        self.manifest["parts"] = parts
-        sides = [json.loads((self.folder / "parts" / f"part-{p['number']:05d}.json").read_bytes()) for p in parts]
-        lines = [json.dumps(r, ensure_ascii=False) + "\n" for s in sides for r in s["rejects"]]
-        commit_file(self.folder / "rejects.jsonl", "".join(lines).encode("utf-8"))
-        reports, rejects = self._total("reports"), self._total("rejects")
-        if reports + rejects != tally.rows:
-            raise RunError(f"{self.folder}: {tally.rows} rows read, but {reports} reports and {rejects} rejects kept")
-        self.manifest |= {
-            "status": "complete",
-            "finished": _now(),
-            "rows": tally.rows,
-            "reports": reports,
-            "rejects": rejects,
-            "mentions": self._total("mentions"),
-            "likely": self._likely(),
-            "reject_reasons": dict(Counter(r["reason"] for s in sides for r in s["rejects"]).most_common()),
-            "chosen": tally.chosen,
+    def __init__(self, run: RunFolder, tally: Tally, tell: Callable[[Progress], None] | None) -> None:
+        self._run, self._tally, self._tell = run, tally, tell
+        self._from = self._to = 0.0
+        self._done = 0
+        self.rejects: list[Reject] = []
+
+    def begin(self, part: Part) -> None:
+        """A part was read; it is processed next, unless an earlier call has committed it."""
+        self._from, self._to = self._to, self._tally.fraction
+        self.note(part.rejects)
+        self.tick(0.0)
+
+    def note(self, rejects: Sequence[Reject]) -> None:
+        """Keep the first rejects, for a message."""
+        self.rejects += rejects[: MAX_SHOWN - len(self.rejects)]
+
+    def committed(self, reports: int) -> None:
+        """The part is committed, with this many reports."""
+        self._done += reports
+        self.tick(1.0)
+
+    def tick(self, share: float, reports: int = 0, rejects: int = 0, likely: int = 0) -> None:
+        """A share of the part, 0 to 1, is processed, with these counts that are not committed yet."""
+        if self._tell:
+            self._tell(
+                Progress(
+                    reports=self._run.total("reports") + reports,
+                    rejects=self._run.total("rejects") + rejects,
+                    likely=self._run.total("likely") + likely,
+                    done=self._done + reports,
+                    fraction=self._from + share * (self._to - self._from),
+                    chosen=self._tally.chosen,
+                )
+            )
+
+
+def _commit(run: RunFolder, part: Part, work: Work, strict: bool, following: _Following) -> None:
+    """Process a part and commit it."""
+    made = _Made(run.total("cards"), part.rejects)
+    for k, (place, rows) in enumerate(zip(part.reports, work([r for _, _, r in part.reports]), strict=True), 1):
+        made.add(*place, rows)
+        if strict and len(made.rejects) > len(part.rejects):
+            raise StrictError(f"{place[0]}:{place[1]}: {rows['quarantined']}; stopped because of --strict")
+        if k % TICK == 0:
+            following.tick(k / len(part.reports), len(made.reports), len(made.rejects), made.counts["likely"])
+    following.note(made.rejects[len(part.rejects) :])
+    tables = {
+        "reports": parquet_bytes(made.reports, REPORT_COLUMNS),
+        "mentions": parquet_bytes(made.mentions, MENTION_COLUMNS),
+    }
+    run.commit(part.number, tables, made.notes())
+    following.committed(len(made.reports))
+
+
+class _Made:
+    """What was made of a part so far: rows of the tables, rejects, cards and counts."""
+
+    def __init__(self, cards_before: int, rejects: Sequence[Reject]) -> None:
+        self.reports: list[dict[str, Any]] = []
+        self.mentions: list[dict[str, Any]] = []
+        self.rejects: list[Reject] = list(rejects)
+        self.counts: Counter[str] = Counter()
+        self._cards: list[dict[str, Any]] = []
+        self._room = MAX_CARDS - cards_before
+        self._inputs: dict[str, list[int]] = {}
+        for reject in rejects:
+            self._count(reject.source, 1)
+
+    def _count(self, source: str, rejected: int) -> None:
+        self._inputs.setdefault(source, [0, 0])[rejected] += 1
+
+    def add(self, source: str, row: int, report: Report, rows: Mapping[str, Any]) -> None:
+        """Add what a worker made of one report."""
+        reason = rows.get("quarantined")
+        self._count(source, int(bool(reason)))
+        if reason:
+            self.rejects.append(Reject(source, row, reason, shown_id(report.report_id)))
+            return
+        self.reports.append(rows["report"])
+        self.mentions += rows["mentions"]
+        self.counts.update(f"{m['finding']}|{m['assertion']}" for m in rows["mentions"])
+        self.counts[f"case|{rows['report']['case_status']}"] += 1
+        self.counts["likely"] += rows["report"]["likely_case"]
+        if rows["card"] and len(self._cards) < self._room:
+            self._cards.append(rows["card"])
+
+    def notes(self) -> dict[str, Any]:
+        """What is kept beside the tables of the part."""
+        return {
+            "reports": len(self.reports),
+            "rejects": len(self.rejects),
+            "mentions": len(self.mentions),
+            "likely": self.counts["likely"],
+            "counts": dict(sorted(self.counts.items())),
+            "inputs": self._inputs,
+            "rejected": [asdict(r) for r in self.rejects],
+            "cards": self._cards,
         }
-        if also_csv:
-            for table in ("reports", "mentions"):
-                write_csv(sorted((self.folder / table).glob("part-*.parquet")), self.folder / f"{table}.csv")
-        page = write_summary(self.manifest, [c for s in sides for c in s["cards"]])
-        commit_file(self.folder / "summary.html", page.encode("utf-8"))
-        self._save()
-        return RunResult(
-            self.folder, tally.rows, reports, rejects, self._total("mentions"), self._likely(), tally.chosen
-        )
-
-    def _save(self) -> None:
-        commit_file(self.folder / MANIFEST, json.dumps(self.manifest, indent=1, ensure_ascii=False).encode("utf-8"))
 
 
-def _clean(reject: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: clean(v) if isinstance(v, str) else v for k, v in reject.items()}
-
-
-def _new_manifest(inputs: Any, options: RunOptions, rules: RuleSet) -> dict[str, Any]:
-    files = [
-        {"name": name, "path": str(path), "bytes": path.stat().st_size, "sha256": _file_hash(path)}
-        for path, name in expand(inputs)
-    ]
+def _new_manifest(
+    paths: Sequence[tuple[Path, str]], options: RunOptions, rules: RuleSet, command: Sequence[str]
+) -> dict[str, Any]:
+    files = [_input(path, name) for path, name in paths]
     chosen = asdict(options)
     return {
         "calcitrace": version("calcitrace"),
         "status": "running",
-        "started": _now(),
+        "started": now(),
         "finished": None,
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": list(command),
         "ruleset_hash": rules.hash,
         "case": options.case,
         "inputs": files,
@@ -388,59 +281,15 @@ def _new_manifest(inputs: Any, options: RunOptions, rules: RuleSet) -> dict[str,
             "options": {k: v for k, v in chosen.items() if k != "patterns"},
             "calcitrace": version("calcitrace"),
         },
+        "part_rows": PART_ROWS,
         "versions": {p: version(p) for p in ("spacy", "medspacy", "scikit-learn", "pandas", "pyarrow")},
         "python": platform.python_version(),
         "parts": [],
     }
 
 
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a run folder.
-
-    Raises:
-        RunError: there is none, or it cannot be read.
-    """
-    path = folder / MANIFEST
+def _input(path: Path, name: str) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise RunError(f"{folder}: no run folder (it has no {MANIFEST})") from None
-    except (ValueError, OSError):
-        raise RunError(f"{path}: cannot be read; the run must be made anew (--overwrite)") from None
-    if not isinstance(found, dict):
-        raise RunError(f"{path}: not a manifest")
-    return found
-
-
-def commit_file(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all: temporary file, fsync, rename, fsync of the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        return {"name": name, "path": str(path), "bytes": path.stat().st_size, "sha256": file_hash(path)}
     except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror}); free space or rights, then run again") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        raise SourceError(f"{path}: cannot be read ({error.strerror})") from None

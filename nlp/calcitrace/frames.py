@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calcitrace.corpus import read_manifest
 from calcitrace.errors import RunError
+from calcitrace.runfolder import read_manifest
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def read_run(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     Columns and their meaning are `calcitrace.tables.REPORT_COLUMNS` and `MENTION_COLUMNS`.
 
     Raises:
-        RunError: no run folder, or a run that has not finished.
+        RunError: no run folder, a run that has not finished, or tables that are missing or damaged.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -36,6 +36,11 @@ def _frame(folder: Path, manifest: dict[str, Any], table: str, columns: dict[str
     from calcitrace.tables import schema
 
     names = [f"{table}/part-{p['number']:05d}.parquet" for p in manifest["parts"]]
-    tables = [pq.read_table(folder / name) for name in names]
+    try:
+        tables = [pq.read_table(folder / name) for name in names]
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(
+            f"{folder}: a table is missing or damaged ({type(error).__name__}); give the same command again"
+        ) from None
     joined = pa.concat_tables(tables) if tables else schema(columns).empty_table()
     return pd.DataFrame(joined.to_pandas())

@@ -9,6 +9,7 @@ from typing import Any
 
 ASSERTIONS = ("present", "possible", "absent", "historical", "hypothetical")
 STATUSES = ("definite", "probable", "possible", "no")
+MAX_INPUTS = 40
 
 
 def write_summary(manifest: Mapping[str, Any], cards: Sequence[Mapping[str, Any]]) -> str:
@@ -26,7 +27,8 @@ def write_summary(manifest: Mapping[str, Any], cards: Sequence[Mapping[str, Any]
         version=manifest["calcitrace"],
         finished=manifest["finished"],
         tiles=[(name, manifest[key]) for name, key in _TILES],
-        inputs=[{**f, "chosen": manifest["chosen"].get(f["path"], "")} for f in manifest["inputs"]],
+        inputs=manifest["inputs"][:MAX_INPUTS],
+        more_inputs=len(manifest["inputs"]) - MAX_INPUTS,
         reasons=Counter(manifest.get("reject_reasons", {})).most_common(),
         status=[(s, counts[f"case|{s}"]) for s in STATUSES],
         assertions=ASSERTIONS,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from calcitrace.model import Assessment, Mention, Report
 
@@ -141,38 +144,31 @@ def parquet_bytes(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple
     return bytes(sink.getvalue().to_pybytes())
 
 
+_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+
+
 def safe_cell(value: Any) -> Any:
-    """A CSV cell that no spreadsheet takes for a formula: text that could start one gets a leading apostrophe."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") and not _is_number(value):
-        return "'" + value
+    """A CSV cell that no spreadsheet takes for a formula: text that could start one gets a leading apostrophe.
+
+    The characters are those of the OWASP page on CSV injection; leading blanks are looked through, plain numbers
+    stay as they are. Lists become JSON.
+    """
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and _FORMULA.match(value.lstrip(" \xa0\0")) and not _NUMBER.fullmatch(value):
+        return f"'{value}"
     return value
 
 
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return "\n" not in value and "\t" not in value and "\r" not in value
-
-
-def write_csv(parts: Sequence[Path], target: Path) -> None:
-    """Join Parquet parts into one CSV file (UTF-8, LF), lists and cues as JSON."""
-    import csv
-    import json
-
+def write_csv(parts: Sequence[Path], target: IO[str]) -> None:
+    """Join Parquet parts into one CSV (LF, all text quoted so that no other delimiter can split it)."""
     import pyarrow.parquet as pq
 
-    with target.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        for number, part in enumerate(parts):
-            table = pq.read_table(part)
-            if number == 0:
-                writer.writerow(table.column_names)
-            for row in table.to_pylist():
-                writer.writerow(
-                    [
-                        json.dumps(v, ensure_ascii=False) if isinstance(v, list) else "" if v is None else safe_cell(v)
-                        for v in row.values()
-                    ]
-                )
+    writer = csv.writer(target, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    for number, part in enumerate(parts):
+        table = pq.read_table(part)
+        if number == 0:
+            writer.writerow(table.column_names)
+        for row in table.to_pylist():
+            writer.writerow(["" if v is None else safe_cell(v) for v in row.values()])

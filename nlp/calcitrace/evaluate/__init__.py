@@ -14,13 +14,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from calcitrace.corpus import commit_file, read_manifest
 from calcitrace.errors import UsageError
 from calcitrace.evaluate.cases import Curves, case_curves, case_figures
 from calcitrace.evaluate.discrepancies import Discrepancy, discrepancies
 from calcitrace.evaluate.intervals import Figure, Resampler
 from calcitrace.evaluate.labelled import LabelledMention, LabelledReport, predictions_of_run, read_gold
 from calcitrace.evaluate.mentions import FindingScore, Matched, Pair, match_all, mention_figures
+from calcitrace.runfolder import commit_file, read_manifest
 
 __all__ = [
     "Curves",

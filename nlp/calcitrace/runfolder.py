@@ -1,0 +1,237 @@
+"""A run folder on disk: its manifest, and parts that are committed one by one so that a run can be resumed.
+
+A part is committed when its `parts/part-*.json` is there: it is written last and holds the hashes of the part's tables.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from calcitrace.errors import RunError
+from calcitrace.summary import write_summary
+from calcitrace.tables import clean, write_csv
+
+MANIFEST = "manifest.json"
+TABLES = ("reports", "mentions")
+TOTALS = ("reports", "rejects", "mentions", "likely")
+NOTED = {"number", "files", "inputs", "counts", "rejected", "cards", *TOTALS}
+
+
+class RunFolder:
+    """A run folder while it is written.
+
+    Args:
+        folder: made where it does not exist.
+        manifest: of the run that is to be written; its `fingerprint` says what an earlier run must share.
+        overwrite: start anew where `folder` holds a run.
+
+    Raises:
+        RunError: the folder cannot be made, holds something else, or a run with another fingerprint.
+    """
+
+    def __init__(self, folder: Path, manifest: Mapping[str, Any], overwrite: bool = False) -> None:
+        self.folder = folder
+        self.manifest = dict(manifest)
+        self.parts: dict[int, dict[str, Any]] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+        if (folder / MANIFEST).exists():
+            self._take_over(overwrite)
+        elif any(folder.iterdir()):
+            raise RunError(f"{folder}: not empty and no run folder; choose another --out")
+        self._save()
+
+    def _take_over(self, overwrite: bool) -> None:
+        """Keep the parts of an earlier run with the same fingerprint; clear them where the run starts anew."""
+        if overwrite:
+            self._clear()
+            return
+        earlier = read_manifest(self.folder)
+        changed = [k for k, v in self.manifest["fingerprint"].items() if earlier["fingerprint"].get(k) != v]
+        if changed:
+            raise RunError(
+                f"{self.folder}: holds a run with other {', '.join(changed)}; choose another --out, or --overwrite"
+            )
+        self.manifest |= {k: earlier[k] for k in ("started", "part_rows") if k in earlier}
+        self.parts = {p["number"]: p for p in map(_entry, self._sides()) if self._intact(p)}
+
+    def _clear(self) -> None:
+        tables = [p for t in TABLES for p in (*(self.folder / t).glob("part-*.parquet"), self.folder / f"{t}.csv")]
+        written = [self.folder / name for name in (MANIFEST, "rejects.jsonl", "summary.html")]
+        for path in (*(self.folder / "parts").glob("part-*.json"), *tables, *written):
+            path.unlink(missing_ok=True)
+
+    def _sides(self) -> Iterator[dict[str, Any]]:
+        """What was noted beside the tables of each committed part, in order; an unreadable note is passed over."""
+        for path in sorted((self.folder / "parts").glob("part-*.json")):
+            try:
+                side = json.loads(path.read_bytes())
+            except (ValueError, OSError):
+                continue
+            if isinstance(side, dict) and side.keys() >= NOTED:
+                yield side
+
+    def _intact(self, part: Mapping[str, Any]) -> bool:
+        """Whether the tables of a part are as they were committed."""
+        try:
+            return all(file_hash(self.folder / name) == digest for name, digest in part["files"].items())
+        except OSError:
+            return False
+
+    def commit(self, number: int, tables: Mapping[str, bytes], notes: Mapping[str, Any]) -> None:
+        """Commit part `number`: its Parquet tables, then its notes (counts, `rejected` rows, `cards`)."""
+        name = f"part-{number:05d}"
+        files = {f"{table}/{name}.parquet": data for table, data in tables.items()}
+        for file, data in files.items():
+            commit_file(self.folder / file, data)
+        side = {"number": number, **notes, "files": {f: hashlib.sha256(d).hexdigest() for f, d in files.items()}}
+        commit_file(self.folder / "parts" / f"{name}.json", _json(side))
+        self.parts[number] = _entry(side)
+
+    def total(self, key: str) -> int:
+        """The sum of a count over the committed parts."""
+        return sum(int(p[key]) for p in self.parts.values())
+
+    def finish(self, rows: int, chosen: Mapping[str, str], left_out: Mapping[str, int], also_csv: bool) -> None:
+        """Write what spans all parts: rejects, CSV, summary and the end of the manifest.
+
+        Raises:
+            RunError: the counts do not add up to `rows`, so that the folder cannot be trusted.
+        """
+        kept = self.total("reports") + self.total("rejects")
+        if kept != rows:
+            raise RunError(f"{self.folder}: {rows} rows were read but {kept} are kept; start anew with --overwrite")
+        reasons = self._write_rejects()
+        self.manifest |= {
+            "status": "complete",
+            "finished": now(),
+            "rows": rows,
+            **{key: self.total(key) for key in TOTALS},
+            "reject_reasons": dict(reasons.most_common()),
+            "left_out": dict(left_out),
+            "inputs": [self._counted(f, chosen) for f in self.manifest["inputs"]],
+            "parts": [self.parts[n] for n in sorted(self.parts)],
+        }
+        if also_csv:
+            for table in TABLES:
+                self._write_csv(table)
+        cards = [card for side in self._sides() for card in side["cards"]]
+        commit_file(self.folder / "summary.html", write_summary(self.manifest, cards).encode("utf-8"))
+        self._save()
+
+    def _write_csv(self, table: str) -> None:
+        parts = [self.folder / table / f"part-{n:05d}.parquet" for n in sorted(self.parts)]
+        with committing(self.folder / f"{table}.csv") as handle:
+            text = io.TextIOWrapper(handle, encoding="utf-8", newline="")
+            write_csv(parts, text)
+            text.flush()
+            text.detach()
+
+    def _write_rejects(self) -> Counter[str]:
+        """Join the rejects of all parts, and count their reasons."""
+        reasons: Counter[str] = Counter()
+        with committing(self.folder / "rejects.jsonl") as handle:
+            for side in self._sides():
+                for reject in side["rejected"]:
+                    reasons[reject["reason"]] += 1
+                    handle.write(_json(reject, indent=None) + b"\n")
+        return reasons
+
+    def _counted(self, file: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, Any]:
+        """An input with its counts, which add up to those of the run, and what was chosen for it."""
+        reports, rejects = (sum(p["inputs"].get(file["name"], (0, 0))[k] for p in self.parts.values()) for k in (0, 1))
+        counts = {"rows": reports + rejects, "reports": reports, "rejects": rejects}
+        return {**file, **counts, "chosen": chosen.get(file["path"], "")}
+
+    def _save(self) -> None:
+        commit_file(self.folder / MANIFEST, _json(self.manifest))
+
+
+def _entry(side: Mapping[str, Any]) -> dict[str, Any]:
+    """The notes of a part without what can be long."""
+    return {k: v for k, v in side.items() if k not in ("rejected", "cards")} | {"cards": len(side["cards"])}
+
+
+def _json(value: Any, indent: int | None = 1) -> bytes:
+    """JSON in UTF-8; what UTF-8 cannot hold (odd bytes of a file name) becomes a question mark."""
+    return clean(json.dumps(value, indent=indent, ensure_ascii=False)).encode("utf-8")
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def file_hash(path: Path) -> str:
+    """The SHA-256 of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a run folder.
+
+    Raises:
+        RunError: there is none, or it cannot be read.
+    """
+    path = folder / MANIFEST
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise RunError(f"{folder}: no run folder (it has no {MANIFEST})") from None
+    except (ValueError, OSError):
+        raise RunError(f"{path}: cannot be read; the run must be made anew (--overwrite)") from None
+    if not isinstance(found, dict) or not isinstance(found.get("fingerprint"), dict):
+        raise RunError(f"{path}: not the manifest of a run; choose another folder, or --overwrite")
+    return found
+
+
+@contextmanager
+def committing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that is there whole or not at all: temporary file, fsync, rename, fsync of the folder.
+
+    Raises:
+        RunError: it cannot be written (no space, no rights).
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror}); free space or rights, then run again") from None
+
+
+def commit_file(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    with committing(path) as handle:
+        handle.write(data)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

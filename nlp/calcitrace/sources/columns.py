@@ -1,0 +1,148 @@
+"""Which column holds what: recognised names, the caller's own choice, and how a row's values become text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from calcitrace.errors import SourceError
+
+_ALIASES = {
+    "report_id": "report_id reportid accession_number accession accession_no note_id report_number exam_id study_id id",
+    "text": "text report report_text note_text reporttext radiology_report full_text narrative body",
+    "patient_id": "patient_id patientid mrn person_id subject_id patient pat_id",
+    "study_date": "study_date studydate exam_date note_date report_date date study_datetime exam_datetime",
+    "modality": "modality exam_modality",
+    "body_part": "body_part bodypart procedure procedure_name exam exam_description study_description note_title",
+    "sex": "sex gender patient_sex",
+    "age": "age patient_age age_years",
+}
+_PIECES = {
+    "indication": "indication clinical_history history clinical_information reason_for_exam",
+    "technique": "technique",
+    "comparison": "comparison",
+    "findings": "findings finding findings_text",
+    "impression": "impression conclusion impression_text",
+    "recommendation": "recommendation",
+    "addendum": "addendum",
+}
+FIELDS: dict[str, tuple[str, ...]] = {name: tuple(aliases.split()) for name, aliases in _ALIASES.items()}
+PIECES: dict[str, tuple[str, ...]] = {name: tuple(aliases.split()) for name, aliases in _PIECES.items()}
+CHOICES = (*FIELDS, *PIECES)
+_KNOWN = {alias for aliases in (*FIELDS.values(), *PIECES.values()) for alias in aliases}
+NEEDED_PIECES = ("findings", "impression")
+MAX_NAME = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns chosen in one table: by field, or by piece of text where no column holds it whole."""
+
+    chosen: Mapping[str, str]
+
+    @property
+    def names(self) -> list[str]:
+        """Every column that is read, each once."""
+        return list(dict.fromkeys(self.chosen.values()))
+
+    def row(self, cells: Mapping[str, Any]) -> dict[str, Any]:
+        """A row by field, from its cells by column."""
+        return {field: cells.get(column) for field, column in self.chosen.items()}
+
+    def places(self, header: Sequence[str]) -> dict[str, int]:
+        """Where each field stands in a row under `header`."""
+        return {field: list(header).index(column) for field, column in self.chosen.items()}
+
+    def __str__(self) -> str:
+        return "columns " + ", ".join(f"{field} = {column}" for field, column in self.chosen.items())
+
+
+class ColumnError(SourceError):
+    """A table without a column that is needed; `brief` names no other columns."""
+
+    def __init__(self, brief: str, advice: str) -> None:
+        super().__init__(f"{brief}; {advice}")
+        self.brief = brief
+
+
+def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
+    """The columns to read: those `asked` for (by field or piece), and for the rest those with a usual name.
+
+    Separate pieces (findings, impression ...) make the text where no column holds it whole, or where the caller
+    asks for a piece and not for a text.
+
+    Raises:
+        ColumnError: a column asked for does not exist, one that is read stands twice, or there is no text.
+    """
+    columns = list(columns)
+    by_name = {_plain(c): c for c in reversed(columns)}
+    fields = {name: _column(name, FIELDS[name], asked, columns, by_name) for name in FIELDS}
+    pieces = {name: _column(name, PIECES[name], asked, columns, by_name) for name in PIECES}
+    if any(asked.get(name) for name in PIECES) and not asked.get("text"):
+        fields["text"] = ""
+    if fields["text"]:
+        pieces = {}
+    elif not any(asked.get(name) for name in PIECES) and not any(pieces[name] for name in NEEDED_PIECES):
+        raise ColumnError("no column of report text", f"{_listed(columns)}. Name it with --text-column")
+    chosen = Columns({field: column for field, column in {**fields, **pieces}.items() if column})
+    doubled = next((c for c in chosen.names if columns.count(c) > 1), "")
+    if doubled:
+        raise ColumnError(f"column {doubled!r} stands twice in the header", "rename one of them")
+    return chosen
+
+
+def _plain(column: str) -> str:
+    return "_".join(column.strip().lower().replace("-", " ").replace("_", " ").split())
+
+
+def _column(
+    name: str, aliases: Sequence[str], asked: Mapping[str, str], columns: Sequence[str], by_name: Mapping[str, str]
+) -> str:
+    given = asked.get(name, "")
+    if not given:
+        return next((by_name[a] for a in aliases if a in by_name), "")
+    found = given if given in columns else by_name.get(_plain(given), "")
+    if not found:
+        raise ColumnError(f"no column {given!r} for {name}", _listed(columns))
+    return found
+
+
+def _listed(columns: Sequence[str]) -> str:
+    """The names of the columns, where the header is surely one: without it, its cells may hold report text."""
+    if not any(_plain(c) in _KNOWN for c in columns):
+        return f"none of its {len(columns)} columns has a usual name; is its first row a header"
+    return "columns are: " + ", ".join(c if 0 < len(c) <= MAX_NAME else "..." for c in columns)
+
+
+def text_of(value: Any) -> str:
+    """A cell as text, exactly as given where it is text; empty for null and NaN.
+
+    Whole numbers have no decimals, dates are ISO (with the time where it is not midnight), truth is true or false.
+
+    Raises:
+        ValueError: the cell holds what is no single value (a list, a mapping, bytes that are not UTF-8).
+    """
+    if isinstance(value, str):
+        return value
+    if value is None or value != value:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if isinstance(value, Mapping | list | tuple | set):
+        raise ValueError("not a single value")
+    return value.isoformat().removesuffix("T00:00:00") if hasattr(value, "isoformat") else str(value)
+
+
+def joined(pieces: Iterable[tuple[str, str]]) -> str:
+    """One text of the pieces (name, text) that hold any, each under its heading unless it brings its own."""
+    return "\n\n".join(_headed(name.upper(), text) for name, text in pieces if text.strip())
+
+
+def _headed(heading: str, text: str) -> str:
+    own = text.lstrip()[: len(heading) + 1].upper()
+    return text if own == f"{heading}:" else f"{heading}:\n{text}"

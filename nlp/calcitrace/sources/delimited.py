@@ -1,0 +1,181 @@
+"""CSV and TSV: records with the line they start on; a broken record costs itself and not its neighbours."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from calcitrace.errors import SourceError, UsageError
+from calcitrace.sources.columns import Columns, choose_columns
+from calcitrace.sources.reading import (
+    MAX_TEXT,
+    WRONG_BYTES,
+    Bad,
+    LongLineError,
+    Numbered,
+    Options,
+    Tally,
+    TextFile,
+    guarded,
+    unread,
+)
+
+DELIMITERS = ",;\t|"
+_SEPARATOR = re.compile(r"sep=(.)\s*")
+
+
+def read_delimited(path: Path, options: Options, tally: Tally) -> Numbered:
+    """The rows of a CSV or TSV file, numbered by the line that each starts on."""
+    csv.field_size_limit(MAX_TEXT)
+    with TextFile(path, options, tally) as file:
+        yield from guarded(_rows(path, file, options, tally))
+
+
+def _rows(path: Path, file: TextFile, options: Options, tally: Tally) -> Numbered:
+    feed = Feed(file)
+    delimiter = _delimiter(feed, path, options)
+    reader = csv.reader(feed, delimiter=delimiter, strict=True)
+    try:
+        header = [h.strip().lstrip("\ufeff") for h in next(reader)]
+    except csv.Error:
+        raise SourceError("its row of column names cannot be read; check the quotes in it") from None
+    columns = choose_columns(header, options.columns)
+    tally.say(path, f"delimiter {delimiter!r}", str(columns))
+    yield from _Records(feed, reader, header, columns)
+
+
+class Feed:
+    """Lines for `csv.reader` that can be put back: `taken` are those of the record that is being read."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines, self._back = lines, deque[str]()
+        self.number = 0
+        self.taken: list[str] = []
+
+    def __iter__(self) -> Feed:
+        return self
+
+    def __next__(self) -> str:
+        try:
+            line = self._back.popleft() if self._back else next(self._lines)
+        except LongLineError:
+            self.number += 1
+            raise
+        self.number += 1
+        self.taken.append(line)
+        return line
+
+    def put_back(self, keep: int = 0) -> None:
+        """Put back all taken lines but the first `keep`."""
+        self._back.extendleft(reversed(self.taken[keep:]))
+        self.number -= len(self.taken) - keep
+        self.taken = []
+
+
+def _delimiter(feed: Feed, path: Path, options: Options) -> str:
+    """The delimiter: as asked, as the file's first line `sep=;` says, or the one that its header holds most of."""
+    if options.delimiter != "auto":
+        return _asked(options.delimiter)
+    for line in feed:
+        said = _SEPARATOR.fullmatch(line)
+        if said:
+            return said[1]
+        if line.strip():
+            feed.taken = [line]
+            feed.put_back()
+            preferred = "\t" if ".tsv" in path.name.lower() or ".tab" in path.name.lower() else ","
+            return max(DELIMITERS, key=lambda d: (line.count(d), d == preferred, -DELIMITERS.index(d)))
+    raise SourceError("empty; a table needs a first row with column names")
+
+
+def _asked(delimiter: str) -> str:
+    delimiter = {"tab": "\t", "\\t": "\t"}.get(delimiter, delimiter)
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise UsageError(f"delimiter {delimiter!r} is not one character (or 'tab')")
+    return delimiter
+
+
+class _Ids:
+    """What the report ids of a file look like, so that prose after a broken record is not taken for a record."""
+
+    def __init__(self) -> None:
+        self.shortest, self.longest = MAX_TEXT, 0
+        self.spaced, self.numbered = False, True
+
+    def learn(self, value: str) -> None:
+        self.shortest, self.longest = min(self.shortest, len(value)), max(self.longest, len(value))
+        self.spaced |= any(c.isspace() for c in value)
+        self.numbered &= any(c.isdigit() for c in value)
+
+    def fits(self, value: str) -> bool:
+        if not value.strip() or (not self.spaced and any(c.isspace() for c in value)):
+            return False
+        if not self.longest:
+            return True
+        sized = self.shortest - 1 <= len(value) <= self.longest + 1
+        return sized and (not self.numbered or any(c.isdigit() for c in value))
+
+
+class _Records:
+    """The records of a table after its header, as numbered rows of the chosen columns."""
+
+    def __init__(self, feed: Feed, reader: Iterator[list[str]], header: Sequence[str], columns: Columns) -> None:
+        self._feed, self._reader, self._size = feed, reader, len(header)
+        self._places = columns.places(header)
+        self._id = self._places.get("report_id")
+        self._ids = _Ids()
+
+    def __iter__(self) -> Numbered:
+        while True:
+            self._feed.taken = []
+            line = self._feed.number + 1
+            try:
+                record = next(self._reader)
+            except StopIteration:
+                return
+            except LongLineError:
+                yield line, Bad(f"a line of more than {MAX_TEXT:,} characters")
+                continue
+            except csv.Error:
+                self._feed.put_back(keep=1)
+                self._skip_to_record()
+                yield line, Bad(f"broken quotes in lines {line} to {self._feed.number}")
+                continue
+            if record and not (len(record) == 1 < self._size and not record[0].strip()):
+                yield line, self._row(record)
+
+    def _row(self, record: list[str]) -> dict[str, Any] | Bad:
+        if not self._whole(record):
+            return Bad(f"{len(record)} fields where the header has {self._size}")
+        row = {field: record[place] for field, place in self._places.items()}
+        if any(map(unread, row.values())):
+            return Bad(WRONG_BYTES)
+        if self._id is not None and record[self._id]:
+            self._ids.learn(record[self._id])
+        return row
+
+    def _whole(self, record: Sequence[str]) -> bool:
+        """Whether a record has all fields; empty ones beyond the header, as spreadsheets write them, do not count."""
+        return len(record) >= self._size and not any(map(str.strip, record[self._size :]))
+
+    def _skip_to_record(self) -> None:
+        """Drop lines until one starts what reads as a record with an id like those before."""
+        while True:
+            self._feed.taken = []
+            try:
+                record = next(self._reader)
+            except StopIteration:
+                return
+            except LongLineError:
+                continue
+            except csv.Error:
+                self._feed.put_back(keep=1)
+                continue
+            if self._whole(record) and (self._id is None or self._ids.fits(record[self._id])):
+                self._feed.put_back()
+                return
+            self._feed.put_back(keep=1)

@@ -1,0 +1,232 @@
+"""What every reader of a format shares: options, the tally, unreadable rows, and text of any usual encoding."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import re
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from calcitrace.errors import SourceError, UsageError
+
+MAX_TEXT = 20_000_000
+WINDOWS = "windows-1252"
+WRONG_BYTES = "bytes that are not valid in this encoding"
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A row that could not be read, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to read: the column of each field or piece (none = recognise), the text encoding and the delimiter."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    encoding: str = "auto"
+    delimiter: str = "auto"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was read so far: rows, rejects, what was chosen for each input, and files that were left out by ending."""
+
+    rows: int = 0
+    rejects: int = 0
+    chosen: dict[str, str] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
+    done_bytes: int = 0
+    total_bytes: int = 0
+    position: Callable[[], int] = lambda: 0
+
+    @property
+    def fraction(self) -> float:
+        """How much of the input's bytes is read, 0 to 1."""
+        return min((self.done_bytes + self.position()) / self.total_bytes, 1.0) if self.total_bytes else 1.0
+
+    def say(self, path: Path, *words: str) -> None:
+        """Note what was chosen for an input."""
+        self.chosen[str(path)] = ", ".join(filter(None, (self.chosen.get(str(path), ""), *words)))
+
+
+Numbered = Iterator[tuple[int, "Row | Bad"]]
+Reader = Callable[[Path, Options, Tally], Numbered]
+
+
+def binary(path: Path) -> Any:
+    """The bytes of a file, unpacked where its name ends in .gz."""
+    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def encoding_of(head: bytes) -> str:
+    """The encoding by the first bytes: a byte order mark, UTF-16 by its zero bytes, else UTF-8."""
+    for mark, name in _MARKS:
+        if head.startswith(mark):
+            return name
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if len(head) >= 4 and max(even, odd) > len(head) // 5 and min(even, odd) <= len(head) // 50:
+        return "utf-16-le" if odd > even else "utf-16-be"
+    return "utf-8"
+
+
+_UNREAD = re.compile("[\udc80-\udcff]")
+
+
+def unread(text: str) -> bool:
+    """Whether `text` holds bytes that its encoding could not read (kept by `surrogateescape`)."""
+    return not text.isascii() and bool(_UNREAD.search(text))
+
+
+def mended(text: str, encoding: str, guess: bool) -> str:
+    """`text` with its unread bytes read after all: lone surrogates as such, others as Windows-1252 where we guess.
+
+    Archives mix encodings row by row, so this is done for each line, not for the whole file.
+    """
+    if not unread(text):
+        return text
+    if encoding == WINDOWS:
+        return _UNREAD.sub("\ufffd", text)
+    if not encoding.startswith("utf-8"):
+        return text
+    raw = text.encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return raw.decode(WINDOWS, "replace") if guess else text
+
+
+def decode(data: bytes) -> str:
+    """The text of some bytes, in whatever usual encoding they are."""
+    encoding = encoding_of(data[:4096])
+    return mended(data.decode(encoding, _errors(encoding)), encoding, True)
+
+
+def _errors(encoding: str) -> str:
+    """How a decoder treats what it does not know: kept, so that one bad byte costs one row and not the file."""
+    return "surrogatepass" if re.match(r"utf[-_]?(16|32)", encoding, re.IGNORECASE) else "surrogateescape"
+
+
+class LongLineError(Exception):
+    """A line of more than MAX_TEXT characters; it was skipped."""
+
+
+class TextFile:
+    """A text file open for reading: whole, or line by line with line ends kept."""
+
+    def __init__(self, path: Path, options: Options, tally: Tally) -> None:
+        self.guess = options.encoding == "auto"
+        self.windows_lines = 0
+        self._path, self._tally = path, tally
+        try:
+            self.encoding = self._head() if self.guess else options.encoding.lower().replace("_", "-")
+            self._handle = self._open()
+        except (OSError, EOFError, zlib.error) as error:
+            raise SourceError(f"cannot be read ({why(error)})") from None
+
+    def _head(self) -> str:
+        with binary(self._path) as handle:
+            return encoding_of(handle.read(4096))
+
+    def _open(self) -> IO[str]:
+        if self.encoding in ("utf-8", "utf8"):
+            self.encoding = "utf-8-sig"
+        raw = binary(self._path)
+        under: Any = raw.fileobj if isinstance(raw, gzip.GzipFile) else raw
+        self._tally.position = lambda: under.tell() if under and not under.closed else 0
+        self._tally.say(self._path, f"encoding {self.encoding.removesuffix('-sig')}")
+        try:
+            return io.TextIOWrapper(raw, encoding=self.encoding, errors=_errors(self.encoding), newline="")
+        except (LookupError, ValueError):
+            raw.close()
+            raise UsageError(
+                f"{self.encoding!r} is no known text encoding; try utf-8, utf-16 or windows-1252"
+            ) from None
+
+    def __enter__(self) -> TextFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._handle.close()
+        if self.windows_lines:
+            self._tally.say(self._path, f"{self.windows_lines} lines read as {WINDOWS}")
+
+    def __iter__(self) -> TextFile:
+        return self
+
+    def __next__(self) -> str:
+        line = self._handle.readline(MAX_TEXT)
+        if not line:
+            raise StopIteration
+        if len(line) >= MAX_TEXT and line[-1] not in "\r\n":
+            self._skip_line()
+            raise LongLineError
+        return line if line.isascii() else self._mend(line)
+
+    def _skip_line(self) -> None:
+        while (rest := self._handle.readline(MAX_TEXT)) and rest[-1] not in "\r\n":
+            pass
+
+    def _mend(self, text: str) -> str:
+        whole = mended(text, self.encoding, self.guess)
+        self.windows_lines += self.guess and whole is not text and unread(text)
+        return whole
+
+    def whole(self) -> str:
+        """The whole text.
+
+        Raises:
+            LongLineError: it has more than MAX_TEXT characters.
+        """
+        text = self._handle.read(MAX_TEXT + 1)
+        if len(text) > MAX_TEXT:
+            raise LongLineError
+        return self._mend(text)
+
+
+def guarded(rows: Numbered) -> Numbered:
+    """The rows; a file that breaks off gives one last bad row, or SourceError if it gave none before.
+
+    Raises:
+        SourceError: the file broke before its first row.
+    """
+    number = 0
+    try:
+        for number, row in rows:
+            yield number, row
+    except (UnicodeError, OSError, EOFError, zlib.error) as error:
+        if not number:
+            raise SourceError(f"cannot be read ({why(error)})") from None
+        yield number + 1, Bad(f"the file is broken after row {number} ({why(error)}); the rest was not read")
+
+
+def why(error: BaseException) -> str:
+    """What a low-level error says of a file, without anything of its content."""
+    if isinstance(error, EOFError):
+        return "it ends too early; is it complete"
+    if isinstance(error, gzip.BadGzipFile | zlib.error):
+        return "it is no gzip file, or a damaged one"
+    if isinstance(error, UnicodeDecodeError):
+        return f"not valid {error.encoding}"
+    return str(getattr(error, "strerror", None) or type(error).__name__)
