@@ -71,8 +71,11 @@ class RegexTable:
     def find(self, forms: Sequence[str]) -> list[tuple[int, int, int]]:
         """(number, i, j) of each match, widened to whole words as medspaCy does, in order of rules."""
         wanted = set(self._always)
+        known = self._known
         for form in forms:
-            wanted.update(self._known.get(form) or self._learn(form))
+            rules = known[form] if form in known else self._learn(form)
+            if rules:
+                wanted.update(rules)
         if not wanted:
             return []
         text = " ".join(forms) + " "
