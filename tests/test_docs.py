@@ -24,7 +24,7 @@ from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS
 ROOT = Path(__file__).parents[1]
 GOLD = ROOT / "evaluation" / "gold"
 DOCUMENTS = sorted(
-    p for folder in (".", "corpora_samples", "evaluation", "evaluation/gold") for p in (ROOT / folder).glob("*.md")
+    p for folder in (".", "corpora_samples", "evaluation", "evaluation/*") for p in ROOT.glob(f"{folder}/*.md")
 )
 
 
@@ -200,6 +200,15 @@ def test_the_datasheet_counts_the_series() -> None:
     said = f"{patients[0]} patients each, {reports[0]} and {reports[1]} reports, {cases[0]} cases in each"
     assert patients[0] == patients[1]
     assert cases[0] == cases[1]
+    assert said in text("evaluation/gold/README.md")
+
+
+def test_the_datasheet_counts_the_sentences() -> None:
+    """The numbers of pseudo-reports and marks of the two sentence banks are those of the datasheet."""
+    files = [(GOLD / "sentences" / f"sentences_{x}.gold.txt").read_text(encoding="utf-8") for x in "ab"]
+    reports, marks = ([f.count(sign) for f in files] for sign in ("##### id=", "{{"))
+    assert reports[0] == reports[1]
+    said = f"{reports[0]} pseudo-reports of ten sentences each, with {marks[0]} and {marks[1]} mentions"
     assert said in text("evaluation/gold/README.md")
 
 
