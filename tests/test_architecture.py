@@ -21,13 +21,15 @@ model errors ruleset samples
 strictyaml words
 terms
 rules sources sections sentences
-link
+screen link
+fast
+engine
 annotate
 assess lint
 tables summary
 runfolder workers
 corpus show
-frames
+frames config
 evaluate
 cli
 __main__
@@ -87,9 +89,9 @@ def test_modules_import_only_what_stands_before_them(name: str) -> None:
     assert {part for part in parts - {own} if RANK.get(part, len(ORDER)) >= RANK[own]} == set()
 
 
-def test_only_annotate_imports_the_engine() -> None:
+def test_only_one_module_imports_medspacy() -> None:
     """medspaCy is known to one module."""
-    assert importers("medspacy", "spacy", "PyRuSH") == {"annotate.py"}
+    assert importers("medspacy", "spacy", "PyRuSH") == {"engine.py"}
 
 
 def test_only_the_command_line_prints_or_exits() -> None:

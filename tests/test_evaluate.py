@@ -476,7 +476,13 @@ def make_run(folder, texts=TEXTS, mentions=RUN_MENTIONS):
     ]
     rows = [mention_row(m.mention_id.split("#")[0], m) for m in made]
     reports = [report_row(Report(r, t, f"P{r}"), Assessment(r), 1, False, "hash") for r, t in texts.items()]
-    manifest = {"status": "complete", "parts": [{"number": 0}], "ruleset_hash": "0123456789abcdef", "case": "a_case"}
+    manifest = {
+        "status": "complete",
+        "parts": [{"number": 0}],
+        "ruleset_hash": "0123456789abcdef",
+        "case": "a_case",
+        "fingerprint": {},
+    }
     for table, data in (
         ("reports", parquet_bytes(reports, REPORT_COLUMNS)),
         ("mentions", parquet_bytes(rows, MENTION_COLUMNS)),

@@ -1,0 +1,291 @@
+"""The engine: judges one sentence, by stock medspaCy components (the reference) or by the fast path.
+
+The only module that imports medspaCy.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from calcitrace.fast import Contexts, PhraseTable, RegexTable, TokenTable
+from calcitrace.link import Hit
+from calcitrace.ruleset import CueGroup, RuleSet, Term
+
+UNLABELLED = "caller"
+
+
+@dataclass(frozen=True, slots=True)
+class CueHit:
+    """A context rule that reaches a target: its group, its term and its words `i:j` of the sentence."""
+
+    group: CueGroup
+    term: Term
+    i: int
+    j: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """All that the rules say of one sentence, in word positions: targets with their cues, and anatomy."""
+
+    targets: tuple[tuple[Hit, tuple[CueHit, ...]], ...]
+    sites: tuple[Hit, ...]
+    sides: tuple[Hit, ...]
+
+
+class MedspacyJudge:
+    """Judges single sentences with stock medspaCy components (TargetMatcher, ConText): the reference path."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules
+        self._spacy, self._nlp = _blank(rules)
+        self._owners = owners_of(rules)
+        self._targets = self._matcher()
+        self._context = self._contexter()
+
+    def __call__(self, forms: Sequence[str], brought: Sequence[tuple[int, int]] = ()) -> Judged:
+        """Judge the sentence with these standard words; `brought` are targets that the caller names itself."""
+        doc = self._doc(forms)
+        hits = [
+            Hit(what, name, term, span.start, span.end)
+            for span in self._targets(doc)
+            for what, name, term in self._owners[int(span.label_)]
+        ]
+        hits.sort(key=lambda h: (h.i, -h.j))
+        kept = prune(hits, self._rules)
+        if brought:
+            kept = [Hit("finding", UNLABELLED, _CALLER, i, j) for i, j in brought]
+        cues = self._cues(doc, kept)
+        return Judged(
+            tuple(zip(kept, cues, strict=True)),
+            *(tuple(h for h in hits if h.what == what) for what in ("site", "side")),
+        )
+
+    def _doc(self, forms: Sequence[str]) -> Any:
+        size = len(forms)
+        return self._spacy.tokens.Doc(
+            self._nlp.vocab, words=list(forms), spaces=[True] * size, sent_starts=[True] + [False] * (size - 1)
+        )
+
+    def _cues(self, doc: Any, targets: Sequence[Hit]) -> list[tuple[CueHit, ...]]:
+        """For each target the context rules that modify it, in order of their words."""
+        if not targets:
+            return []
+        spans = [self._spacy.tokens.Span(doc, h.i, h.j, label=h.name) for h in targets]
+        doc.spans["targets"] = spans
+        self._context(doc)
+        found: dict[tuple[int, int, str], list[CueHit]] = {}
+        for target, modifier in doc._.context_graph.edges:
+            group, term = modifier.rule.metadata
+            hit = CueHit(group, term, *modifier.modifier_span)
+            if hit.i < target.end and target.start < hit.j:
+                continue  # medspaCy lets a cue inside a target modify it
+            found.setdefault((target.start, target.end, target.label_), []).append(hit)
+        return [tuple(sorted(found.get((h.i, h.j, h.name), ()), key=lambda c: (c.i, c.j))) for h in targets]
+
+    def _matcher(self) -> Any:
+        from medspacy.target_matcher import TargetMatcher, TargetRule
+
+        matcher = TargetMatcher(self._nlp, result_type=None, prune=False)
+        matcher.add(
+            [
+                TargetRule(_literal(own[0][2]), str(number), pattern=_pattern(own[0][2]))
+                for number, own in enumerate(self._owners)
+            ]
+        )
+        return matcher
+
+    def _contexter(self) -> Any:
+        from medspacy.context import ConText, ConTextRule
+
+        context = ConText(self._nlp, rules=None, input_span_type="group", span_group_name="targets", span_attrs=None)
+        context.add(
+            [
+                ConTextRule(
+                    _literal(term),
+                    group.name,
+                    pattern=_pattern(term),
+                    direction=group.direction,
+                    allowed_types=set(group.only) or None,
+                    excluded_types=None if group.only else never_modified(group, self._rules) or None,
+                    max_scope=group.max_scope,
+                    max_targets=group.max_targets,
+                    terminated_by=set(group.ends_at),
+                    metadata=(group, term),
+                )
+                for group in self._rules.cues
+                for term in group.terms
+            ]
+        )
+        return context
+
+
+_CALLER = Term(UNLABELLED)
+
+
+class FastJudge:
+    """Judges single sentences as `MedspacyJudge` does, by the fast path; equal sentences are judged once."""
+
+    def __init__(self, rules: RuleSet, remember: int = 20_000) -> None:
+        self._rules = rules
+        self._matcher: dict[Term, Any] = {}
+        self._owners = owners_of(rules)
+        terms = [(n, own[0][2]) for n, own in enumerate(self._owners)]
+        self._phrases = PhraseTable((t.phrase, n) for n, t in terms if t.phrase)
+        self._regexes = RegexTable((n, t) for n, t in terms if t.regex)
+        self._tokens = TokenTable([(n, t) for n, t in terms if t.tokens], self._match_tokens)
+        self._contexts = Contexts(rules, self._match_tokens, lambda g: never_modified(g, rules))
+        self._judged = lru_cache(remember)(self._judge)
+
+    def __call__(self, forms: Sequence[str], brought: Sequence[tuple[int, int]] = ()) -> Judged:
+        """Judge the sentence with these standard words; `brought` are targets that the caller names itself."""
+        if brought:
+            kept = [Hit("finding", UNLABELLED, _CALLER, i, j) for i, j in brought]
+            return Judged(tuple(zip(kept, self._cues(forms, kept), strict=True)), (), ())
+        return self._judged(tuple(forms))
+
+    def _judge(self, forms: tuple[str, ...]) -> Judged:
+        found = self._tokens.find(forms) + self._phrases.find(forms) + self._regexes.find(forms)
+        hits = [Hit(what, name, term, i, j) for n, i, j in found for what, name, term in self._owners[n]]
+        hits.sort(key=lambda h: (h.i, -h.j))
+        kept = prune(hits, self._rules)
+        return Judged(
+            tuple(zip(kept, self._cues(forms, kept), strict=True)),
+            tuple(h for h in hits if h.what == "site"),
+            tuple(h for h in hits if h.what == "side"),
+        )
+
+    def _cues(self, forms: Sequence[str], targets: Sequence[Hit]) -> list[tuple[CueHit, ...]]:
+        if not targets:
+            return []
+        edges = self._contexts.edges(forms, targets)
+        return [
+            tuple(
+                sorted(
+                    (CueHit(m.group, m.term, m.i, m.j) for m in own if not (m.i < t.j and t.i < m.j)),
+                    key=lambda c: (c.i, c.j),
+                )
+            )
+            for t, own in zip(targets, edges, strict=True)
+        ]
+
+    def _match_tokens(self, forms: Sequence[str], terms: Sequence[tuple[int, Term]]) -> list[tuple[int, int, int]]:
+        """Matches of token patterns by spaCy's own matcher (only rule sets with such patterns come here)."""
+        spacy, nlp = self._spacy()
+        matcher = spacy.matcher.Matcher(nlp.vocab)
+        for number, term in terms:
+            matcher.add(str(number), [[dict(t) for t in term.tokens or ()]])
+        doc = spacy.tokens.Doc(nlp.vocab, words=list(forms))
+        return [(int(nlp.vocab.strings[key]), i, j) for key, i, j in matcher(doc)]
+
+    def _spacy(self) -> tuple[Any, Any]:
+        if not self._matcher:
+            self._matcher[_CALLER] = _blank(self._rules)
+        pair: tuple[Any, Any] = self._matcher[_CALLER]
+        return pair
+
+
+Owner = tuple[str, str, Term]
+
+
+def target_terms(rules: RuleSet) -> Iterator[Owner]:
+    """Every term that is looked for as a target: (what, name, term), in a fixed order."""
+    for finding in (*rules.findings.values(), *rules.conditions.values()):
+        yield from (("finding", finding.name, t) for t in finding.terms)
+        yield from (("not", finding.name, t) for t in finding.nots)
+    for name, terms in rules.sides.items():
+        yield from (("side", name, t) for t in terms)
+    for site in rules.sites.values():
+        yield from (("site", site.name, t) for t in site.terms)
+
+
+def owners_of(rules: RuleSet) -> list[list[Owner]]:
+    """The target terms grouped by what they match, each group once, in a fixed order.
+
+    One rule for each distinct phrase: spaCy's PhraseMatcher loses some of the keys that share a phrase, and a span's
+    extensions are shared by all spans of the same extent.
+    """
+    owners: dict[str, list[Owner]] = {}
+    for owner in target_terms(rules):
+        owners.setdefault(_literal(owner[2]), []).append(owner)
+    return list(owners.values())
+
+
+def never_modified(group: CueGroup, rules: RuleSet) -> set[str]:
+    """What a group's cues never modify; a cue for the nearest target passes over conditions."""
+    return {*group.never, *(rules.conditions if group.max_targets else ())}
+
+
+def prune(hits: Sequence[Hit], rules: RuleSet) -> list[Hit]:
+    """The finding hits that are mentions: no confusers, the longest of each finding, none that another covers."""
+    nots = [h for h in hits if h.what == "not"]
+    found = [h for h in hits if h.what == "finding"]
+    found = [h for h in found if not any(_confuses(n, h) for n in nots)]
+    longest: list[Hit] = []
+    for hit in sorted(found, key=lambda h: (-h.size, h.i, h.term.rule_id)):
+        rivals = (k for k in longest if k.i < hit.j and hit.i < k.j and _same_claim(k, hit))
+        if not any(True for _ in rivals):
+            longest.append(hit)
+    longest = [h for h in longest if not h.term.after or _follows(h, longest)]
+    kept = [h for h in longest if not any(_covers(k, h, rules) for k in longest)]
+    return sorted(kept, key=lambda h: (h.i, h.j, h.name))
+
+
+def _confuses(confuser: Hit, hit: Hit) -> bool:
+    """Whether a confuser's words take a hit away: they are as long, or hold the word that the hit begins with."""
+    if confuser.name != hit.name or confuser.j <= hit.i or hit.j <= confuser.i:
+        return False
+    return confuser.size >= hit.size or confuser.i <= hit.i
+
+
+def _follows(hit: Hit, kept: Sequence[Hit]) -> bool:
+    """Whether the nearest mention before the hit is of a finding that its term asks for."""
+    before = [k for k in kept if k.j <= hit.i and not k.term.after]
+    return bool(before) and max(before, key=lambda k: k.j).name in hit.term.after
+
+
+def _same_claim(one: Hit, other: Hit) -> bool:
+    """Whether two overlapping hits of one finding compete (a conditional term does not drive out a plain one)."""
+    return one.name == other.name and not (one.i == other.i and one.j == other.j and one.term.at != other.term.at)
+
+
+def _covers(longer: Hit, hit: Hit, rules: RuleSet) -> bool:
+    return (
+        hit.name in (rules.findings.get(longer.name) or rules.conditions[longer.name]).covers
+        and longer.i <= hit.i
+        and hit.j <= longer.j
+        and not (longer.term.at and longer.size == hit.size)
+    )
+
+
+def _literal(term: Term) -> str:
+    return " ".join(term.phrase) or term.rule_id
+
+
+def _pattern(term: Term) -> Any:
+    return [dict(t) for t in term.tokens] if term.tokens else term.regex
+
+
+def _blank(rules: RuleSet) -> tuple[Any, Any]:
+    """spaCy, and a blank pipeline whose tokenizer cuts rule phrases as reports are cut."""
+    from loguru import logger
+
+    logger.disable("PyRuSH")
+    warnings.filterwarnings("ignore", message=r"\[W036\]")  # a matcher without token patterns is no fault
+    import medspacy.context  # noqa: F401
+    import spacy
+
+    nlp = spacy.blank("en")
+
+    def tokenizer(text: str) -> Any:
+        return spacy.tokens.Doc(nlp.vocab, words=text.split(" "))
+
+    nlp.tokenizer = tokenizer
+    return spacy, nlp
+
+
+ENGINES: dict[str, Callable[[RuleSet], FastJudge | MedspacyJudge]] = {"fast": FastJudge, "medspacy": MedspacyJudge}
