@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from calcitrace.errors import CalcitraceError, ExitCode, UsageError
+from calcitrace.errors import CalcitraceError, ExitCode, SourceError, UsageError
 
 if TYPE_CHECKING:
     from calcitrace.corpus import Progress, RunResult
@@ -34,6 +35,9 @@ Patterns = Annotated[
 ]
 
 
+TYPER_INTERRUPTED = 130
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
@@ -48,7 +52,9 @@ def main() -> None:
     except CalcitraceError as error:
         _say(f"error: {error}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != TYPER_INTERRUPTED:
+            raise
         _say("interrupted; give the same command again to go on")
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
@@ -90,13 +96,17 @@ def process(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder to write (or to continue).")],
     text_column: Annotated[str, typer.Option(help="Column of the report text.")] = "",
+    findings_column: Annotated[str, typer.Option(help="Column of the findings, where text is in pieces.")] = "",
+    impression_column: Annotated[str, typer.Option(help="Column of the impression, where text is in pieces.")] = "",
     id_column: Annotated[str, typer.Option(help="Column of the report id.")] = "",
     patient_column: Annotated[str, typer.Option(help="Column of the patient id.")] = "",
     date_column: Annotated[str, typer.Option(help="Column of the study date.")] = "",
     modality_column: Annotated[str, typer.Option(help="Column of the modality.")] = "",
     body_part_column: Annotated[str, typer.Option(help="Column of body part or procedure.")] = "",
-    encoding: Annotated[str, typer.Option(help="Text encoding; auto knows UTF-8, UTF-16 and Windows-1252.")] = "auto",
-    delimiter: Annotated[str, typer.Option(help="Delimiter of CSV files; auto, or one character, or 'tab'.")] = "auto",
+    sex_column: Annotated[str, typer.Option(help="Column of the patient's sex.")] = "",
+    age_column: Annotated[str, typer.Option(help="Column of the patient's age.")] = "",
+    encoding: Annotated[str, typer.Option(help="Text encoding; by default UTF-8, UTF-16, Windows-1252 are told.")] = "",
+    delimiter: Annotated[str, typer.Option(help="Delimiter of CSV files: one character, or 'tab'.")] = "",
     config: Annotated[Path | None, typer.Option(help="TOML file with these options (a flag wins over it).")] = None,
     case: Annotated[str, typer.Option(help="Case definition (a file in patterns/cases).")] = "",
     patterns: Patterns = None,
@@ -113,97 +123,72 @@ def process(
 
     Example: calcitrace process reports.csv --out run --text-column REPORT_BODY
     """
-    from calcitrace.corpus import DEFAULT_CASE, RunOptions
+    given = dict(locals())
+    from calcitrace.config import COLUMN_FLAGS, run_options
     from calcitrace.corpus import process as run
 
+    columns = {field: given[flag] for flag, field in COLUMN_FLAGS.items() if flag in given}
     if format not in ("parquet", "csv"):
         raise UsageError(f"--format {format!r} is not one of parquet, csv")
-    given = {
-        "text": text_column,
-        "report_id": id_column,
-        "patient_id": patient_column,
-        "study_date": date_column,
-        "modality": modality_column,
-        "body_part": body_part_column,
-    }
-    settings = _settings(config)
-    columns = {**settings.get("columns", {}), **{k: v for k, v in given.items() if v}}
-    options = RunOptions(
-        case=case or settings.get("case", DEFAULT_CASE),
-        patterns=str(patterns or settings.get("patterns", "")),
-        columns=columns,
-        encoding=encoding if encoding != "auto" else settings.get("encoding", "auto"),
-        delimiter=delimiter if delimiter != "auto" else settings.get("delimiter", "auto"),
-    )
+    options = run_options(config, {**given, "columns": columns})
     with _Bar() as bar:
-        result = run(inputs, out, options, workers, strict, format == "csv", overwrite, bar)
+        result = run(inputs, out, options, workers, strict, format == "csv", overwrite, bar.advance, sys.argv)
+    bar.tell(result.chosen)
     _report_result(result)
     if result.rejects:
         raise typer.Exit(ExitCode.REJECTS)
 
 
-_SETTINGS = ("columns", "case", "patterns", "encoding", "delimiter")
-
-
-def _settings(config: Path | None) -> dict[str, Any]:
-    """The options of a TOML file; unknown keys are errors."""
-    if config is None:
-        return {}
-    import tomllib
-
-    try:
-        found = tomllib.loads(config.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UsageError(f"{config}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{config}: not valid TOML ({type(error).__name__})") from None
-    from calcitrace.sources import FIELDS
-
-    unknown = sorted(set(found) - set(_SETTINGS)) + sorted(set(found.get("columns", {})) - set(FIELDS))
-    if unknown:
-        raise UsageError(f"{config}: unknown key {unknown[0]!r}; known are {', '.join(_SETTINGS)}")
-    return found
-
-
 class _Bar:
-    """A progress bar on stderr with rate and ETA, where stderr is a terminal; silent elsewhere."""
+    """A progress bar on stderr with rate and time left, where stderr is a terminal; tells what was chosen."""
 
-    def __enter__(self) -> Callable[[Progress], None]:
+    def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Rich
 
         self._bar = Rich(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[said]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             disable=not sys.stderr.isatty(),
         )
+        self._task = self._bar.add_task("loading the rules", total=1.0)
+        self._began = 0.0
+        self._told: set[str] = set()
+
+    def __enter__(self) -> _Bar:
         self._bar.start()
-        task = self._bar.add_task("reading", total=1.0, said="")
-
-        def advance(progress: Progress) -> None:
-            said = f"{progress.reports:,} reports, {progress.rejects:,} rejected, {progress.likely:,} likely"
-            self._bar.update(task, completed=progress.fraction, said=said)
-
-        return advance
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
+    def advance(self, progress: Progress) -> None:
+        """Show how far the run has come."""
+        self.tell(progress.chosen if not self._told else {})
+        if not progress.done:
+            self._began = time.monotonic()
+        rate = progress.done / max(time.monotonic() - self._began, 0.001)
+        said = f"{progress.reports:,} reports, {rate:,.0f}/s, {progress.likely:,} likely"
+        self._bar.update(self._task, completed=progress.fraction, description=said)
+
+    def tell(self, chosen: Mapping[str, str]) -> None:
+        """Say what was chosen for the inputs, once for all those that were read alike."""
+        alike: dict[str, list[str]] = {}
+        for path, said in chosen.items():
+            alike.setdefault(said, []).append(Path(path).name)
+        for said, names in alike.items():
+            if said not in self._told:
+                _say(f"{names[0]}{f' and {len(names) - 1:,} more' if len(names) > 1 else ''}: {said}")
+        self._told |= alike.keys()
+
 
 def _report_result(result: RunResult) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    for path, said in result.chosen.items():
-        _say(f"{Path(path).name}: {said}")
-    table = Table(show_edge=False, show_header=False, pad_edge=False)
     for name, value in (
         ("rows read", result.rows),
         ("reports", result.reports),
@@ -211,11 +196,15 @@ def _report_result(result: RunResult) -> None:
         ("mentions", result.mentions),
         ("likely cases", result.likely),
     ):
-        table.add_row(name, f"{value:,}")
-    Console().print(table)
+        print(f"{name:14}{value:>10,}")
     print(f"wrote {result.folder}; open {result.folder / 'summary.html'} in a browser")
+    if result.left_out:
+        said = ", ".join(f"{n:,} {ending}" for ending, n in sorted(result.left_out.items()))
+        _say(f"left out, of no known format: {said}")
+    for reject in result.first_rejects:
+        _say(f"rejected {reject.source}{f':{reject.row}' if reject.row else ''}: {reject.reason}")
     if result.rejects:
-        _say(f"{result.rejects} rows were rejected; see {result.folder / 'rejects.jsonl'}")
+        _say(f"{result.rejects:,} rejected in all; see {result.folder / 'rejects.jsonl'}")
 
 
 @app.command()
@@ -225,19 +214,22 @@ def demo(
     """Process the sample corpus that ships with calcitrace (synthetic reports) and show what it found."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from calcitrace.corpus import process as run
     from calcitrace.frames import read_run
     from calcitrace.samples import sample_corpus
 
     with _Bar() as bar:
-        result = run(sample_corpus(), out, overwrite=True, on_progress=bar)
+        result = run(sample_corpus(), out, overwrite=True, on_progress=bar.advance, command=sys.argv)
     reports, _ = read_run(out)
-    table = Table(title="Likely cases in the synthetic sample corpus", title_justify="left")
-    for column in ("report_id", "study_date", "modality", "case_status", "migration_type", "tendon", "laterality"):
-        table.add_column(column, overflow="fold")
+    table = Table(title="Likely cases in the synthetic sample corpus", title_justify="left", box=None, pad_edge=False)
+    for column in ("report", "date", "modality", "status", "migration type", "where"):
+        table.add_column(column)
     for row in reports[reports["likely_case"]].to_dict("records"):
-        table.add_row(*(str(row[str(c.header)]) for c in table.columns))
+        where = " ".join(x for x in (row["laterality"], row["tendon"]) if x != "none")
+        cells = (row["report_id"], row["study_date"], row["modality"], row["case_status"], row["migration_type"], where)
+        table.add_row(*(Text(str(cell).replace("_", " ")) for cell in cells))
     Console().print(table)
     _report_result(result)
 
@@ -266,26 +258,30 @@ def evaluate(
 
 @app.command()
 def show(
-    file: Annotated[Path | None, typer.Argument(help="A text file; - or nothing reads stdin.")] = None,
+    file: Annotated[list[str] | None, typer.Argument(help="A text file; - or nothing reads stdin.")] = None,
     text: Annotated[str | None, typer.Option("--text", help="The report itself.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    case: Annotated[str, typer.Option(help="Case definition (a file in patterns/cases).")] = "",
     patterns: Patterns = None,
 ) -> None:
     """Read one report and show its mentions, their assertions and the cues that decided them.
 
     Example: calcitrace show --text "No cortical erosion. 8 mm calcific deposit in the supraspinatus."
     """
+    given = _given(file or [], text)
     from calcitrace.annotate import Annotator
     from calcitrace.assess import assess
-    from calcitrace.corpus import DEFAULT_CASE, case_of
+    from calcitrace.corpus import DEFAULT_CASE
     from calcitrace.model import Report
     from calcitrace.rules import load_rules
     from calcitrace.show import as_json as plain
     from calcitrace.show import as_rich
+    from calcitrace.workers import case_of
 
     rules = load_rules(patterns)
-    annotated = Annotator(rules).annotate(Report("report", _given(file, text)))
-    assessment = assess(annotated, rules, case_of(rules, DEFAULT_CASE))
+    definition = case_of(rules, case or DEFAULT_CASE)
+    annotated = Annotator(rules).annotate(Report("report", given))
+    assessment = assess(annotated, rules, definition)
     if as_json:
         print(json.dumps(plain(annotated, assessment), ensure_ascii=False, indent=1))
         return
@@ -294,15 +290,26 @@ def show(
     Console(highlight=False).print(as_rich(annotated, assessment))
 
 
-def _given(file: Path | None, text: str | None) -> str:
+def _given(files: list[str], text: str | None) -> str:
+    """The text of the one report that is given; messages repeat no argument, since it may be report text."""
+    from calcitrace.sources import decode
+
+    if len(files) + (text is not None) > 1:
+        raise UsageError("give one file, or the report with --text (in quotes)")
     if text is not None:
-        return text
-    if file is None or str(file) == "-":
-        return sys.stdin.buffer.read().decode("utf-8", "replace")
-    try:
-        return file.read_bytes().decode("utf-8-sig", "replace")
-    except OSError as error:
-        raise UsageError(f"{file}: cannot be read ({error.strerror})") from None
+        found = text
+    elif files and files[0] != "-":
+        try:
+            found = decode(Path(files[0]).read_bytes())
+        except (OSError, ValueError):
+            raise SourceError("the file cannot be read; to give the report itself, use --text") from None
+    elif sys.stdin.isatty():
+        raise UsageError("give a file, the report with --text, or a report on standard input")
+    else:
+        found = decode(sys.stdin.buffer.read())
+    if not found.strip():
+        raise SourceError("the report is empty")
+    return found
 
 
 @rules_app.command("check")

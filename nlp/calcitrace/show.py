@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from calcitrace.model import AnnotatedReport, Assessment
+from calcitrace.summary import pieces
 from calcitrace.tables import mention_row
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
 STYLES = {
     "present": "bold red",
@@ -17,6 +19,8 @@ STYLES = {
     "historical": "magenta",
     "hypothetical": "blue",
 }
+_CONTROLS = [c for c in (*range(32), *range(127, 160)) if c not in (9, 10)]
+_SIGNS = {c: 0x2400 + c if c < 32 else 0xFFFD for c in _CONTROLS}
 
 
 def as_json(annotated: AnnotatedReport, assessment: Assessment) -> dict[str, Any]:
@@ -44,23 +48,45 @@ def as_rich(annotated: AnnotatedReport, assessment: Assessment) -> RenderableTyp
     from rich.table import Table
     from rich.text import Text
 
-    text = Text(annotated.report.text)
-    for m in annotated.mentions:
-        text.stylize(STYLES[m.assertion], m.start, m.end)
+    text = _coloured(annotated, assessment)
     table = Table(show_edge=False, pad_edge=False)
     for head in ("mention", "finding", "assertion", "change", "where", "cue"):
-        table.add_column(head)
+        table.add_column(head, overflow="fold")
     for m in annotated.mentions:
         where = ", ".join(x for x in (m.laterality, m.tendon, m.landmark) if x != "none")
         table.add_row(
-            Text(" ".join(m.text.split()), STYLES[m.assertion]),
+            Text(_one_line(m.text), STYLES[m.assertion]),
             m.finding,
             Text(m.assertion, STYLES[m.assertion]),
             m.asserted.change if m.asserted.change != "none" else "",
             where.replace("_", " "),
-            Text(" … ".join(" ".join(c.text.split()) for c in m.asserted.cues)),
+            Text(" … ".join(_one_line(c.text) for c in m.asserted.cues)),
         )
     said = f"case status: {assessment.case_status}"
     if assessment.case_status != "no":
         said += f" ({assessment.migration_type}; {'; '.join(assessment.reasons)})"
     return Group(text, "", table, "", Text(said, "bold"))
+
+
+def _coloured(annotated: AnnotatedReport, assessment: Assessment) -> Text:
+    """The report text, mentions coloured by assertion; evidence for the case status is underlined."""
+    from rich.text import Text
+
+    text = Text()
+    mentions = [
+        {"mention_id": m.mention_id, "start": m.start, "end": m.end, "assertion": m.assertion}
+        for m in annotated.mentions
+    ]
+    for piece in pieces(annotated.report.text, mentions, assessment.evidence):
+        style = STYLES[piece["mentions"][0]["assertion"]] if piece["mentions"] else ""
+        text.append(visible(piece["text"]), f"{style} underline" if piece["evidence"] else style)
+    return text
+
+
+def visible(text: str) -> str:
+    """`text` with control characters (terminal escapes among them) as visible signs; lines and tabs stay."""
+    return text.replace("\r\n", "\n").translate(_SIGNS)
+
+
+def _one_line(text: str) -> str:
+    return visible(" ".join(text.split()))

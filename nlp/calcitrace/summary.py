@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 ASSERTIONS = ("present", "possible", "absent", "historical", "hypothetical")
 STATUSES = ("definite", "probable", "possible", "no")
 MAX_INPUTS = 40
+_TILES = (
+    ("rows read", "rows"),
+    ("reports", "reports"),
+    ("rejected rows", "rejects"),
+    ("mentions", "mentions"),
+    ("likely cases", "likely"),
+)
+LEFT, WIDTH, ROW = 190, 620, 24
 
 
 def write_summary(manifest: Mapping[str, Any], cards: Sequence[Mapping[str, Any]]) -> str:
@@ -21,73 +32,68 @@ def write_summary(manifest: Mapping[str, Any], cards: Sequence[Mapping[str, Any]
     counts: Counter[str] = Counter()
     for part in manifest["parts"]:
         counts.update(part["counts"])
+    findings = by_finding(counts)
     return environment.get_template("summary.html.j2").render(
+        manifest=manifest,
         case=manifest["case"].replace("_", " "),
-        rules=manifest["ruleset_hash"],
-        version=manifest["calcitrace"],
-        finished=manifest["finished"],
         tiles=[(name, manifest[key]) for name, key in _TILES],
         inputs=manifest["inputs"][:MAX_INPUTS],
         more_inputs=len(manifest["inputs"]) - MAX_INPUTS,
-        reasons=Counter(manifest.get("reject_reasons", {})).most_common(),
         status=[(s, counts[f"case|{s}"]) for s in STATUSES],
         assertions=ASSERTIONS,
-        plot=Markup(bars(counts)),  # noqa: S704 - built from finding names of the rules and numbers only
-        likely=manifest["likely"],
-        shown=len(cards),
-        cards=[{**c, "pieces": list(pieces(c))} for c in cards],
+        findings=findings,
+        plot=Markup(bars(findings)),  # noqa: S704 - built from escaped finding names and numbers only
+        cards=[{**c, "pieces": list(pieces(c["text"], c["mentions"], c["report"]["evidence"]))} for c in cards],
     )
 
 
-_TILES = (
-    ("rows read", "rows"),
-    ("reports", "reports"),
-    ("rejected rows", "rejects"),
-    ("mentions", "mentions"),
-    ("likely cases", "likely"),
-)
+def by_finding(counts: Mapping[str, int]) -> dict[str, list[int]]:
+    """The number of mentions by finding, for each of `ASSERTIONS` in order; the most frequent finding first."""
+    names = {key.split("|")[0] for key in counts if "|" in key} - {"case"}
+    found = {name: [counts.get(f"{name}|{a}", 0) for a in ASSERTIONS] for name in names}
+    return dict(sorted(found.items(), key=lambda item: (-sum(item[1]), item[0])))
 
 
-def pieces(card: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The report text cut into plain and marked stretches, in order; overlapping mentions show the first."""
-    text, at = card["text"], 0
-    evidence = set(card["report"]["evidence"])
-    for m in sorted(card["mentions"], key=lambda m: (m["start"], -m["end"])):
-        if m["start"] < at:
-            continue
-        yield {"text": text[at : m["start"]], "finding": ""}
-        marked = {"text": text[m["start"] : m["end"]], "finding": m["finding"].replace("_", " ")}
-        yield {**marked, "assertion": m["assertion"], "evidence": m["mention_id"] in evidence}
-        at = m["end"]
-    yield {"text": text[at:], "finding": ""}
+def pieces(text: str, mentions: Sequence[Mapping[str, Any]], evidence: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The text cut wherever a mention starts or ends, in order, each piece with all mentions that cover it.
+
+    A piece has `text`, `mentions` (none for plain text; evidence and the longest first) and `evidence` (whether one
+    of them is). The texts of all pieces joined are the whole text.
+    """
+    led = set(evidence)
+    ranked = sorted(mentions, key=lambda m: (m["mention_id"] not in led, m["start"] - m["end"]))
+    cuts = sorted({0, len(text), *(edge for m in mentions for edge in (m["start"], m["end"]))})
+    covering: dict[int, list[Mapping[str, Any]]] = {}
+    for m in ranked:
+        for cut in cuts[bisect_left(cuts, m["start"]) : bisect_left(cuts, m["end"])]:
+            covering.setdefault(cut, []).append(m)
+    for start, end in pairwise(cuts):
+        found = covering.get(start, [])
+        yield {"text": text[start:end], "mentions": found, "evidence": any(m["mention_id"] in led for m in found)}
 
 
-def bars(counts: Mapping[str, int]) -> str:
+def bars(findings: Mapping[str, Sequence[int]]) -> str:
     """A stacked horizontal bar chart (SVG) of mentions by finding and assertion."""
-    from html import escape
-
-    findings = sorted({k.split("|")[0] for k in counts if "|" in k} - {"case"})
-    totals = {f: sum(counts.get(f"{f}|{a}", 0) for a in ASSERTIONS) for f in findings}
-    findings.sort(key=lambda f: -totals[f])
-    widest = max(totals.values(), default=0)
+    widest = max(map(sum, findings.values()), default=0)
     if not widest:
         return "<p>No mentions.</p>"
-    left, width, row = 190, 620, 24
     out = [
-        f'<svg viewBox="0 0 {left + width + 70} {row * len(findings) + 10}" role="img" width="100%" '
+        f'<svg viewBox="0 0 {LEFT + WIDTH + 70} {ROW * len(findings) + 4}" role="img" width="100%" '
         'aria-label="Mentions by finding and assertion">'
     ]
-    for k, finding in enumerate(findings):
-        y, x = k * row, float(left)
-        out.append(f'<text x="{left - 8}" y="{y + 16}" text-anchor="end">{escape(finding.replace("_", " "))}</text>')
-        for assertion in ASSERTIONS:
-            n = counts.get(f"{finding}|{assertion}", 0)
-            if n:
-                size = width * n / widest
-                out.append(
-                    f'<rect class="{assertion}" x="{x:.1f}" y="{y + 3}" width="{size:.1f}" height="{row - 7}">'
-                    f"<title>{escape(finding)} {assertion}: {n}</title></rect>"
-                )
-                x += size
-        out.append(f'<text class="axis" x="{x + 6:.1f}" y="{y + 16}">{totals[finding]}</text>')
+    for k, (finding, numbers) in enumerate(findings.items()):
+        out += _bar(k * ROW, finding, numbers, WIDTH / widest)
     return "".join(out) + "</svg>"
+
+
+def _bar(y: int, finding: str, numbers: Sequence[int], scale: float) -> Iterator[str]:
+    name, x = escape(finding.replace("_", " ")), float(LEFT)
+    yield f'<text x="{LEFT - 8}" y="{y + 16}" text-anchor="end">{name}</text>'
+    for assertion, n in zip(ASSERTIONS, numbers, strict=True):
+        if n:
+            yield (
+                f'<rect class="{assertion}" x="{x:.1f}" y="{y + 3}" width="{n * scale:.1f}" height="{ROW - 7}">'
+                f"<title>{name}, {assertion}: {n:,}</title></rect>"
+            )
+            x += n * scale
+    yield f'<text class="axis" x="{x + 6:.1f}" y="{y + 16}">{sum(numbers):,}</text>'
