@@ -9,12 +9,12 @@ from typing import Any
 from calcitrace.errors import SourceError
 
 _ALIASES = {
-    "report_id": "report_id reportid accession_number accession accession_no note_id report_number exam_id study_id id",
-    "text": "text report report_text note_text reporttext radiology_report full_text narrative body",
-    "patient_id": "patient_id patientid mrn person_id subject_id patient pat_id",
-    "study_date": "study_date studydate exam_date note_date report_date date study_datetime exam_datetime",
+    "report_id": "report_id accession_number accession accession_no note_id report_number exam_id study_id id",
+    "text": "text report report_text note_text radiology_report full_text narrative body",
+    "patient_id": "patient_id mrn person_id subject_id patient pat_id",
+    "study_date": "study_date exam_date note_date report_date date study_datetime exam_datetime",
     "modality": "modality exam_modality",
-    "body_part": "body_part bodypart procedure procedure_name exam exam_description study_description note_title",
+    "body_part": "body_part body_part_examined procedure procedure_name exam exam_description study_description note_title",
     "sex": "sex gender patient_sex",
     "age": "age patient_age age_years",
 }
@@ -30,7 +30,6 @@ _PIECES = {
 FIELDS: dict[str, tuple[str, ...]] = {name: tuple(aliases.split()) for name, aliases in _ALIASES.items()}
 PIECES: dict[str, tuple[str, ...]] = {name: tuple(aliases.split()) for name, aliases in _PIECES.items()}
 CHOICES = (*FIELDS, *PIECES)
-_KNOWN = {alias for aliases in (*FIELDS.values(), *PIECES.values()) for alias in aliases}
 NEEDED_PIECES = ("findings", "impression")
 MAX_NAME = 40
 
@@ -76,7 +75,7 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
         ColumnError: a column asked for does not exist, one that is read stands twice, or there is no text.
     """
     columns = list(columns)
-    by_name = {_plain(c): c for c in reversed(columns)}
+    by_name = {_plain(c): c for c in reversed(columns) if _plain(c)}
     fields = {name: _column(name, FIELDS[name], asked, columns, by_name) for name in FIELDS}
     pieces = {name: _column(name, PIECES[name], asked, columns, by_name) for name in PIECES}
     if any(asked.get(name) for name in PIECES) and not asked.get("text"):
@@ -93,7 +92,8 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
 
 
 def _plain(column: str) -> str:
-    return "_".join(column.strip().lower().replace("-", " ").replace("_", " ").split())
+    """A column name without case, spaces and marks: `Report-ID`, `report.id` and `ReportID` are one."""
+    return "".join(c for c in column.lower() if c.isalnum())
 
 
 def _column(
@@ -101,7 +101,7 @@ def _column(
 ) -> str:
     given = asked.get(name, "")
     if not given:
-        return next((by_name[a] for a in aliases if a in by_name), "")
+        return next((by_name[_plain(a)] for a in aliases if _plain(a) in by_name), "")
     found = given if given in columns else by_name.get(_plain(given), "")
     if not found:
         raise ColumnError(f"no column {given!r} for {name}", _listed(columns))
@@ -110,7 +110,8 @@ def _column(
 
 def _listed(columns: Sequence[str]) -> str:
     """The names of the columns, where the header is surely one: without it, its cells may hold report text."""
-    if not any(_plain(c) in _KNOWN for c in columns):
+    known = {_plain(alias) for aliases in (*FIELDS.values(), *PIECES.values()) for alias in aliases}
+    if not any(_plain(c) in known for c in columns):
         return f"none of its {len(columns)} columns has a usual name; is its first row a header"
     return "columns are: " + ", ".join(c if 0 < len(c) <= MAX_NAME else "..." for c in columns)
 

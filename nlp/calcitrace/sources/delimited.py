@@ -143,7 +143,8 @@ class _Records:
             except csv.Error:
                 self._feed.put_back(keep=1)
                 self._skip_to_record()
-                yield line, Bad(f"broken quotes in lines {line} to {self._feed.number}")
+                last = self._feed.number
+                yield line, Bad("broken quotes" if last == line else f"broken quotes in lines {line} to {last}")
                 continue
             if record and not (len(record) == 1 < self._size and not record[0].strip()):
                 yield line, self._row(record)

@@ -116,7 +116,7 @@ def read_parquet(path: Path, options: Options, tally: Tally) -> Numbered:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    number = 0
+    number = rows = 0
     try:
         with pq.ParquetFile(pa.py_buffer(_unpacked(path)) if path.suffix.lower() == ".gz" else str(path)) as table:
             columns = choose_columns(table.schema_arrow.names, options.columns)
@@ -130,7 +130,7 @@ def read_parquet(path: Path, options: Options, tally: Tally) -> Numbered:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if not number:
             raise SourceError(f"not a readable Parquet file ({type(error).__name__})") from None
-        yield number + 1, Bad(f"the file is broken after row {number}; the rest was not read")
+        yield number + 1, Bad(f"the file is broken after row {number}; {rows - number:,} rows were not read")
 
 
 def _plain_rows(batch: Any) -> Iterator[Row | Bad]:
@@ -144,7 +144,7 @@ def _plain_rows(batch: Any) -> Iterator[Row | Bad]:
         try:
             yield from batch.slice(k, 1).to_pylist()
         except (ValueError, OverflowError):
-            yield Bad("a value that cannot be read (a date out of range)")
+            yield Bad("a value that cannot be read, such as a date out of range")
 
 
 def _unpacked(path: Path) -> bytes:
@@ -164,7 +164,7 @@ def read_xlsx(path: Path, options: Options, tally: Tally) -> Numbered:
         _check_workbook(data)
         book = CalamineWorkbook.from_filelike(data)
         sheet = book.get_sheet_by_index(0)
-        rows = enumerate(sheet.iter_rows(), (sheet.start or (0, 0))[0] + 1)
+        rows = enumerate(sheet.iter_rows(), 1)
     except (CalamineError, zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
         raise SourceError(
             f"not a readable .xlsx workbook ({type(error).__name__}); is it protected by a password, or an old .xls"

@@ -90,6 +90,7 @@ def encoding_of(head: bytes) -> str:
 
 
 _UNREAD = re.compile("[\udc80-\udcff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def unread(text: str) -> bool:
@@ -145,7 +146,7 @@ class TextFile:
 
     def _head(self) -> str:
         with binary(self._path) as handle:
-            return encoding_of(handle.read(4096))
+            return encoding_of(handle.read1(4096))
 
     def _open(self) -> IO[str]:
         if self.encoding in ("utf-8", "utf8"):
@@ -170,7 +171,7 @@ class TextFile:
     ) -> None:
         self._handle.close()
         if self.windows_lines:
-            self._tally.say(self._path, f"{self.windows_lines} lines read as {WINDOWS}")
+            self._tally.say(self._path, f"lines read as {WINDOWS}: {self.windows_lines}")
 
     def __iter__(self) -> TextFile:
         return self
@@ -190,7 +191,7 @@ class TextFile:
 
     def _mend(self, text: str) -> str:
         whole = mended(text, self.encoding, self.guess)
-        self.windows_lines += self.guess and whole is not text and unread(text)
+        self.windows_lines += self.guess and unread(text) and not _SURROGATE.search(whole)
         return whole
 
     def whole(self) -> str:
