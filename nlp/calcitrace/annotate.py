@@ -93,6 +93,8 @@ class Annotator:
             judged = self._judge(words.forms)
             section = sections[place]
             sided = session.sentence(words, judged.sites, judged.sides, [h for h, _ in judged.targets], section)
+            if sided.spare and words.forms[0] in _PRONOUNS:
+                _measure_last(mentions, max(sided.spare), number)
             seen: set[tuple[str, int, int]] = set()
             for hit, cues in judged.targets:
                 if sided.allows(hit) and (hit.name, hit.i, hit.j) not in seen:
@@ -136,6 +138,15 @@ class Annotator:
         ] == "hypothetical":
             values["change"] = "none"
         return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
+
+
+_PRONOUNS = frozenset({"it", "this", "the", "measuring", "measures", "size", "which", "dimensions"})
+
+
+def _measure_last(mentions: list[Mention], size: float, sentence: int) -> None:
+    """ "It measures 14 mm." gives its size to the last mention of the sentence before, if that has none."""
+    if mentions and mentions[-1].sentence == sentence - 1 and mentions[-1].size_mm is None:
+        mentions[-1] = replace(mentions[-1], size_mm=size)
 
 
 def _apply_section(

@@ -117,10 +117,13 @@ def _shows(depth: Depth, found: Found, annotated: AnnotatedReport, rules: RuleSe
 
 
 def _main_size(main: Mention | None, found: Found, case: CaseDefinition) -> float | None:
-    """The largest size (mm) stated now of calcium at the main deposit's tendon (not of what merely lies beside it)."""
-    own = [m for name in case.site if not case.constituents[name].near for m in found[name]]
-    sizes = [m.size_mm for m in own if m.size_mm is not None and main is not None and m.tendon == main.tendon]
-    return max(sizes, default=None)
+    """The largest size (mm) stated now of the main deposit: of the first constituent of `sized` that has one there."""
+    for name in case.sized:
+        own = [m for m in found[name] if main is not None and m.tendon == main.tendon]
+        sizes = [m.size_mm for m in own if m.size_mm is not None]
+        if sizes:
+            return max(sizes)
+    return None
 
 
 def _side(found: Found, case: CaseDefinition) -> str:

@@ -48,12 +48,14 @@ class Link:
 _FAR = 100.0
 MAX_ABBREVIATION = 5
 MAX_SITE_WORDS = 6
+TITLE_LINES = 4
 _CLOSE = 2.5
 _NEAR = 7.0
 _VAGUE = 8.0
 _SKELETAL = frozenset({"bone", "bone_interior", "tendon", "bursa", "joint"})
 _ONLY_CLOSE = frozenset({"organ", "cartilage", "bone_interior"})
 _SIZE = re.compile(r"^\d+(?:[.,]\d+)?$")
+_EARLIER = frozenset({"was", "were", "previously", "prev", "formerly", "from", "versus", "vs", "against", "had"})
 _UNITS = {"mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "centimeter": 10.0, "centimeters": 10.0}
 
 
@@ -71,6 +73,7 @@ class Linker:
         for site in rules.sites.values():
             for term in site.terms:
                 self.site_phrases.setdefault(term.phrase, []).append(site)
+        self.tells_tendon = {f.name for f in rules.findings.values() if f.tells_tendon}
         self._structures = {t.phrase for s in rules.sites.values() for t in s.terms if t.phrase}
         self._structures |= {t.phrase for terms in rules.sides.values() for t in terms if t.phrase}
         self._structures |= {t.phrase for f in rules.findings.values() for t in f.terms if t.phrase}
@@ -97,7 +100,7 @@ class Linker:
     def side_of(self, text: str) -> str:
         """The one side that `text` names, "bilateral" for both, or "none"."""
         sides = [self.side_terms[p] for p in _phrases(self._forms(text), self.side_terms, self._longest)]
-        return one_side(sides)
+        return one_side(s for s in sides if s != "none")
 
     def _forms(self, text: str) -> tuple[str, ...]:
         return split_words(text, self._spelling).forms
@@ -124,12 +127,14 @@ class Session:
 
     def __init__(self, linker: Linker, report: Report) -> None:
         self.linker = linker
-        title = next((line for line in report.text.split("\n") if line.strip()), "")[:200]
+        head = report.text[:1000].strip().split("\n")
+        title = head[0][:200]
         named = linker.region_of(report.body_part) or linker.region_of(title) or ("", False)
         self.region, self.region_is_sure = named
         self.side = linker.side_of(title)
-        if self.side == "none":
-            self.side = linker.side_of(report.body_part)
+        for place in (report.body_part, " ".join(head[1:TITLE_LINES])[:400]):
+            if self.side == "none":
+                self.side = linker.side_of(place)
         self.subhead = ""
         self.subsites: tuple[Site, ...] = ()
         self.subside = "none"
@@ -155,8 +160,11 @@ class Session:
         for _, site in resolved:
             if site.kind in ("bone", "tendon"):
                 self.last_site = site
-            if site.kind == "tendon":
-                self.last_tendon = site
+        telling = [t for t in targets if t.name in self.linker.tells_tendon]
+        for target in telling or targets:
+            near = found.near(target, "tendon")
+            if near and (telling or not self.last_tendon):
+                self.last_tendon = near
         return found
 
     def finish(self, mentions: tuple[Mention, ...]) -> tuple[Mention, ...]:
@@ -211,9 +219,10 @@ class Sides:
         targets: Sequence[Hit],
     ) -> None:
         self._session, self._words, self._sites, self._targets = session, words, sites, targets
-        self._sides = sides
+        self._sides = _named_sides(sides, words.forms, sites)
         self._taken = self._sizes()
         self._changes = self._size_changes()
+        self.spare = [size for _, size in _measurements(words.forms)] if not targets else []
 
     def allows(self, hit: Hit) -> bool:
         """Whether the place of the mention is one where its words count (`at`, `not_at` of its term)."""
@@ -245,6 +254,8 @@ class Sides:
     def link(self, hit: Hit) -> Link:
         """Tendon, bone, landmark, side and size of one mention."""
         tendon, bone = self._nearest(hit, "tendon"), self._nearest(hit, "bone")
+        if bone and bone.generic:  # "bone" alone tells less than the tendon's insertion
+            bone = None
         landmark = bone.name if bone else tendon.landmark if tendon else ""
         bone_name = (bone.bone or bone.name) if bone else tendon.bone if tendon else ""
         return Link(
@@ -257,10 +268,15 @@ class Sides:
             change=self._changes.get(hit, "none"),
         )
 
-    def _nearest(self, hit: Hit, kind: str) -> Site | None:
+    def near(self, hit: Hit, kind: str) -> Site | None:
+        """The structure of a kind that this sentence ties to the mention, if any."""
         here = [(self._cost(hit, h) + _VAGUE * s.generic, s) for h, s in self._sites if s.kind == kind]
+        return min(here, key=lambda c: c[0])[1] if here else None
+
+    def _nearest(self, hit: Hit, kind: str) -> Site | None:
+        here = self.near(hit, kind)
         if here:
-            return min(here, key=lambda c: c[0])[1]
+            return here
         for site in self._session.subsites:
             if site.kind == kind:
                 return site
@@ -314,16 +330,36 @@ class Sides:
 
 
 def _measurements(forms: Sequence[str]) -> Iterable[tuple[int, float]]:
-    """(position, largest dimension in mm) of each measurement: "9 x 4 mm", "1.2 cm"."""
+    """(position, largest dimension in mm) of each present measurement: "9 x 4 mm", "1.2 cm"; not "was 12 mm"."""
     numbers: list[float] = []
+    first = 0
     for k, form in enumerate(forms):
         if _SIZE.match(form):
+            first = first if numbers else k
             numbers.append(float(form.replace(",", ".")))
         elif form in _UNITS and numbers:
-            yield k, max(numbers) * _UNITS[form]
+            if not _EARLIER & set(forms[max(0, first - 2) : first]):
+                yield k, max(numbers) * _UNITS[form]
             numbers = []
         elif form not in ("x", "by", "times", "-", "mm", "cm"):
             numbers = []
+
+
+_LETTERS = {"l": "left", "r": "right"}
+
+
+def _named_sides(sides: Sequence[Hit], forms: Sequence[str], sites: Sequence[tuple[Hit, Site]]) -> list[Hit]:
+    """The side words of a sentence: the longest, without those that name none ("right under"), and "L ilium"."""
+    kept: list[Hit] = []
+    for hit in sorted(sides, key=lambda h: (-h.size, h.i)):
+        if not any(k.i < hit.j and hit.i < k.j for k in kept):
+            kept.append(hit)
+    letters = [
+        Hit("side", _LETTERS[forms[h.i - 1]], h.term, h.i - 1, h.i)
+        for h, _ in sites
+        if h.i and forms[h.i - 1] in _LETTERS
+    ]
+    return [h for h in kept if h.name != "none"] + letters
 
 
 _SIZED = r"(\d+(?:\.\d+)?)(?: x \d+(?:\.\d+)?)*(?: (?:mm|cm))?"

@@ -124,6 +124,7 @@ class _Reader:
             "not_at",
             "covers",
             "local",
+            "tells_tendon",
             "notes",
         )
         status = t.text("status", "draft")
@@ -144,6 +145,7 @@ class _Reader:
             references=tuple(map(str, t.texts("references"))),
             path=t.path,
             local=t.text("local", "") == "yes",
+            tells_tendon=t.text("tells_tendon", "") == "yes",
         )
 
     def words(self) -> dict[str, frozenset[str]]:
@@ -239,14 +241,14 @@ class _Reader:
 
     def case(self, path: Path) -> CaseDefinition:
         t = self.read(path).only(
-            "title", "status", "references", "notes", "likely", "constituents", "tiers", "types", "site"
+            "title", "status", "references", "notes", "likely", "constituents", "tiers", "types", "site", "sized"
         )
         constituents = {str(name): self.constituent(c) for name, c in t.tables("constituents")}
         for constituent in constituents.values():
             _known(t, constituent.near, constituents, "constituent")
         tiers = tuple(self.tier(t, row, constituents) for row in t.items_of("tiers"))
         types = tuple(self.depth(t, row, constituents) for row in t.items_of("types"))
-        _known(t, t.texts("site"), constituents, "constituent")
+        _known(t, t.texts("site") + t.texts("sized"), constituents, "constituent")
         return CaseDefinition(
             name=path.stem,
             title=str(t.text("title")),
@@ -255,6 +257,7 @@ class _Reader:
             tiers=tiers,
             types=types,
             site=tuple(map(str, t.texts("site"))),
+            sized=tuple(map(str, t.texts("sized"))),
             path=t.path,
         )
 

@@ -44,7 +44,8 @@ class Example:
 class Finding:
     """What is sought: its terms, its confusers (`nots`) and its examples.
 
-    In a report of another body region a `local` finding counts only at a bone, tendon, bursa or joint.
+    In a report of another body region a `local` finding counts only at a bone, tendon, bursa or joint. The tendon of
+    one that `tells_tendon` is that of what follows without a tendon of its own.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Finding:
     references: tuple[str, ...]
     path: str
     local: bool = False
+    tells_tendon: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,10 @@ class Depth:
 
 @dataclass(frozen=True, slots=True)
 class CaseDefinition:
-    """Who is a case: constituents, tiers in order (the first that fits counts), migration types by depth."""
+    """Who is a case: constituents, tiers in order (the first that fits counts), migration types by depth.
+
+    `site` and `sized` name the constituents whose mentions give a report its site and its size, the first first.
+    """
 
     name: str
     title: str
@@ -161,6 +166,7 @@ class CaseDefinition:
     tiers: tuple[Tier, ...]
     types: tuple[Depth, ...]
     site: tuple[str, ...]
+    sized: tuple[str, ...]
     path: str
 
 
