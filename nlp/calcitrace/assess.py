@@ -119,7 +119,7 @@ def _shows(depth: Depth, found: Found, annotated: AnnotatedReport, rules: RuleSe
 def _main_size(main: Mention | None, found: Found, case: CaseDefinition) -> float | None:
     """The largest size (mm) stated now of the main deposit: of the first constituent of `sized` that has one there."""
     for name in case.sized:
-        own = [m for m in found[name] if main is not None and m.tendon == main.tendon]
+        own = [m for m in found[name] if main is not None and m.tendon in (main.tendon, "none")]
         sizes = [m.size_mm for m in own if m.size_mm is not None]
         if sizes:
             return max(sizes)

@@ -59,7 +59,7 @@ class MedspacyJudge:
         kept = prune(hits, self._rules)
         if brought:
             kept = [Hit("finding", UNLABELLED, _CALLER, i, j) for i, j in brought]
-        cues = self._cues(doc, kept)
+        cues = per_extent(kept, lambda targets: self._cues(doc, targets))
         return Judged(
             tuple(zip(kept, cues, strict=True)),
             *(tuple(h for h in hits if h.what == what) for what in ("site", "side")),
@@ -73,8 +73,6 @@ class MedspacyJudge:
 
     def _cues(self, doc: Any, targets: Sequence[Hit]) -> list[tuple[CueHit, ...]]:
         """For each target the context rules that modify it, in order of their words."""
-        if not targets:
-            return []
         spans = [self._spacy.tokens.Span(doc, h.i, h.j, label=h.name) for h in targets]
         doc.spans["targets"] = spans
         self._context(doc)
@@ -154,14 +152,12 @@ class FastJudge:
         hits.sort(key=lambda h: (h.i, -h.j))
         kept = prune(hits, self._rules)
         return Judged(
-            tuple(zip(kept, self._cues(forms, kept), strict=True)),
+            tuple(zip(kept, per_extent(kept, lambda targets: self._cues(forms, targets)), strict=True)),
             tuple(h for h in hits if h.what == "site"),
             tuple(h for h in hits if h.what == "side"),
         )
 
     def _cues(self, forms: Sequence[str], targets: Sequence[Hit]) -> list[tuple[CueHit, ...]]:
-        if not targets:
-            return []
         edges = self._contexts.edges(forms, targets)
         return [
             tuple(
@@ -218,6 +214,19 @@ def owners_of(rules: RuleSet) -> list[list[Owner]]:
 def never_modified(group: CueGroup, rules: RuleSet) -> set[str]:
     """What a group's cues never modify; a cue for the nearest target passes over conditions."""
     return {*group.never, *(rules.conditions if group.max_targets else ())}
+
+
+def per_extent(
+    targets: Sequence[Hit], cues_of: Callable[[list[Hit]], list[tuple[CueHit, ...]]]
+) -> list[tuple[CueHit, ...]]:
+    """The cues of each target, where targets of the same words (edema of bone or of soft tissue) count as one."""
+    first: dict[tuple[int, int], Hit] = {}
+    for target in targets:
+        first.setdefault((target.i, target.j), target)
+    if not first:
+        return []
+    found = dict(zip(first, cues_of(list(first.values())), strict=True))
+    return [found[t.i, t.j] for t in targets]
 
 
 def prune(hits: Sequence[Hit], rules: RuleSet) -> list[Hit]:

@@ -168,7 +168,11 @@ class Session:
         return found
 
     def finish(self, mentions: tuple[Mention, ...]) -> tuple[Mention, ...]:
-        """The mentions with what only the whole report can tell: an unsaid side is that of all the others."""
+        """The mentions with what only the whole report can tell: an unsaid side or tendon is that of all the others."""
+        tendons = {m.tendon for m in mentions if m.finding in self.linker.tells_tendon} - {"none"}
+        if len(tendons) == 1:
+            tendon = self.linker.sites[next(iter(tendons))]
+            mentions = tuple(self._with_tendon(m, tendon) for m in mentions)
         if self.side != "none":
             return mentions
         named = Counter(m.laterality for m in mentions if m.laterality in ("left", "right"))
@@ -176,6 +180,13 @@ class Session:
             return mentions
         side = next(iter(named))
         return tuple(replace(m, laterality=side) if m.laterality == "none" else m for m in mentions)
+
+    def _with_tendon(self, mention: Mention, tendon: Site) -> Mention:
+        """The mention with the report's only tendon, if it tells of one and has none."""
+        if mention.tendon != "none" or mention.finding not in self.linker.tells_tendon:
+            return mention
+        bone = tendon.bone if mention.bone == "none" and tendon.bone else mention.bone
+        return replace(mention, tendon=tendon.name, bone=bone)
 
     def _enter(self, section: Section) -> None:
         key = f"{section.start}"
@@ -219,6 +230,7 @@ class Sides:
         targets: Sequence[Hit],
     ) -> None:
         self._session, self._words, self._sites, self._targets = session, words, sites, targets
+        self._targets = [t for t in targets if self.allows(t)]
         self._sides = _named_sides(sides, words.forms, sites)
         self._taken = self._sizes()
         self._changes = self._size_changes()
