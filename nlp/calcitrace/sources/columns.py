@@ -14,7 +14,8 @@ _ALIASES = {
     "patient_id": "patient_id mrn person_id subject_id patient pat_id",
     "study_date": "study_date exam_date note_date report_date date study_datetime exam_datetime",
     "modality": "modality exam_modality",
-    "body_part": "body_part body_part_examined procedure procedure_name exam exam_description study_description note_title",
+    "body_part": "body_part body_part_examined procedure procedure_name exam exam_description study_description"
+    " note_title",
     "sex": "sex gender patient_sex",
     "age": "age patient_age age_years",
 }
