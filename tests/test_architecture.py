@@ -21,8 +21,9 @@ model errors ruleset samples
 strictyaml words
 terms
 rules sources sections sentences
-screen link
-fast
+screen measures
+link
+fast flags
 engine
 annotate
 assess lint

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import overload
 
 from calcitrace.engine import ENGINES, CueHit
+from calcitrace.flags import flags
 from calcitrace.link import Hit, Linker, Sides
 from calcitrace.model import AnnotatedReport, Assertion, Cue, Mention, Report, Section
 from calcitrace.rules import load_rules
@@ -30,8 +31,8 @@ class Annotator:
             raise ValueError(f"engine {engine!r} is not one of {', '.join(ENGINES)}")
         self.rules = rules or load_rules()
         self._judge = ENGINES[engine](self.rules)
-        self._linker = Linker(self.rules)
-        self._sectioner = Sectioner(self.rules.sections, self._linker.names_structure)
+        self.linker = Linker(self.rules)
+        self._sectioner = Sectioner(self.rules.sections, self.linker.names_structure)
 
     @overload
     def annotate(self, reports: Report) -> AnnotatedReport: ...
@@ -82,7 +83,7 @@ class Annotator:
     def _annotate(self, report: Report) -> AnnotatedReport:
         text = report.text
         sections, sentences = self._layout(text)
-        session = self._linker.session(report)
+        session = self.linker.session(report)
         mentions: list[Mention] = []
         homeless: set[int] = set()
         conditions: list[Mention] = []
@@ -111,7 +112,8 @@ class Annotator:
             mentions = [m for k, m in enumerate(mentions) if k not in homeless]
         numbered = tuple(_numbered(report.report_id, mentions))
         linked = session.finish(numbered)
-        return AnnotatedReport(report, sections, tuple((s, e) for s, e, _ in sentences), linked, tuple(conditions))
+        annotated = AnnotatedReport(report, sections, tuple((s, e) for s, e, _ in sentences), linked, tuple(conditions))
+        return replace(annotated, flags=flags(annotated, self.linker))
 
     def _assert(self, hit: Hit, cues: Sequence[CueHit], words: Words, text: str, section: Section) -> Assertion:
         """Cues -> one value an axis by its declared precedence; the section speaks where no cue does."""

@@ -6,11 +6,11 @@ preposition, right before, elsewhere in the clause, in the subhead, in the sente
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from calcitrace.measures import measurements, size_changes
 from calcitrace.model import Mention, Report, Section
 from calcitrace.ruleset import RuleSet, Site, Term
 from calcitrace.words import Words, split_words
@@ -54,9 +54,6 @@ _NEAR = 7.0
 _VAGUE = 8.0
 _SKELETAL = frozenset({"bone", "bone_interior", "tendon", "bursa", "joint"})
 _ONLY_CLOSE = frozenset({"organ", "cartilage", "bone_interior"})
-_SIZE = re.compile(r"^\d+(?:[.,]\d+)?$")
-_EARLIER = frozenset({"was", "were", "previously", "prev", "formerly", "from", "versus", "vs", "against", "had"})
-_UNITS = {"mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "centimeter": 10.0, "centimeters": 10.0}
 
 
 class Linker:
@@ -234,7 +231,7 @@ class Sides:
         self._sides = _named_sides(sides, words.forms, sites)
         self._taken = self._sizes()
         self._changes = self._size_changes()
-        self.spare = [size for _, size in _measurements(words.forms)] if not targets else []
+        self.spare = [size for _, size in measurements(words.forms)] if not targets else []
 
     def allows(self, hit: Hit) -> bool:
         """Whether the place of the mention is one where its words count (`at`, `not_at` of its term)."""
@@ -333,28 +330,12 @@ class Sides:
     def _sizes(self) -> dict[Hit, float]:
         """Each measurement goes to the nearest mention of the sentence."""
         found: dict[Hit, float] = {}
-        for at, size in _measurements(self._words.forms):
+        for at, size in measurements(self._words.forms):
             if not self._targets:
                 break
             near = min(self._targets, key=lambda t: (min(abs(at - t.j), abs(t.i - at)), t.i))
             found[near] = max(size, found.get(near, 0.0))
         return found
-
-
-def _measurements(forms: Sequence[str]) -> Iterable[tuple[int, float]]:
-    """(position, largest dimension in mm) of each present measurement: "9 x 4 mm", "1.2 cm"; not "was 12 mm"."""
-    numbers: list[float] = []
-    first = 0
-    for k, form in enumerate(forms):
-        if _SIZE.match(form):
-            first = first if numbers else k
-            numbers.append(float(form.replace(",", ".")))
-        elif form in _UNITS and numbers:
-            if not _EARLIER & set(forms[max(0, first - 2) : first]):
-                yield k, max(numbers) * _UNITS[form]
-            numbers = []
-        elif form not in ("x", "by", "times", "-", "mm", "cm"):
-            numbers = []
 
 
 _LETTERS = {"l": "left", "r": "right"}
@@ -372,31 +353,3 @@ def _named_sides(sides: Sequence[Hit], forms: Sequence[str], sites: Sequence[tup
         if h.i and forms[h.i - 1] in _LETTERS
     ]
     return [h for h in kept if h.name != "none"] + letters
-
-
-_SIZED = r"(\d+(?:\.\d+)?)(?: x \d+(?:\.\d+)?)*(?: (?:mm|cm))?"
-_NOW_THEN = re.compile(
-    rf"\b{_SIZED} ?[,;(]?(?: (?:now|today))?(?: ?[,;(])? (?:previously|prev|formerly|was|were|versus|vs|compared (?:with|to)"
-    rf"|(?:down |up )?from|earlier|before)(?: (?:it|was|at|measured|about))* {_SIZED}"
-)
-_THEN_NOW = re.compile(
-    rf"\b(?:was|were|from|previously|formerly|measured|went from|crept from) {_SIZED}(?: (?!not\b)[^ .;]+){{0,6}}? "
-    rf"(?:now|today|to|currently|is now|and is)(?: (?:it|is|at|measures))* {_SIZED}"
-)
-_SAME = 0.05
-
-
-def size_changes(forms: Sequence[str]) -> Iterable[tuple[int, str]]:
-    """(position of the words, change) for each pair of an earlier and a present measurement in the sentence."""
-    text = " ".join(forms)
-    if not any(form.isdigit() or "." in form for form in forms):
-        return
-    for pattern, now in ((_NOW_THEN, 1), (_THEN_NOW, 2)):
-        for found in pattern.finditer(text):
-            present, earlier = float(found[now]), float(found[3 - now])
-            if not earlier or present > 200 or earlier > 200:
-                continue
-            ratio = present / earlier
-            change = "increased" if ratio > 1 + _SAME else "decreased" if ratio < 1 - _SAME else "unchanged"
-            yield text.count(" ", 0, found.start()), change
-            return

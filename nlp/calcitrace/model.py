@@ -151,7 +151,8 @@ class Mention:
 class AnnotatedReport:
     """A report with its sections, sentences (character offsets) and mentions in order of appearance.
 
-    `conditions` are mentions of what is no finding but bears on a case (arthritis, surgery, biopsy ...).
+    `conditions` are mentions of what is no finding but bears on a case (arthritis, surgery, biopsy ...); `flags` name
+    what to look at twice (side conflicts, contradictions, dictation slips).
     """
 
     report: Report
@@ -159,6 +160,7 @@ class AnnotatedReport:
     sentences: tuple[tuple[int, int], ...]
     mentions: tuple[Mention, ...]
     conditions: tuple[Mention, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ REPORT_COLUMNS: dict[str, tuple[str, str]] = {
     "age": ("string", "as given"),
     "reasons": ("list<string>", "the constituents of the case definition that were met"),
     "size_mm": ("double", "largest stated dimension of the main deposit in millimetres"),
+    "flags": ("list<string>", "what to look at twice: side conflicts, contradictions, dictation slips"),
 }
 MENTION_COLUMNS: dict[str, tuple[str, str]] = {
     "report_id": ("string", "id of the report"),
@@ -63,7 +64,14 @@ def clean(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def report_row(report: Report, assessment: Assessment, n_mentions: int, likely: bool, rules: str) -> dict[str, Any]:
+def report_row(
+    report: Report,
+    assessment: Assessment,
+    n_mentions: int,
+    likely: bool,
+    rules: str,
+    flags: Sequence[str] = (),
+) -> dict[str, Any]:
     """One row of the table `reports`."""
     row = {
         "report_id": report.report_id,
@@ -88,6 +96,7 @@ def report_row(report: Report, assessment: Assessment, n_mentions: int, likely: 
         "age": report.age,
         "reasons": list(assessment.reasons),
         "size_mm": assessment.size_mm,
+        "flags": list(flags),
     }
     return {k: clean(v) if isinstance(v, str) else v for k, v in row.items()}
 

@@ -43,7 +43,7 @@ class Worker:
         assessment = self._assess(annotated, self.rules, self.case)
         likely = assessment.case_status in self.case.likely
         mentions = [mention_row(report.report_id, m) for m in annotated.mentions]
-        row = report_row(report, assessment, len(mentions), likely, self.rules.hash)
+        row = report_row(report, assessment, len(mentions), likely, self.rules.hash, annotated.flags)
         return {"report": row, "mentions": mentions, "card": _card(report, row, mentions) if likely else None}
 
 
