@@ -49,7 +49,7 @@ def _contradictions(annotated: AnnotatedReport) -> Iterator[str]:
     clashes = {
         finding
         for (finding, place), assertions in body.items()
-        if len(assertions | end.get((finding, place), assertions)) == 2 and assertions.isdisjoint(end[finding, place])
+        if (finding, place) in end and assertions.isdisjoint(end[finding, place])
     }
     yield from (f"contradiction:{finding}" for finding in sorted(clashes))
 

@@ -28,8 +28,9 @@ def measurements(forms: Sequence[str]) -> Iterable[tuple[int, float]]:
 
 _SIZED = r"(\d+(?:\.\d+)?)(?: x \d+(?:\.\d+)?)*(?: (?:mm|cm))?"
 _NOW_THEN = re.compile(
-    rf"\b{_SIZED} ?[,;(]?(?: (?:now|today))?(?: ?[,;(])? (?:previously|prev|formerly|was|were|versus|vs|compared (?:with|to)"
-    rf"|(?:down |up )?from|earlier|before)(?: (?:it|was|at|measured|about))* {_SIZED}"
+    rf"\b{_SIZED} ?[,;(]?(?: (?:now|today))?(?: ?[,;(])? "
+    r"(?:previously|prev|formerly|was|were|versus|vs|compared (?:with|to)|(?:down |up )?from|earlier|before)"
+    rf"(?: (?:it|was|at|measured|about))* {_SIZED}"
 )
 _THEN_NOW = re.compile(
     rf"\b(?:was|were|from|previously|formerly|measured|went from|crept from) {_SIZED}(?: (?!not\b)[^ .;]+){{0,6}}? "
