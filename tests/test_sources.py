@@ -1,0 +1,750 @@
+"""Sources: every format, encoding and oddity gives its reports, and what is no report is a reject with its place."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import datetime
+import gzip
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import xlsxwriter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calcitrace.errors import CalcitraceError, SourceError, StrictError, UsageError
+from calcitrace.model import Reject, Report
+from calcitrace.sources import SOURCES, Options, Tally, expand, read_reports
+
+TEXT = 'Calcific deposit, 8 mm.\nHe said "sore"; no erosion.\n\nIMPRESSION: tendinopathy\u00a0\u2013 caf\u00e9.'
+ROWS = [("007", TEXT), ("A-1", "No fracture."), ("0001234567890123456789", "Second line\nunder it.")]
+
+
+@dataclass(frozen=True)
+class Got:
+    """Everything that came of some inputs."""
+
+    reports: list[Report]
+    rejects: list[Reject]
+    tally: Tally
+
+    @property
+    def texts(self) -> list[tuple[str, str]]:
+        """Report id and text of each report."""
+        return [(r.report_id, r.text) for r in self.reports]
+
+    @property
+    def reasons(self) -> list[tuple[int, str]]:
+        """Row and reason of each reject."""
+        return [(r.row, r.reason) for r in self.rejects]
+
+
+def read(inputs: Any, columns: dict[str, str] | None = None, encoding: str = "auto", delimiter: str = "auto") -> Got:
+    """Read inputs to the end; whatever comes, every row is a report or a reject."""
+    tally = Tally()
+    rejects: list[Reject] = []
+    options = Options(columns or {}, encoding, delimiter)
+    reports = list(read_reports(inputs, options, rejects.append, tally=tally))
+    assert tally.rows == len(reports) + len(rejects)
+    assert tally.rejects == len(rejects)
+    return Got(reports, rejects, tally)
+
+
+def csv_bytes(rows: Sequence[Sequence[str]], delimiter: str = ",", encoding: str = "utf-8", end: str = "\n") -> bytes:
+    """A CSV file, every cell in quotes."""
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL).writerows(rows)
+    return out.getvalue().encode(encoding)
+
+
+def parquet_bytes(columns: dict[str, Any], **options: Any) -> bytes:
+    """A Parquet file of these columns."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink, **options)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def xlsx_bytes(cells: dict[tuple[int, int], Any]) -> bytes:
+    """A workbook with these cells (row, column from 0) in its first sheet; texts are written as texts."""
+    out = io.BytesIO()
+    book = xlsxwriter.Workbook(out, {"in_memory": True})
+    sheet, dates = book.add_worksheet(), book.add_format({"num_format": "yyyy-mm-dd"})
+    for (row, column), value in cells.items():
+        if isinstance(value, datetime.date):
+            sheet.write_datetime(row, column, value, dates)
+        elif isinstance(value, str):
+            sheet.write_string(row, column, value)
+        else:
+            sheet.write(row, column, value)
+    book.close()
+    return out.getvalue()
+
+
+def grid(rows: Sequence[Sequence[Any]]) -> dict[tuple[int, int], Any]:
+    """Rows as cells by place."""
+    return {(r, c): value for r, row in enumerate(rows) for c, value in enumerate(row)}
+
+
+def as_format(name: str, rows: Sequence[tuple[str, str]]) -> bytes:
+    """Rows of report id and text as a file of one format."""
+    table = [("report_id", "text"), *rows]
+    if name == "parquet":
+        ids, texts = zip(*rows, strict=True)
+        return parquet_bytes({"report_id": ids, "text": texts})
+    if name == "jsonl":
+        return "".join(json.dumps({"report_id": i, "text": t}) + "\n" for i, t in rows).encode()
+    if name == "xlsx":
+        return xlsx_bytes(grid(table))
+    return csv_bytes(table, "\t" if name == "tsv" else ",")
+
+
+def put(folder: Path, name: str, data: bytes | str) -> Path:
+    """Write a file, text as UTF-8 with its line ends as they are."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+    return path
+
+
+TABLES = ["csv", "tsv", "jsonl", "parquet", "xlsx"]
+
+
+# Formats
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_format_gives_ids_and_texts_as_they_are(name: str, packed: bool, tmp_path: Path) -> None:
+    """Leading zeros, quotes, delimiters, newlines, NBSP and accents come through in each format, plain or gzip."""
+    data = as_format(name, ROWS)
+    path = put(tmp_path, f"r.{name}{'.gz' if packed else ''}", gzip.compress(data) if packed else data)
+    assert read(path).texts == ROWS
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_a_folder_of_texts_gives_one_report_a_file(packed: bool, tmp_path: Path) -> None:
+    """The report id is the file's path in the folder without its ending; files come in sorted order."""
+    for name, text in (("b", "Two."), ("a", TEXT), ("2019/007", "Three.")):
+        data = text.encode()
+        put(tmp_path, f"{name}.txt{'.gz' if packed else ''}", gzip.compress(data) if packed else data)
+    assert read(tmp_path).texts == [("2019/007", "Three."), ("a", TEXT), ("b", "Two.")]
+
+
+def test_one_text_file_is_one_report(tmp_path: Path) -> None:
+    """A single .txt is read as it is, ending in upper case too."""
+    assert read(put(tmp_path, "case 12.TXT", "No fracture.")).texts == [("case 12", "No fracture.")]
+
+
+def test_several_inputs_come_in_the_order_given(tmp_path: Path) -> None:
+    """Files of different formats make one stream."""
+    one, two = put(tmp_path, "z.csv", "id,text\n1,a\n"), put(tmp_path, "a.jsonl", '{"id": "2", "text": "b"}')
+    assert read([one, two]).texts == [("1", "a"), ("2", "b")]
+
+
+@pytest.mark.parametrize(
+    ("ending", "text"), [("ndjson", '{"id":"1","text":"a"}'), ("tab", "id\ttext\n1\ta"), ("pq", "")]
+)
+def test_other_endings_of_the_same_formats(ending: str, text: str, tmp_path: Path) -> None:
+    """.ndjson is JSONL, .tab is TSV, .pq is Parquet."""
+    data = text or parquet_bytes({"id": ["1"], "text": ["a"]})
+    assert read(put(tmp_path, f"r.{ending}", data)).texts == [("1", "a")]
+
+
+def test_formats_that_are_read() -> None:
+    """The formats of the contract are all there."""
+    assert set(SOURCES) == {*TABLES, "txt"}
+
+
+# Encodings
+
+
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-be-mark", "utf-16-le", "utf-16-be", "utf-32", "windows-1252"]
+
+
+def encoded(text: str, encoding: str) -> bytes:
+    """Text in an encoding; `-mark` puts the byte order mark before it."""
+    return f"\ufeff{text}".encode(encoding.removesuffix("-mark")) if "-mark" in encoding else text.encode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("name", ["csv", "jsonl", "txt"])
+def test_the_encoding_is_told_by_the_bytes(name: str, encoding: str, tmp_path: Path) -> None:
+    """UTF-8 with and without a mark, UTF-16 and UTF-32, and Windows-1252 are read without being asked for."""
+    text = (
+        "Sizes 3\u20134 mm, \u201ccomet\u201d tail at 45\u00b0, na\u00efve caf\u00e9. No erosion of the humeral head."
+    )
+    rows = {"csv": f'report_id,text\nr,"{text}"\n', "jsonl": f'{{"report_id": "r", "text": "{text}"}}\n', "txt": text}
+    assert read(put(tmp_path, f"r.{name}", encoded(rows[name], encoding))).texts == [("r", text)]
+
+
+def test_one_file_may_mix_utf8_and_windows_1252(tmp_path: Path) -> None:
+    """Archives are put together from several systems: each line is read in its own encoding, and it is told."""
+    path = put(tmp_path, "r.csv", "id,text\n1,caf\u00e9\n".encode() + "2,caf\u00e9 \u2013\n".encode("windows-1252"))
+    got = read(path)
+    assert got.texts == [("1", "caf\u00e9"), ("2", "caf\u00e9 \u2013")]
+    assert got.tally.chosen[str(path)].endswith("lines read as windows-1252: 1")
+
+
+def test_an_encoding_that_is_asked_for_is_kept_to(tmp_path: Path) -> None:
+    """With --encoding utf-8 a row with other bytes is a reject; the rows around it are read."""
+    data = "id,text\n1,caf\u00e9\n".encode() + "2,caf\u00e9\n".encode("windows-1252") + b"3,plain\n"
+    got = read(put(tmp_path, "r.csv", data), encoding="utf-8")
+    assert got.texts == [("1", "caf\u00e9"), ("3", "plain")]
+    assert got.reasons == [(3, "bytes that are not valid in this encoding")]
+
+
+def test_bytes_that_windows_1252_does_not_know(tmp_path: Path) -> None:
+    """The five undefined bytes become the replacement character, one for one."""
+    got = read(put(tmp_path, "r.csv", b"id,text\n1,a\x81b\xe9\n"), encoding="windows-1252")
+    assert got.texts == [("1", "a\ufffdb\u00e9")]
+
+
+def test_a_few_zero_bytes_do_not_make_utf16(tmp_path: Path) -> None:
+    """A short UTF-8 text with NULs stays UTF-8."""
+    assert read(put(tmp_path, "r.txt", "a\0\0bc\0de")).texts == [("r", "a\0\0bc\0de")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_lone_surrogates_in_bytes_are_kept_in_the_text(encoding: str, tmp_path: Path) -> None:
+    """A half of a surrogate pair, as careless exports write it, is one character; offsets do not move."""
+    data = "id,text\n1,a\ud83d b\n".encode(encoding, "surrogatepass")
+    assert read(put(tmp_path, "r.csv", data)).texts == [("1", "a\ud83d b")]
+
+
+def test_lone_surrogates_in_json_escapes(tmp_path: Path) -> None:
+    """In the text they are kept; in an id, which tables must hold, they become question marks."""
+    path = put(tmp_path, "r.jsonl", '{"id": "x\\udc9d", "text": "a\\ud800b"}\n{"id": "x\\ud801", "text": "c"}\n')
+    got = read(path)
+    assert got.texts == [("x?", "a\ud800b"), ("x?~v2", "c")]
+
+
+def test_utf16_cut_in_the_middle_of_a_character(tmp_path: Path) -> None:
+    """What was whole is read; the break is one reject that says so."""
+    got = read(put(tmp_path, "r.csv", "id,text\n1,a\n2,b\n".encode("utf-16") + b"x"))
+    assert got.texts == [("1", "a"), ("2", "b")]
+    assert got.reasons == [(4, "the file is broken after row 3 (not valid utf-16-le); the rest was not read")]
+
+
+@pytest.mark.parametrize("name", ["klingon", "rot13", "a\0b"])
+def test_an_encoding_that_does_not_exist(name: str, tmp_path: Path) -> None:
+    """It is a wrong use, told before anything is read."""
+    with pytest.raises(UsageError, match="is no known text encoding; try utf-8, utf-16 or windows-1252"):
+        read(put(tmp_path, "r.csv", "id,text\n1,a\n"), encoding=name)
+
+
+# Texts
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a\r\nb", "a\rb", "a\n\n\nb", "a\tb", "a\0b", "\u00a0a\u00a0", "  a  ", "a\x0bb\x0cc\x85d\u2028e", "a\ufeffb"],
+    ids=["CRLF", "CR", "blank lines", "tab", "NUL", "NBSP", "blanks", "other line ends", "zero-width"],
+)
+@pytest.mark.parametrize("name", ["csv", "jsonl", "parquet", "txt"])
+def test_the_text_is_never_changed(name: str, text: str, tmp_path: Path) -> None:
+    """Offsets index the original text, so white space and odd characters stay exactly as they are."""
+    data = text.encode() if name == "txt" else as_format(name, [("r", text)])
+    assert read(put(tmp_path, f"r.{name}", data)).texts == [("r", text)]
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t\r\n", "\u00a0", "\0\0", "\u2003\u2009"])
+@pytest.mark.parametrize("name", ["csv", "jsonl", "parquet", "txt"])
+def test_a_text_without_words_is_a_reject(name: str, text: str, tmp_path: Path) -> None:
+    """Nothing but white space and NULs is an empty text, told with the report id."""
+    data = text.encode() if name == "txt" else as_format(name, [("r", text)])
+    got = read(put(tmp_path, f"r.{name}", data))
+    assert [(r.source, r.reason, r.report_id) for r in got.rejects] == [(f"r.{name}", "empty text", "r")]
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl", "txt"])
+def test_one_megabyte_on_one_line(name: str, tmp_path: Path) -> None:
+    """A report may be one line of a million characters."""
+    text = "unremarkable " * 80_000
+    data = text.encode() if name == "txt" else as_format(name, [("r", text)])
+    assert read(put(tmp_path, f"r.{name}", data)).texts == [("r", text)]
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl", "txt"])
+def test_a_text_beyond_all_measure_is_a_reject(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit (20 million characters) keeps a wrong file from filling the memory; the rows around it are read."""
+    for module in ("reading", "delimited", "formats"):
+        monkeypatch.setattr(f"calcitrace.sources.{module}.MAX_TEXT", 1000)
+    rows = [("1", "before"), ("2", "x" * 3500), ("3", "after")]
+    data = b"x" * 3500 if name == "txt" else as_format(name, rows)
+    got = read(put(tmp_path, f"r.{name}", data))
+    assert [r.reason.rpartition(" of ")[2] for r in got.rejects] == ["more than 1,000 characters"]
+    assert got.texts == ([] if name == "txt" else [rows[0], rows[2]])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 99).map(str), st.text(st.characters(codec="utf-8"), min_size=1)), max_size=5),
+    st.sampled_from(",;\t|"),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    st.sampled_from(["\n", "\r\n"]),
+)
+@settings(deadline=None, max_examples=150)
+def test_whatever_csv_can_hold_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], delimiter: str, encoding: str, end: str
+) -> None:
+    """Any texts, written as CSV in any usual way, are read as they were, each row as a report or a reject."""
+    path = tmp_path_factory.mktemp("csv") / "r.csv"
+    path.write_bytes(csv_bytes([("report_id", "text"), *rows], delimiter, encoding, end))
+    got = read(path)
+    assert got.tally.rows == len(rows)
+    assert {(r.version_of or r.report_id, r.text) for r in got.reports} == {
+        (i, t) for i, t in rows if not t.isspace() and t.strip("\0 \t\r\n\v\f\xa0\ufeff")
+    }
+
+
+@given(
+    st.binary(max_size=200), st.sampled_from(["csv", "tsv", "jsonl", "txt", "xlsx", "parquet", "csv.gz", "jsonl.gz"])
+)
+@settings(deadline=None, max_examples=300)
+def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes, ending: str) -> None:
+    """No content makes a reader fail in any way but ours, and every row is counted (checked in `read`)."""
+    path = tmp_path_factory.mktemp("bytes") / f"r.{ending}"
+    path.write_bytes(b"report_id,text\n" * (ending == "csv") + data)
+    with contextlib.suppress(CalcitraceError):
+        read(path)
+
+
+# Ids, versions and repeats
+
+
+def test_json_numbers_are_kept_as_they_are_written(tmp_path: Path) -> None:
+    """A number as id loses no digit and gains none."""
+    ids = ["7.10", "12345678901234567890123", "1e5", "-0"]
+    path = put(tmp_path, "r.jsonl", "".join(f'{{"report_id": {i}, "text": "a"}}\n' for i in ids))
+    assert [r.report_id for r in read(path).reports] == ids
+
+
+def test_numbers_as_ids_in_parquet_and_xlsx(tmp_path: Path) -> None:
+    """Whole numbers have no decimals, also where the column is of floats."""
+    table = put(tmp_path, "a.parquet", parquet_bytes({"report_id": [1.0, 2.0, None], "text": ["a", "b", "c"]}))
+    sheet = put(tmp_path, "b.xlsx", xlsx_bytes(grid([("report_id", "text"), (3, "c"), (10**15, "d")])))
+    assert read([table, sheet]).texts == [("1", "a"), ("2", "b"), ("3", "c"), ("1000000000000000", "d")]
+
+
+def test_ids_with_blanks_and_marks_are_kept(tmp_path: Path) -> None:
+    """An id is a string exactly as given."""
+    rows = [(" 12 ", "a"), ("AB/12-3", "b"), ("\u00dc1", "c"), ("=1+1", "d")]
+    assert read(put(tmp_path, "r.csv", csv_bytes([("id", "text"), *rows]))).texts == rows
+
+
+def test_a_source_without_ids_gets_them_from_file_and_row(tmp_path: Path) -> None:
+    """The id made is file name and row, the same on every run."""
+    assert read(put(tmp_path, "r.csv", "text\nfoo\nbar\n")).texts == [("r.csv:2", "foo"), ("r.csv:3", "bar")]
+
+
+def test_a_row_without_id_is_a_reject_where_the_table_has_ids(tmp_path: Path) -> None:
+    """A missing id is told with its row."""
+    assert read(put(tmp_path, "r.csv", "id,text\n1,a\n,b\n  ,c\n")).reasons == [
+        (3, "no report id in this row"),
+        (4, "no report id in this row"),
+    ]
+
+
+def test_a_second_text_under_one_id_is_a_version(tmp_path: Path) -> None:
+    """It gets ~v2, the next ~v3, and `version_of` keeps the id as given; the first has none."""
+    got = read(put(tmp_path, "r.csv", "id,text\nA,one\nB,x\nA,two\nA,three\n"))
+    assert [(r.report_id, r.version_of, r.text) for r in got.reports] == [
+        ("A", "", "one"),
+        ("B", "", "x"),
+        ("A~v2", "A", "two"),
+        ("A~v3", "A", "three"),
+    ]
+
+
+def test_a_version_takes_no_id_that_another_report_has(tmp_path: Path) -> None:
+    """Ids that already look like versions stay distinct, whichever comes first."""
+    got = read(put(tmp_path, "r.csv", "id,text\nA,one\nA~v2,given\nA,two\nB,one\nB,two\nB~v2,given\n"))
+    ids = [r.report_id for r in got.reports]
+    assert ids == ["A", "A~v2", "A~v3", "B", "B~v2", "B~v2~v2"]
+
+
+def test_an_identical_repeat_is_a_reject(tmp_path: Path) -> None:
+    """Same id and same text: counted once, wherever in the inputs it comes again."""
+    one, two = put(tmp_path, "a.csv", "id,text\nA,one\nA,two\nA,one\n"), put(tmp_path, "b.csv", "id,text\nA,two\n")
+    got = read([one, two])
+    assert [r.report_id for r in got.reports] == ["A", "A~v2"]
+    reason = "repeated: same report id and same text as an earlier row"
+    assert got.rejects == [Reject("a.csv", 4, reason, "A"), Reject("b.csv", 2, reason, "A")]
+
+
+# Columns
+
+
+@pytest.mark.parametrize(
+    ("header", "field"),
+    [
+        ("accession_number", "report_id"),
+        ("note_id", "report_id"),
+        ("AccessionNumber", "report_id"),
+        ("Report ID", "report_id"),
+        ("mrn", "patient_id"),
+        ("person_id", "patient_id"),
+        ("exam_date", "study_date"),
+        ("note_date", "study_date"),
+        ("Study-Date", "study_date"),
+        ("procedure", "body_part"),
+        ("MODALITY", "modality"),
+        ("gender", "sex"),
+        ("PatientAge", "age"),
+    ],
+)
+def test_usual_names_are_recognised(header: str, field: str, tmp_path: Path) -> None:
+    """Whatever the case, the blanks and the marks."""
+    (report,) = read(put(tmp_path, "r.csv", f"{header},text\nvalue,a\n")).reports
+    assert getattr(report, field) == "value"
+
+
+@pytest.mark.parametrize("header", ["text", "report", "report_text", "note_text", "Report Text", "REPORT"])
+def test_usual_names_of_the_text(header: str, tmp_path: Path) -> None:
+    """The text may be called by any of them."""
+    assert read(put(tmp_path, "r.csv", f"id,{header}\n1,a\n")).texts == [("1", "a")]
+
+
+def test_columns_not_asked_for_are_ignored(tmp_path: Path) -> None:
+    """A label beside the text never reaches a report."""
+    (report,) = read(put(tmp_path, "r.csv", "id,text,is_case,label\n1,a,SECRET,SECRET\n")).reports
+    assert report == Report("1", "a")
+
+
+def test_what_was_chosen_is_told(tmp_path: Path) -> None:
+    """For each input: its encoding, delimiter and the column of each field."""
+    path = put(tmp_path, "r.csv", "MRN;note_text;accession\nP;a;1\n")
+    assert read(path).tally.chosen == {
+        str(path): "encoding utf-8, delimiter ';', columns report_id = accession, text = note_text, patient_id = MRN"
+    }
+
+
+def test_any_column_can_be_asked_for(tmp_path: Path) -> None:
+    """What is asked for wins over a usual name, in its own spelling or a like one."""
+    path = put(tmp_path, "r.csv", "id,text,KEY,Body Text\n1,a,k,b\n")
+    assert read(path, {"text": "body_text", "report_id": "KEY"}).texts == [("k", "b")]
+
+
+def test_findings_and_impression_are_joined_under_their_headings(tmp_path: Path) -> None:
+    """Pieces stand in a report's own order; an empty piece has no heading, one with its own heading no second."""
+    path = put(tmp_path, "r.csv", "id,impression,findings\n1,i1,f1\n2,i2,\n3,,f3\n4,Impression: own,f4\n5, ,\n")
+    got = read(path)
+    assert got.texts == [
+        ("1", "FINDINGS:\nf1\n\nIMPRESSION:\ni1"),
+        ("2", "IMPRESSION:\ni2"),
+        ("3", "FINDINGS:\nf3"),
+        ("4", "FINDINGS:\nf4\n\nImpression: own"),
+    ]
+    assert got.reasons == [(6, "empty text")]
+
+
+def test_pieces_that_are_asked_for_win_over_a_text_column(tmp_path: Path) -> None:
+    """Asking for findings and impression means them, not a text column beside them."""
+    path = put(tmp_path, "r.csv", "id,text,F,I\n1,whole,f,i\n")
+    assert read(path, {"findings": "F", "impression": "I"}).texts == [("1", "FINDINGS:\nf\n\nIMPRESSION:\ni")]
+
+
+def test_a_whole_text_wins_over_pieces(tmp_path: Path) -> None:
+    """Where a column holds the whole text, pieces beside it are not added again."""
+    assert read(put(tmp_path, "r.csv", "id,text,findings\n1,whole,f\n")).texts == [("1", "whole")]
+
+
+def test_a_text_file_needs_no_columns(tmp_path: Path) -> None:
+    """Column choices are for tables; a text file beside them is read all the same."""
+    put(tmp_path, "a.txt", "plain"), put(tmp_path, "b.csv", "id,BODY\n1,x\n")
+    assert read(tmp_path, {"text": "BODY"}).texts == [("a", "plain"), ("1", "x")]
+
+
+def test_dates_numbers_and_truth_in_typed_columns(tmp_path: Path) -> None:
+    """Dates are ISO, with a time only where there is one; whole numbers have no decimals; null is empty."""
+    moment = datetime.datetime(2019, 3, 2, 13, 5)
+    columns = {
+        "report_id": ["1", "2"],
+        "text": ["a", "b"],
+        "study_date": [datetime.datetime(2019, 3, 2), moment],
+        "age": [47.0, None],
+        "sex": [True, None],
+    }
+    rows = [
+        ("report_id", "text", "study_date", "age", "sex"),
+        ("1", "a", datetime.date(2019, 3, 2), 47, True),
+        ("2", "b", moment),
+    ]
+    for path in (put(tmp_path, "r.parquet", parquet_bytes(columns)), put(tmp_path, "r.xlsx", xlsx_bytes(grid(rows)))):
+        got = [(r.study_date, r.age, r.sex) for r in read(path).reports]
+        assert got == [("2019-03-02", "47", "true"), ("2019-03-02T13:05:00", "", "")]
+
+
+# Tables that are not quite right
+
+
+def test_ragged_rows_are_rejects(tmp_path: Path) -> None:
+    """Too many or too few fields: the row is a reject with its line, the others are read."""
+    got = read(put(tmp_path, "r.csv", 'id,text,age\n1,a,1\n2,b,c,d\n3,e\n4,"f\ng",5\n5,h,6\n'))
+    assert got.texts == [("1", "a"), ("4", "f\ng"), ("5", "h")]
+    assert got.reasons == [(3, "4 fields where the header has 3"), (4, "2 fields where the header has 3")]
+
+
+def test_empty_fields_beyond_the_header_do_not_count(tmp_path: Path) -> None:
+    """Spreadsheets end rows with delimiters; nothing is lost by reading them."""
+    assert read(put(tmp_path, "r.csv", "id,text\n1,a,,\n2,b, \n")).texts == [("1", "a"), ("2", "b")]
+
+
+def test_an_unclosed_quote_costs_one_row(tmp_path: Path) -> None:
+    """The rows after it are read, though the quote would swallow them."""
+    got = read(put(tmp_path, "r.csv", 'id,text\n1,"a"\n2,"open\n3,c\n4,"d d"\n5,e\n'))
+    assert got.texts == [("1", "a"), ("3", "c"), ("4", "d d"), ("5", "e")]
+    assert got.reasons == [(3, "broken quotes")]
+
+
+def test_an_unclosed_quote_in_the_last_row(tmp_path: Path) -> None:
+    """A file that ends inside a quote loses that row only."""
+    got = read(put(tmp_path, "r.csv", 'id,text\n1,"a"\n2,"open to the end'))
+    assert (got.texts, got.reasons) == ([("1", "a")], [(3, "broken quotes")])
+
+
+def test_quotes_inside_a_quoted_text_of_several_lines(tmp_path: Path) -> None:
+    """All lines of the broken row are one reject: none of its prose is taken for a row, commas or not."""
+    lines = ["id,text", "A1,fine", 'A2,"A "double line" sign', "no tear, no erosion", 'IMPRESSION: normal"', "A3,fine"]
+    got = read(put(tmp_path, "r.csv", "\n".join([*lines, 'A4,"fine"'])))
+    assert got.texts == [("A1", "fine"), ("A3", "fine"), ("A4", "fine")]
+    assert got.reasons == [(3, "broken quotes in lines 3 to 5")]
+
+
+def test_a_column_that_stands_twice_is_refused_only_if_it_is_read(tmp_path: Path) -> None:
+    """Two columns of text leave no choice; two that nobody asks for do no harm."""
+    with pytest.raises(SourceError, match="column 'text' stands twice in the header"):
+        read(put(tmp_path, "r.csv", "id,text,text\n1,a,b\n"))
+    assert read(put(tmp_path, "s.csv", "id,text,x,x\n1,a,b,c\n")).texts == [("1", "a")]
+
+
+@pytest.mark.parametrize("start", ["\n\n", "  \n", "\ufeff", "sep=,\n"], ids=["blank", "blanks", "mark", "sep"])
+def test_what_may_stand_before_the_header(start: str, tmp_path: Path) -> None:
+    """Blank lines, a byte order mark and a spreadsheet's first line do not hide the header."""
+    assert read(put(tmp_path, "r.csv", f"{start}id,text\n1,a\n")).texts == [("1", "a")]
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_the_delimiter_is_told_by_the_header(mark: str, tmp_path: Path) -> None:
+    """The one that the header holds most of; commas inside a text do not matter."""
+    assert read(put(tmp_path, "r.csv", f"id{mark}text\n1{mark}a, b, c\n")).texts == [("1", "a, b, c")]
+
+
+def test_a_delimiter_can_be_asked_for(tmp_path: Path) -> None:
+    """Any one character, or tab by name."""
+    assert read(put(tmp_path, "r.csv", "id^text\n1^a\n"), delimiter="^").texts == [("1", "a")]
+    assert read(put(tmp_path, "s.csv", "id\ttext\n1\ta\n"), delimiter="tab").texts == [("1", "a")]
+
+
+def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    """In CSV, JSONL and sheets alike."""
+    sheet = xlsx_bytes({(2, 1): "id", (2, 2): "text", (3, 1): "1", (3, 2): "a", (6, 1): "2", (6, 2): "b"})
+    for name, data in (
+        ("r.csv", b"id,text\n\n1,a\n   \n2,b\n\n"),
+        ("r.jsonl", b'\n{"id": "1", "text": "a"}\n \n{"id": "2", "text": "b"}'),
+        ("r.xlsx", sheet),
+    ):
+        assert read(put(tmp_path, name, data)).texts == [("1", "a"), ("2", "b")]
+
+
+def test_rejects_of_a_sheet_carry_the_row_that_excel_shows(tmp_path: Path) -> None:
+    """Rows above the header count, as they do on the screen."""
+    sheet = xlsx_bytes({(2, 1): "id", (2, 2): "text", (3, 1): "1", (3, 2): "a", (6, 1): "2"})
+    assert read(put(tmp_path, "r.xlsx", sheet)).reasons == [(7, "empty text")]
+
+
+def test_json_rows_that_are_none(tmp_path: Path) -> None:
+    """Each bad line is a reject with its reason; the good ones among them are read."""
+    lines = [
+        '{"id": "1", "text": "a"}',
+        "not json",
+        "[1, 2]",
+        '{"id": "3"}',
+        '{"id": "4", "text": ["a"]}',
+        '{"id": "5", "id": "6", "text": "a"}',
+        "[" * 100_000,
+        '{"id": "7", "text": "b", "age": NaN}',
+    ]
+    got = read(put(tmp_path, "r.jsonl", "\n".join(lines)))
+    assert got.texts == [("1", "a"), ("7", "b")]
+    assert got.reasons == [
+        (2, "not valid JSON"),
+        (3, "not a JSON object"),
+        (4, "no column of report text"),
+        (5, "the text is no single value"),
+        (6, "a key stands twice in the JSON object"),
+        (7, "not valid JSON"),
+    ]
+
+
+def test_parquet_values_that_cannot_be_read(tmp_path: Path) -> None:
+    """A list or bytes as text, and a date that no calendar has, cost their rows."""
+    dates = pa.array([0, 10**18, 0, 0], pa.timestamp("s"))
+    texts = [b"a", b"b", b"\xff", b"d"]
+    path = put(tmp_path, "r.parquet", parquet_bytes({"id": list("1234"), "text": texts, "date": dates}))
+    got = read(path)
+    assert got.texts == [("1", "a"), ("4", "d")]
+    assert [row for row, _ in got.reasons] == [2, 3]
+
+
+# Files that are broken
+
+
+def test_a_truncated_gzip_gives_what_it_holds(tmp_path: Path) -> None:
+    """Whole rows are read, a row that is cut is not; the break is one reject."""
+    rows = [(str(n), f"text number {n * 7919}") for n in range(3000)]
+    data = gzip.compress(csv_bytes([("id", "text"), *rows]))
+    got = read(put(tmp_path, "r.csv.gz", data[: len(data) // 2]))
+    assert 0 < len(got.texts) < 3000
+    assert got.texts == rows[: len(got.texts)]
+    assert [reason.partition(" (")[2] for _, reason in got.reasons] == [
+        "it ends too early; is it complete); the rest was not read"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("r.csv.gz", b"id,text\n1,a\n", "cannot be read (it is no gzip file, or a damaged one)"),
+        ("r.csv.gz", gzip.compress(b"id,text\n1,a\n")[:12], "cannot be read (it ends too early; is it complete)"),
+        ("r.csv", b"", "empty; a table needs a first row with column names"),
+        ("r.tsv", b" \n\n", "empty; a table needs a first row with column names"),
+        ("r.csv", b'id,"text\n1,a\n', "its row of column names cannot be read; check the quotes in it"),
+        ("r.parquet", b"PAR1 and nothing PAR1", "not a readable Parquet file (ArrowInvalid)"),
+        ("r.parquet", b"", "not a readable Parquet file (ArrowInvalid)"),
+        ("r.xlsx", b"no workbook", "not a readable .xlsx workbook (BadZipFile)"),
+        ("r.xlsx", xlsx_bytes({(0, 0): "id"})[:900], "not a readable .xlsx workbook (BadZipFile)"),
+        ("r.xlsx", xlsx_bytes({}), "its first sheet is empty; a table needs a first row with column names"),
+    ],
+)
+def test_a_file_that_gives_no_row(name: str, data: bytes, message: str, tmp_path: Path) -> None:
+    """The only input cannot be read: the error says what is wrong with which file."""
+    path = put(tmp_path, name, data)
+    with pytest.raises(SourceError) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"{path}: {message}")
+
+
+def test_a_sheet_with_a_cell_far_away_is_refused(tmp_path: Path) -> None:
+    """A tiny workbook can ask for 17 billion cells; reading it would end the process."""
+    path = put(tmp_path, "r.xlsx", xlsx_bytes({(0, 0): "id", (0, 1): "text", (1_048_575, 16_383): "x"}))
+    with pytest.raises(SourceError, match="a sheet of 1,048,576 rows and 16,384 columns; save it as CSV"):
+        read(path)
+
+
+def test_a_workbook_that_unpacks_beyond_measure_is_refused(tmp_path: Path) -> None:
+    """A bomb: 60 MB of zeros packed in 60 kB."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", b"0" * 60_000_000)
+    with pytest.raises(SourceError, match="to 60,000,000 bytes; save it as CSV"):
+        read(put(tmp_path, "r.xlsx", out.getvalue()))
+
+
+def test_a_parquet_file_damaged_in_the_middle(tmp_path: Path) -> None:
+    """Rows before the damage are read; the reject says how many were not."""
+    count = 3000
+    columns = {"id": list(map(str, range(count))), "text": [f"text {n * 7919}" for n in range(count)]}
+    data = bytearray(parquet_bytes(columns, row_group_size=1000, compression="zstd", use_dictionary=False))
+    third = pq.ParquetFile(io.BytesIO(bytes(data))).metadata.row_group(2).column(1).data_page_offset
+    data[third : third + 60] = b"\x55" * 60
+    got = read(put(tmp_path, "r.parquet", bytes(data)))
+    ((row, reason),) = got.reasons
+    assert len(got.reports) == row - 1 == 2000 // 512 * 512
+    assert reason == f"the file is broken after row {row - 1}; {count - row + 1:,} rows were not read"
+
+
+def test_one_broken_file_among_others_is_one_reject(tmp_path: Path) -> None:
+    """The rest is processed; the broken file stands in the rejects with row 0."""
+    put(tmp_path, "a.csv", "id,text\n1,a\n"), put(tmp_path, "b.parquet", b"junk"), put(tmp_path, "c.csv", "id,x\n1,a\n")
+    got = read(tmp_path)
+    assert got.texts == [("1", "a")]
+    assert [(r.source, r.row, r.reason.split(";")[0]) for r in got.rejects] == [
+        ("b.parquet", 0, "not a readable Parquet file (ArrowInvalid)"),
+        ("c.csv", 0, "no column of report text"),
+    ]
+
+
+def test_nothing_readable_at_all_is_an_error(tmp_path: Path) -> None:
+    """Where no input gives a row, there is no run."""
+    put(tmp_path, "a.parquet", b"junk"), put(tmp_path, "b.parquet", b"junk")
+    with pytest.raises(SourceError, match="not a readable Parquet file"):
+        read(tmp_path)
+
+
+def test_strict_stops_at_the_first_reject(tmp_path: Path) -> None:
+    """The error names file, row and reason."""
+    path = put(tmp_path, "r.csv", "id,text\n1,a\n2,\n3,c\n")
+    with pytest.raises(StrictError, match=r"^r\.csv:3: empty text; stopped because of --strict$"):
+        list(read_reports(path, strict=True))
+
+
+# Inputs
+
+
+def test_an_input_that_is_not_there(tmp_path: Path) -> None:
+    """It is named."""
+    with pytest.raises(SourceError, match="gone.csv: no such file or folder"):
+        read(tmp_path / "gone.csv")
+
+
+def test_an_input_of_no_known_format(tmp_path: Path) -> None:
+    """The formats that are read are named."""
+    with pytest.raises(SourceError, match=r"r\.docx: not a known format; known are \.csv, \.tsv, \.jsonl"):
+        read(put(tmp_path, "r.docx", "x"))
+
+
+def test_a_folder_without_reports(tmp_path: Path) -> None:
+    """A folder with nothing to read is an error, not an empty run."""
+    put(tmp_path, "x.docx", "x")
+    with pytest.raises(SourceError, match="the folder holds no file of a known format"):
+        read(tmp_path)
+
+
+def test_no_input_at_all() -> None:
+    """An empty list is an error."""
+    with pytest.raises(SourceError, match="no input was given"):
+        read([])
+
+
+def test_what_a_folder_leaves_out(tmp_path: Path) -> None:
+    """Hidden files and run folders are no reports; files of other formats are counted by their ending."""
+    put(tmp_path, "a.txt", "a"), put(tmp_path, ".b.txt", "b"), put(tmp_path, ".git/c.txt", "c")
+    put(tmp_path, "scan.pdf", "x"), put(tmp_path, "deep/scan.pdf", "x"), put(tmp_path, "README", "x")
+    put(tmp_path, "run/manifest.json", "{}"), put(tmp_path, "run/parts/part-00000.json", "{}")
+    put(tmp_path, "run/mentions/part-00000.parquet", "x")
+    got = read(tmp_path)
+    assert got.texts == [("a", "a")]
+    assert got.tally.left_out == {".pdf": 2, "README": 1}
+
+
+def test_inputs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """Messages and made ids name the folder where two inputs share a name."""
+    one, two = put(tmp_path, "x/r.csv", "text\na\n"), put(tmp_path, "y/r.csv", "text\nb\n")
+    assert [name for _, name in expand([one, two])] == ["x/r.csv", "y/r.csv"]
+    assert read([one, two]).texts == [("x/r.csv:2", "a"), ("y/r.csv:2", "b")]
+    put(tmp_path, "p/1.txt", "c"), put(tmp_path, "q/1.txt", "d")
+    assert read([tmp_path / "p", tmp_path / "q"]).texts == [("p/1", "c"), ("q/1", "d")]
+
+
+def test_a_file_that_is_given_twice_is_read_once(tmp_path: Path) -> None:
+    """A folder and a file in it overlap; its reports are no repeats."""
+    path = put(tmp_path, "r.csv", "id,text\n1,a\n")
+    assert read([tmp_path, path]).texts == [("1", "a")]
+
+
+def test_reading_is_lazy(tmp_path: Path) -> None:
+    """Reports are streamed: the first comes before the file is read to its end."""
+    path = put(tmp_path, "r.csv", "id,text\n" + "".join(f"{n},{'word ' * 20}\n" for n in range(5000)))
+    tally = Tally()
+    next(read_reports(path, tally=tally))
+    assert tally.rows == 1
+    assert tally.fraction < 0.5
