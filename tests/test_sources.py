@@ -519,6 +519,12 @@ def test_quotes_inside_a_quoted_text_of_several_lines(tmp_path: Path) -> None:
     assert got.reasons == [(3, "broken quotes in lines 3 to 5")]
 
 
+def test_the_first_row_of_all_is_broken(tmp_path: Path) -> None:
+    """Its own id, before the broken text, tells what the next row begins with."""
+    got = read(put(tmp_path, "r.csv", 'id,text\nA1,"a "b" c\nd, e\nf"\nA2,fine\n'))
+    assert (got.texts, got.reasons) == ([("A2", "fine")], [(2, "broken quotes in lines 2 to 4")])
+
+
 def test_a_column_that_stands_twice_is_refused_only_if_it_is_read(tmp_path: Path) -> None:
     """Two columns of text leave no choice; two that nobody asks for do no harm."""
     with pytest.raises(SourceError, match="column 'text' stands twice in the header"):

@@ -70,7 +70,7 @@ def case_of(rules: RuleSet, name: str) -> CaseDefinition:
     return rules.cases[name]
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _worker_of(patterns: str, case: str, ruleset_hash: str) -> Worker:
     """The worker of this process, kept as long as rules and case stay the same."""
     rules = load_rules(patterns or None)

@@ -38,14 +38,13 @@ def read_delimited(path: Path, options: Options, tally: Tally) -> Numbered:
 def _rows(path: Path, file: TextFile, options: Options, tally: Tally) -> Numbered:
     feed = Feed(file)
     delimiter = _delimiter(feed, path, options)
-    reader = csv.reader(feed, delimiter=delimiter, strict=True)
     try:
-        header = [h.strip().lstrip("\ufeff") for h in next(reader)]
+        header = [h.strip().lstrip("\ufeff") for h in next(csv.reader(feed, delimiter=delimiter, strict=True))]
     except csv.Error:
         raise SourceError("its row of column names cannot be read; check the quotes in it") from None
     columns = choose_columns(header, options.columns)
     tally.say(path, f"delimiter {delimiter!r}", str(columns))
-    yield from _Records(feed, reader, header, columns)
+    yield from _Records(feed, delimiter, header, columns)
 
 
 class Feed:
@@ -123,8 +122,9 @@ class _Ids:
 class _Records:
     """The records of a table after its header, as numbered rows of the chosen columns."""
 
-    def __init__(self, feed: Feed, reader: Iterator[list[str]], header: Sequence[str], columns: Columns) -> None:
-        self._feed, self._reader, self._size = feed, reader, len(header)
+    def __init__(self, feed: Feed, delimiter: str, header: Sequence[str], columns: Columns) -> None:
+        self._feed, self._delimiter, self._size = feed, delimiter, len(header)
+        self._reader = csv.reader(feed, delimiter=delimiter, strict=True)
         self._places = columns.places(header)
         self._id = self._places.get("report_id")
         self._ids = _Ids()
@@ -141,6 +141,7 @@ class _Records:
                 yield line, Bad(f"a line of more than {MAX_TEXT:,} characters")
                 continue
             except csv.Error:
+                self._learn_from(self._feed.taken[0])
                 self._feed.put_back(keep=1)
                 self._skip_to_record()
                 last = self._feed.number
@@ -158,6 +159,12 @@ class _Records:
         if self._id is not None and record[self._id]:
             self._ids.learn(record[self._id])
         return row
+
+    def _learn_from(self, line: str) -> None:
+        """The id that a broken record begins with, where the id stands before the text."""
+        record = next(csv.reader([line], delimiter=self._delimiter))
+        if self._id is not None and len(record) > self._id + 1:
+            self._ids.learn(record[self._id])
 
     def _whole(self, record: Sequence[str]) -> bool:
         """Whether a record has all fields; empty ones beyond the header, as spreadsheets write them, do not count."""
