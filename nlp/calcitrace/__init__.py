@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from calcitrace.annotate import Annotator
-    from calcitrace.assess import assess
     from calcitrace.corpus import RunOptions, process
     from calcitrace.frames import read_run
     from calcitrace.model import AnnotatedReport, Assertion, Assessment, Mention, Report
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Annotator": "annotate",
-    "assess": "assess",
     "RunOptions": "corpus",
     "process": "corpus",
     "read_run": "frames",
@@ -42,7 +40,6 @@ __all__ = [
     "Report",
     "RuleSet",
     "RunOptions",
-    "assess",
     "load_rules",
     "process",
     "read_reports",
@@ -59,8 +56,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'calcitrace' has no attribute {name!r}")
     from importlib import import_module
 
-    if name in {"assess", "process"}:  # functions that share a name with a module or a verb
-        return getattr(import_module(f"calcitrace.{_HOMES[name]}"), name)
     value = getattr(import_module(f"calcitrace.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

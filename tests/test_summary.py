@@ -1,0 +1,211 @@
+"""The summary page: counts, a plot, likely cases with their evidence; everything escaped, nothing from outside."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calcitrace.summary import ASSERTIONS, bars, by_finding, pieces, write_summary
+
+SCRIPT = "<script>alert(1)</script>\"'&"
+
+
+def card(text: str, mentions: Sequence[Mapping[str, Any]] = (), **row: Any) -> dict[str, Any]:
+    """A likely case as a run keeps it."""
+    report = {
+        "report_id": "R1",
+        "patient_id": "P1",
+        "study_date": "2019-03-02",
+        "modality": "MR",
+        "body_part": "shoulder",
+        "case_status": "definite",
+        "case_probability": None,
+        "migration_type": "cortical_erosion",
+        "tendon": "biceps_long_head",
+        "bone": "humerus",
+        "laterality": "left",
+        "absence_of_mass": True,
+        "evidence": ["R1#1"],
+        "reasons": ["deposit: calcification"],
+    }
+    return {"report": {**report, **row}, "text": text, "cut": False, "mentions": list(mentions)}
+
+
+def mention(number: int, start: int, end: int, finding: str = "calcification", assertion: str = "present") -> Any:
+    """A mention as a card holds it."""
+    return {"mention_id": f"R1#{number}", "finding": finding, "start": start, "end": end, "assertion": assertion}
+
+
+def manifest(**changed: Any) -> dict[str, Any]:
+    """A manifest with the counts that a page shows."""
+    found = {
+        "case": "intraosseous_migration",
+        "ruleset_hash": "0123456789abcdef",
+        "calcitrace": "0.1.0",
+        "finished": "2026-01-02T03:04:05+00:00",
+        "rows": 12_345,
+        "reports": 12_344,
+        "rejects": 1,
+        "mentions": 7,
+        "likely": 1,
+        "reject_reasons": {"empty text": 1},
+        "inputs": [
+            {"name": "a.csv", "bytes": 1_234, "rows": 9, "reports": 8, "rejects": 1, "chosen": "encoding utf-8"}
+        ],
+        "parts": [{"counts": {"mass|absent": 2, "mass|present": 1, "case|definite": 1, "case|no": 7, "likely": 1}}],
+    }
+    return {**found, **changed}
+
+
+class Texts(HTMLParser):
+    """The visible text of a page, and its tags with their attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text, self.tags = "", list[tuple[str, dict[str, str | None]]]()
+        self.feed(page)
+
+    def handle_data(self, data: str) -> None:
+        """Collect text."""
+        self.text += data
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Collect tags."""
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_the_counts_are_shown() -> None:
+    """Rows, reports, rejects, mentions, likely cases, statuses, reasons, and each input with its own counts."""
+    seen = Texts(write_summary(manifest(), [])).text
+    for words in ("12,345rows read", "12,344reports", "1rejected rows", "7mentions", "1likely cases"):
+        assert words in seen
+    assert "1definite" in seen
+    assert "7no" in seen
+    assert "empty text1" in seen
+    assert "a.csv1,234981encoding utf-8" in seen
+    assert "finished 2026-01-02 03:04:05 UTC" in seen
+
+
+def test_a_page_without_rejects_and_cases() -> None:
+    """What there is none of is said, or left out."""
+    seen = Texts(write_summary(manifest(reject_reasons={}, likely=0, parts=[]), [])).text
+    assert "No report met the case definition as definite or probable." in seen
+    assert "Rejected rows" not in seen
+    assert "No mentions." in seen
+
+
+def test_the_page_needs_nothing_from_outside() -> None:
+    """No script, no link, image or style from anywhere; the policy in the page forbids them too."""
+    page = write_summary(manifest(), [card("8 mm calcification", [mention(1, 5, 18)])])
+    tags = Texts(page).tags
+    assert {tag for tag, _ in tags} & {"script", "link", "img", "iframe", "object", "form"} == set()
+    assert [a for _, attributes in tags for a in attributes if a in ("src", "onclick", "onload")] == []
+    assert {a["href"] for tag, a in tags if tag == "a"} == {"#c1"}
+    assert "url(" not in page
+    assert "default-src 'none'" in page
+
+
+@pytest.mark.parametrize("field", ["report_id", "patient_id", "study_date", "modality", "body_part"])
+def test_everything_from_a_report_is_escaped(field: str) -> None:
+    """Text and metadata are shown as they are and never run."""
+    page = write_summary(manifest(), [card(SCRIPT, **{field: SCRIPT})])
+    assert "<script" not in page
+    assert Texts(page).text.count(SCRIPT) >= 2
+
+
+def test_names_and_reasons_are_escaped() -> None:
+    """So is what comes from file names and rules."""
+    inputs = [{"name": SCRIPT, "bytes": 1, "rows": 1, "reports": 1, "rejects": 0, "chosen": SCRIPT}]
+    parts = [{"counts": {f"{SCRIPT}|present": 1}}]
+    page = write_summary(manifest(inputs=inputs, parts=parts, reject_reasons={SCRIPT: 1}), [])
+    assert "<script" not in page
+    assert SCRIPT in Texts(page).text
+
+
+def test_evidence_is_marked_in_the_text() -> None:
+    """A mention is marked with its assertion and finding; evidence stands out."""
+    text = "No mass. 8 mm calcification."
+    page = write_summary(manifest(), [card(text, [mention(0, 3, 7, "mass", "absent"), mention(1, 14, 27)])])
+    marks = [a for tag, a in Texts(page).tags if tag == "mark"]
+    assert [(a["class"], a["title"]) for a in marks] == [
+        ("absent", "mass: absent"),
+        ("present evidence", "calcification: present"),
+    ]
+    (shown,) = re.findall(r"<pre>(.*?)</pre>", page, re.DOTALL)
+    assert html.unescape(re.sub("<[^>]+>", "", shown)) == text
+
+
+def test_a_case_says_what_and_where() -> None:
+    """Status, type, site, side and reasons in words, without underscores."""
+    seen = " ".join(Texts(write_summary(manifest(), [card("x", case_probability=0.876)])).text.split())
+    assert "R1 — definite, cortical erosion, probability 0.88" in seen
+    assert "MR · shoulder · 2019-03-02 · patient P1" in seen
+    assert "left, biceps long head, humerus · absence of a mass asserted" in seen
+    assert "Because of deposit: calcification" in seen
+
+
+def test_more_cases_than_are_shown() -> None:
+    """The page says how many it leaves out, and that a long text is cut."""
+    seen = Texts(write_summary(manifest(likely=1_500), [{**card("x"), "cut": True}])).text
+    assert "Likely cases (the first 1 of 1,500)" in seen
+    assert "only its beginning is shown" in seen
+
+
+def test_many_inputs_are_not_all_listed() -> None:
+    """A folder of ten thousand texts does not make the page endless."""
+    inputs = [manifest()["inputs"][0]] * 100
+    seen = Texts(write_summary(manifest(inputs=inputs), [])).text
+    assert seen.count("a.csv") == 40
+    assert "And 60 more; manifest.json lists them all." in seen
+
+
+def test_the_plot() -> None:
+    """One bar a finding, the most frequent first, cut by assertion in proportion to its counts."""
+    findings = by_finding({"mass|absent": 3, "mass|present": 1, "pain|present": 2, "case|no": 9, "likely": 4})
+    assert findings == {"mass": [1, 0, 3, 0, 0], "pain": [2, 0, 0, 0, 0]}
+    rects = re.findall(r'<rect class="(\w+)" x="([\d.]+)" y="\d+" width="([\d.]+)"', bars(findings))
+    assert rects == [("present", "190.0", "155.0"), ("absent", "345.0", "465.0"), ("present", "190.0", "310.0")]
+
+
+def test_the_plot_is_there_as_a_table() -> None:
+    """Whoever cannot see the plot reads the numbers."""
+    page = write_summary(manifest(), [])
+    assert all(f'<th class="n">{a}</th>' in page for a in ASSERTIONS)
+    assert "mass10200" in Texts(page).text.replace("\n", "")
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 10)), max_size=8)
+
+
+@given(st.text(min_size=40, max_size=40), SPANS)
+def test_pieces_hold_the_whole_text_and_every_mention(text: str, spans: list[tuple[int, int]]) -> None:
+    """Nothing of the text is lost or doubled, and every character of a mention is under it, overlap or not."""
+    mentions = [mention(n, start, start + size) for n, (start, size) in enumerate(spans)]
+    found = list(pieces(text, mentions, ["R1#0"]))
+    assert "".join(p["text"] for p in found) == text
+    at = 0
+    for piece in found:
+        span = (at, at := at + len(piece["text"]))
+        over = {m["mention_id"] for m in mentions if m["start"] <= span[0] and span[1] <= m["end"]}
+        assert {m["mention_id"] for m in piece["mentions"]} == over
+        assert piece["evidence"] == ("R1#0" in over)
+
+
+def test_evidence_comes_first_where_mentions_overlap() -> None:
+    """The colour of a piece is that of its evidence, then of its longest mention."""
+    mentions = [mention(0, 0, 10, "pain"), mention(1, 2, 6), mention(2, 4, 9, "mass")]
+    found = {p["text"]: [m["finding"] for m in p["mentions"]] for p in pieces("abcdefghij", mentions, ["R1#2"])}
+    assert found == {
+        "ab": ["pain"],
+        "cd": ["pain", "calcification"],
+        "ef": ["mass", "pain", "calcification"],
+        "ghi": ["mass", "pain"],
+        "j": ["pain"],
+    }
