@@ -48,7 +48,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        app(standalone_mode=True)
+        app(prog_name="calcitrace", standalone_mode=True)
     except CalcitraceError as error:
         _say(f"error: {error}")
         sys.exit(error.exit_code)

@@ -1,0 +1,412 @@
+"""The command line: what each command prints, how it ends, and what it does not load."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from calcitrace import Annotator, Report, RuleSet, read_run
+from calcitrace.model import AnnotatedReport
+from calcitrace.rules import patterns_folder
+from calcitrace.runfolder import read_manifest
+
+SENTENCE = "No cortical erosion. 8 mm calcific deposit in the right supraspinatus tendon."
+GOOD = "report_id,text\n1,No fracture.\n2,Pain.\n"
+
+
+def put(folder: Path, name: str, text: str) -> Path:
+    """Write a file with its line ends as they are."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode())
+    return path
+
+
+def python(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A Python of its own, with its output."""
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, encoding="utf-8", check=False, env={**os.environ, **environment}
+    )
+
+
+# Help, version, start
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """`--help` must not pay for the engine: neither it nor the table libraries are imported."""
+    done = python("-X", "importtime", "-m", "calcitrace", "--help")
+    loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert done.returncode == 0
+    assert "calcitrace" in loaded
+    assert loaded & {"spacy", "medspacy", "sklearn", "pandas", "numpy", "pyarrow", "PyRuSH", "loguru", "yaml"} == set()
+
+
+def test_help_answers_at_once() -> None:
+    """In well under a second (the best of three, since the machine may be busy)."""
+    taken = []
+    for _ in range(3):
+        began = time.perf_counter()
+        python("-m", "calcitrace", "--help")
+        taken.append(time.perf_counter() - began)
+    assert min(taken) < 0.8
+
+
+def test_help_names_commands_and_exit_codes(command: Any) -> None:
+    """Whoever asks for help finds the way on."""
+    seen = " ".join(command("--help").out.split())
+    assert all(f" {name} " in seen for name in ("process", "demo", "show", "rules"))
+    assert "3 done but rows were rejected" in seen
+
+
+@pytest.mark.parametrize("words", [["process"], ["demo"], ["show"], ["rules"], ["rules", "check"], ["rules", "show"]])
+def test_every_command_has_help(words: list[str], command: Any) -> None:
+    """`--help` of each says what it does, and ends well."""
+    ended = command(*words, "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert "Usage: calcitrace" in ended.out
+
+
+def test_version(command: Any) -> None:
+    """The installed version, the same by the script and by `python -m calcitrace`."""
+    said = f"calcitrace {version('calcitrace')}\n"
+    assert command("--version").out == said
+    assert python("-m", "calcitrace", "--version").stdout == said
+
+
+def test_shell_completion() -> None:
+    """The shell is told the commands that begin with what was typed."""
+    words = {"_CALCITRACE_COMPLETE": "complete_bash", "COMP_WORDS": "calcitrace ru", "COMP_CWORD": "1"}
+    script = "import sys; sys.argv = ['calcitrace']; from calcitrace.cli import main; main()"
+    assert python("-c", script, **words).stdout.split() == ["rules"]
+
+
+# process
+
+
+def test_process_tells_what_it_chose_and_counted(command: Any, tmp_path: Path) -> None:
+    """The choice on stderr, counts and the way to the page on stdout."""
+    ended = command("process", put(tmp_path, "r.csv", GOOD), "--out", tmp_path / "run")
+    assert ended.code == 0
+    assert ended.err == "r.csv: encoding utf-8, delimiter ',', columns report_id = report_id, text = text\n"
+    counts = dict(re.findall(r"^(\w[\w ]+?) +(\d+)$", ended.out, re.MULTILINE))
+    assert counts == {"rows read": "2", "reports": "2", "rejected": "0", "mentions": "2", "likely cases": "0"}
+    assert ended.out.endswith(f"wrote {tmp_path / 'run'}; open {tmp_path / 'run' / 'summary.html'} in a browser\n")
+
+
+def test_process_tells_of_like_inputs_once(command: Any, tmp_path: Path) -> None:
+    """A folder of texts does not fill the screen, and what was left out of it is said."""
+    for n in range(30):
+        put(tmp_path, f"in/{n:02}.txt", f"Report {n}: no fracture.")
+    put(tmp_path, "in/scan.pdf", "x")
+    ended = command("process", tmp_path / "in", "--out", tmp_path / "run")
+    assert ended.err == "00.txt and 29 more: encoding utf-8\nleft out, of no known format: 1 .pdf\n"
+
+
+def test_process_names_the_first_rejects(command: Any, tmp_path: Path) -> None:
+    """Ten of them with file, row and reason, and where all of them stand; the exit code says so too."""
+    path = put(tmp_path, "r.csv", "id,text\n" + "".join(f"{n},\n" for n in range(25)))
+    ended = command("process", path, "--out", tmp_path / "run")
+    assert ended.code == 3
+    assert ended.err.splitlines()[1:] == [
+        *(f"rejected r.csv:{n}: empty text" for n in range(2, 12)),
+        f"25 rejected in all; see {tmp_path / 'run' / 'rejects.jsonl'}",
+    ]
+
+
+def test_process_writes_csv_when_asked(command: Any, tmp_path: Path) -> None:
+    """Both tables, as many rows as in Parquet, with the same columns."""
+    ended = command("process", put(tmp_path, "r.csv", GOOD), "--out", tmp_path / "run", "--format", "csv")
+    assert ended.code == 0
+    for table, frame in zip(("reports", "mentions"), read_run(tmp_path / "run"), strict=True):
+        with (tmp_path / "run" / f"{table}.csv").open(encoding="utf-8", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        assert [r["report_id"] for r in rows] == list(frame["report_id"])
+        assert list(rows[0]) == list(frame.columns)
+
+
+def test_process_keeps_its_command_in_the_manifest(command: Any, tmp_path: Path) -> None:
+    """So that a run can be made again."""
+    path = put(tmp_path, "r.csv", GOOD)
+    command("process", path, "--out", tmp_path / "run")
+    assert read_manifest(tmp_path / "run")["command"] == [
+        "calcitrace", "process", str(path), "--out", str(tmp_path / "run"),
+    ]  # fmt: skip
+
+
+COLUMN_FLAGS = {
+    "--id-column": "report_id",
+    "--patient-column": "patient_id",
+    "--date-column": "study_date",
+    "--modality-column": "modality",
+    "--body-part-column": "body_part",
+    "--sex-column": "sex",
+    "--age-column": "age",
+}
+
+
+def test_every_column_has_a_flag(command: Any, tmp_path: Path) -> None:
+    """Any column of a table with names of its own can be set."""
+    names = [f"K{n}" for n in range(len(COLUMN_FLAGS))]
+    path = put(tmp_path, "r.csv", ",".join([*names, "BODY"]) + "\n" + ",".join([*(f"v{n}" for n in names), "Pain."]))
+    flags = [word for pair in zip(COLUMN_FLAGS, names, strict=True) for word in pair]
+    assert command("process", path, "--out", tmp_path / "run", "--text-column", "BODY", *flags).code == 0
+    reports, _ = read_run(tmp_path / "run")
+    assert {f: reports.loc[0, f] for f in COLUMN_FLAGS.values()} == {
+        f: f"v{n}" for f, n in zip(COLUMN_FLAGS.values(), names, strict=True)
+    }
+
+
+def test_pieces_have_flags(command: Any, tmp_path: Path) -> None:
+    """Findings and impression of any name are joined; mentions know their section."""
+    path = put(tmp_path, "r.csv", "id,F,I\n1,No fracture.,Pain.\n")
+    words = ["--findings-column", "F", "--impression-column", "I"]
+    assert command("process", path, "--out", tmp_path / "run", *words).code == 0
+    _, mentions = read_run(tmp_path / "run")
+    assert [(m.finding, m.section) for m in mentions.itertuples()] == [("fracture", "findings"), ("pain", "impression")]
+
+
+def test_options_from_a_file(command: Any, tmp_path: Path) -> None:
+    """A TOML file holds columns, as a table or by flag name, delimiter, encoding, case and patterns."""
+    shutil.copytree(patterns_folder(), tmp_path / "conf" / "our rules")
+    text = 'delimiter = "^"\npatterns = "our rules"\ntext_column = "BODY"\n[columns]\nreport_id = "KEY"\n'
+    config = put(tmp_path, "conf/run.toml", text)
+    path = put(tmp_path, "r.csv", "KEY^BODY^text\n7^Pain.^x\n")
+    assert command("process", path, "--out", tmp_path / "run", "--config", config).code == 0
+    options = read_manifest(tmp_path / "run")["options"]
+    assert options["columns"] == {"report_id": "KEY", "text": "BODY"}
+    assert Path(options["patterns"]) == tmp_path / "conf" / "our rules"
+    assert list(read_run(tmp_path / "run")[0]["report_id"]) == ["7"]
+
+
+def test_a_flag_wins_over_the_file(command: Any, tmp_path: Path) -> None:
+    """What is typed is meant."""
+    config = put(tmp_path, "run.toml", '[columns]\ntext = "A"\n')
+    path = put(tmp_path, "r.csv", "id,A,B\n1,Pain.,No mass.\n")
+    command("process", path, "--out", tmp_path / "run", "--config", config, "--text-column", "B")
+    assert list(read_run(tmp_path / "run")[1]["finding"]) == ["mass"]
+
+
+@pytest.fixture
+def interrupting(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Somebody presses Ctrl-C while the second report is read."""
+    whole = Annotator.annotate
+
+    def interrupted(self: Annotator, report: Report) -> AnnotatedReport:
+        if report.report_id == "2":
+            raise KeyboardInterrupt
+        return whole(self, report)
+
+    monkeypatch.setattr(Annotator, "annotate", interrupted)
+    return monkeypatch
+
+
+def test_an_interrupted_run_says_how_to_go_on(command: Any, tmp_path: Path, interrupting: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends with its own code; the same command then finishes the run."""
+    words = ["process", put(tmp_path, "r.csv", GOOD), "--out", tmp_path / "run"]
+    ended = command(*words)
+    assert ended.code == 5
+    assert ended.err.endswith("interrupted; give the same command again to go on\n")
+    interrupting.undo()
+    done = subprocess.run([sys.executable, "-m", "calcitrace", *words], capture_output=True, check=False)
+    assert done.returncode == 0
+    assert len(read_run(tmp_path / "run")[0]) == 2
+
+
+# demo
+
+
+def test_demo_shows_what_it_found(command: Any, tmp_path: Path) -> None:
+    """Without any input: a table of the likely cases, the counts, and where it wrote; twice is as good as once."""
+    for _ in range(2):
+        ended = command("demo", "--out", tmp_path / "run")
+        assert ended.code == 0
+        reports, _ = read_run(tmp_path / "run")
+        likely = reports[reports["likely_case"]]
+        assert len(likely) >= 3
+        assert len(reports) >= 60
+        assert all(
+            re.search(rf"^{i} .*\b{s}\b", ended.out, re.M) for i, s in likely[["report_id", "case_status"]].values
+        )
+        assert f"wrote {tmp_path / 'run'}" in ended.out
+        assert "demo" not in ended.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no pseudo-terminals")
+def test_demo_shows_a_progress_bar_on_a_terminal(tmp_path: Path) -> None:
+    """A bar with reports, rate and time left that moves before the end."""
+    import pty
+
+    master, slave = pty.openpty()
+    demo = [sys.executable, "-m", "calcitrace", "demo", "--out", str(tmp_path / "run")]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    running = subprocess.Popen(demo, stdout=subprocess.PIPE, stderr=slave, env=environment)
+    os.close(slave)
+    seen = b""
+    try:
+        while chunk := os.read(master, 4096):
+            seen += chunk
+    except OSError:  # the terminal is closed
+        pass
+    assert running.wait() == 0
+    running.stdout.close() if running.stdout else None
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.decode()).replace("\r", "\n")
+    shares = [int(s) for s in re.findall(r"\d+ reports, \d+/s, \d+ likely \S+ +(\d+)% [\d:]+ left", lines)]
+    assert shares[-1] == 100
+    assert any(0 < share < 100 for share in shares)
+
+
+# show
+
+
+def test_show_a_text(command: Any) -> None:
+    """The text, each mention with finding, assertion, place and cue, and the case status."""
+    ended = command("show", "--text", SENTENCE)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith(SENTENCE)
+    row = next(line for line in ended.out.splitlines() if "cortical_erosion" in line)
+    assert [cell.strip() for cell in row.split("│")][:3] == ["cortical erosion", "cortical_erosion", "absent"]
+    assert row.rstrip().endswith("No")
+    assert "case status: no" in ended.out
+
+
+def test_show_as_json(command: Any) -> None:
+    """All of it for a machine; offsets index the text that was given."""
+    found = json.loads(command("show", "--json", "--text", SENTENCE).out)
+    assert found["case_status"] == "no"
+    mentions = {m["finding"]: m for m in found["mentions"]}
+    assert {f: m["assertion"] for f, m in mentions.items()} == {
+        "cortical_erosion": "absent",
+        "calcification": "present",
+    }
+    assert all(SENTENCE[m["start"] : m["end"]] == m["text"] for m in mentions.values())
+    assert mentions["calcification"]["size_mm"] == 8.0
+    assert [c["text"] for c in mentions["cortical_erosion"]["cues"]] == ["No"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "windows-1252"])
+@pytest.mark.parametrize("way", ["file", "stdin", "dash"])
+def test_show_a_file_or_standard_input(way: str, encoding: str, command: Any, tmp_path: Path) -> None:
+    """In any usual encoding; a dash, or nothing, means standard input."""
+    text = "No fracture \u2013 caf\u00e9."
+    (tmp_path / "r.txt").write_bytes(text.encode(encoding))
+    words = {"file": [tmp_path / "r.txt"], "stdin": [], "dash": ["-"]}[way]
+    ended = command("show", *words, stdin=b"" if way == "file" else text.encode(encoding))
+    assert ended.out.startswith(text)
+
+
+def test_show_colours_the_right_words(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows line ends do not shift the colours, and terminal escapes in a report are not obeyed."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    out = command("show", "--text", "Knee \x1b[2J:\r\n\r\nNo fracture.\r\nPain.").out
+    assert "No \x1b[32mfracture\x1b[0m." in out
+    assert "\x1b[1;31mPain\x1b[0m." in out
+    assert "\u241b[2J" in out
+    assert "\x1b[2J" not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["--text", " \n"], 4, "error: the report is empty\n"),
+        ([], 4, "error: the report is empty\n"),
+        (["No fracture of the hip."], 4, "error: the file cannot be read; to give the report itself, use --text\n"),
+        (["."], 4, "error: the file cannot be read; to give the report itself, use --text\n"),
+        (["--text", "No", "fracture", "here"], 2, "error: give one file, or the report with --text (in quotes)\n"),
+        (
+            ["--text", "x", "--case", "nothing"],
+            2,
+            "error: no case definition 'nothing'; there are: intraosseous_migrat",
+        ),
+    ],
+)
+def test_show_what_cannot_be_shown(words: list[str], code: int, says: str, command: Any) -> None:
+    """One line says what to do, and repeats nothing that may be report text."""
+    ended = command("show", *words)
+    assert ended.err.startswith(says)
+    assert (ended.code, ended.out) == (code, "")
+
+
+# rules
+
+
+def test_rules_list(command: Any, rules: RuleSet) -> None:
+    """Every finding with its status, and the hash of the rule set."""
+    ended = command("rules", "list")
+    assert ended.code == 0
+    for finding in rules.findings.values():
+        assert re.search(rf"^{finding.name} .*{finding.status}", ended.out, re.MULTILINE)
+    assert ended.out.endswith(f"rule set {rules.hash}\n")
+
+
+def test_rules_show(command: Any, rules: RuleSet) -> None:
+    """The terms, confusers and examples of one finding, and the file they stand in."""
+    ended = command("rules", "show", "fracture")
+    fracture = rules.findings["fracture"]
+    assert ended.out.startswith(f"{fracture.title} ({fracture.path}, {fracture.status})\nterms:\n")
+    assert ended.out.splitlines()[-1].strip().endswith(fracture.examples[-1].text)
+    assert "\nnot:\n" in ended.out
+
+
+def test_rules_show_what_is_not_there(command: Any) -> None:
+    """The way to the names is told."""
+    ended = command("rules", "show", "nothing")
+    assert (ended.code, ended.err) == (2, "error: no finding 'nothing'; `calcitrace rules list` names them\n")
+
+
+def test_rules_check_runs_every_example(command: Any, rules: RuleSet) -> None:
+    """The last line counts them, and the exit code is that of its errors."""
+    ended = command("rules", "check")
+    found = re.search(r"^(\d+) findings, (\d+) examples run, (\d+) errors, \d+ warnings\n$", ended.out, re.MULTILINE)
+    assert found
+    named = [*rules.findings.values(), *rules.conditions.values()]
+    assert int(found[1]) == len(rules.findings)
+    assert int(found[2]) == sum(len(f.examples) for f in named) + len(rules.context_examples)
+    assert ended.code == (1 if int(found[3]) else 0)
+
+
+def test_rules_check_of_a_hospital_names_the_line(command: Any, tmp_path: Path) -> None:
+    """An example that does not hold is an error at its path and line; the command fails."""
+    shutil.copytree(patterns_folder(), tmp_path / "ours")
+    finding = "title: Z\nstatus: draft\nterms: [zebra sign]\nexamples:\n  - ['No {zebra sign}.', present]\n"
+    put(tmp_path, "ours/findings/zebra.yml", finding)
+    ended = command("rules", "check", "--patterns", tmp_path / "ours")
+    assert "ours/findings/zebra.yml:5: error: expected present, got absent" in ended.out
+    assert ended.code == 1
+
+
+# Faults
+
+
+def test_a_fault_of_the_program_is_one_line(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody foresaw is named by kind and place; its message could hold report text."""
+
+    def failing(*_: object) -> None:
+        raise LookupError(SENTENCE)
+
+    monkeypatch.setattr("calcitrace.show.as_json", failing)
+    ended = command("show", "--json", "--text", SENTENCE)
+    assert ended.code == 1
+    assert re.fullmatch(
+        r"error: LookupError at test_cli\.py:\d+\. This is a fault of calcitrace; please report this line\n", ended.err
+    )
+
+
+def test_a_reader_that_goes_away() -> None:
+    """`calcitrace rules list | head -1` ends in silence."""
+    code = "from calcitrace.cli import main; import sys; sys.argv = ['calcitrace', 'rules', 'show', 'fracture']; main()"
+    running = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert running.stdout
+    running.stdout.close()
+    _, err = running.communicate()
+    assert b"Traceback" not in err
