@@ -91,6 +91,14 @@ def test_shell_completion() -> None:
     assert python("-c", script, **words).stdout.split() == ["rules"]
 
 
+@pytest.mark.parametrize("words", [["nothing"], ["rules", "nothing"], ["No fracture of the hip."]])
+def test_an_unknown_command_is_not_repeated(words: list[str], command: Any) -> None:
+    """It may be a report; the way on is told instead."""
+    ended = command(*words)
+    said = "no such command; --help names them, and `calcitrace show --text` reads a report"
+    assert (ended.code, ended.out, ended.err) == (2, "", f"error: {said}\n")
+
+
 # process
 
 

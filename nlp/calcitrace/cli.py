@@ -7,17 +7,31 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from calcitrace.errors import CalcitraceError, ExitCode, SourceError, UsageError
 
 if TYPE_CHECKING:
     from calcitrace.corpus import Progress, RunResult
 
+
+class _Commands(TyperGroup):
+    """Commands by name; an unknown one is not repeated, since it may be a report that was given without `show`."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command called `cmd_name`."""
+        found = super().get_command(ctx, cmd_name)
+        if found is None and not ctx.resilient_parsing:
+            raise UsageError("no such command; --help names them, and `calcitrace show --text` reads a report")
+        return found
+
+
 app = typer.Typer(
     name="calcitrace",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -27,7 +41,9 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but rows were rejected, 4 input unreadable, "
     "5 interrupted (give the same command again), 6 run folder damaged or of another run.",
 )
-rules_app = typer.Typer(no_args_is_help=True, help="Look at and check the rules, which are data (YAML files).")
+rules_app = typer.Typer(
+    cls=_Commands, no_args_is_help=True, help="Look at and check the rules, which are data (YAML files)."
+)
 app.add_typer(rules_app, name="rules")
 
 Patterns = Annotated[

@@ -42,6 +42,7 @@ class RunFolder:
         self.folder = folder
         self.manifest = dict(manifest)
         self.parts: dict[int, dict[str, Any]] = {}
+        self._totals: Counter[str] = Counter()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -64,7 +65,9 @@ class RunFolder:
                 f"{self.folder}: holds a run with other {', '.join(changed)}; choose another --out, or --overwrite"
             )
         self.manifest |= {k: earlier[k] for k in ("started", "part_rows") if k in earlier}
-        self.parts = {p["number"]: p for p in map(_entry, self._sides()) if self._intact(p)}
+        for part in map(_entry, self._sides()):
+            if self._intact(part):
+                self._keep(part)
 
     def _clear(self) -> None:
         tables = [p for t in TABLES for p in (*(self.folder / t).glob("part-*.parquet"), self.folder / f"{t}.csv")]
@@ -97,11 +100,15 @@ class RunFolder:
             commit_file(self.folder / file, data)
         side = {"number": number, **notes, "files": {f: hashlib.sha256(d).hexdigest() for f, d in files.items()}}
         commit_file(self.folder / "parts" / f"{name}.json", _json(side))
-        self.parts[number] = _entry(side)
+        self._keep(_entry(side))
+
+    def _keep(self, part: dict[str, Any]) -> None:
+        self.parts[part["number"]] = part
+        self._totals.update({key: part[key] for key in (*TOTALS, "cards")})
 
     def total(self, key: str) -> int:
         """The sum of a count over the committed parts."""
-        return sum(int(p[key]) for p in self.parts.values())
+        return self._totals[key]
 
     def finish(self, rows: int, chosen: Mapping[str, str], left_out: Mapping[str, int], also_csv: bool) -> None:
         """Write what spans all parts: rejects, CSV, summary and the end of the manifest.
