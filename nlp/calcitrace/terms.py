@@ -127,8 +127,21 @@ _NAMED = re.compile(r"<([a-z_]+)>")
 
 
 def _alternatives(forms: Iterable[str]) -> str:
-    """A group that matches any of the words, the longest first."""
-    return "(?:" + "|".join(sorted(map(re.escape, forms), key=lambda w: (-len(w), w))) + ")"
+    """A group that matches any of the words, the longest first; beginnings that words share are tried only once."""
+    tree: dict[str, Any] = {}
+    for form in forms:
+        node = tree
+        for letter in form:
+            node = node.setdefault(letter, {})
+        node[""] = {}
+    return f"(?:{_branches(tree)})"
+
+
+def _branches(tree: Mapping[str, Any]) -> str:
+    ways = [re.escape(letter) + _branches(rest) for letter, rest in sorted(tree.items()) if letter]
+    if "" in tree:
+        return f"(?:{'|'.join(ways)})?" if ways else ""
+    return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
 
 
 _OPERATORS = re.compile(r"[?*+!]|\{\d*,?\d*\}")
