@@ -593,7 +593,7 @@ def test_json_rows_that_are_none(tmp_path: Path) -> None:
 
 def test_parquet_values_that_cannot_be_read(tmp_path: Path) -> None:
     """A list or bytes as text, and a date that no calendar has, cost their rows."""
-    dates = pa.array([0, 10**18, 0, 0], pa.timestamp("s"))
+    dates = pa.array([0, 10**18, 0, 0], pa.timestamp("us"))
     texts = [b"a", b"b", b"\xff", b"d"]
     path = put(tmp_path, "r.parquet", parquet_bytes({"id": list("1234"), "text": texts, "date": dates}))
     got = read(path)
