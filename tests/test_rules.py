@@ -213,7 +213,6 @@ def test_a_file_that_is_wrong_as_a_whole_is_refused(tmp_path: Path, name: str, c
         load(folder(tmp_path, {name: content}))
 
 
-@pytest.mark.xfail(strict=True, reason="a missing axis is found only while annotating, as a KeyError")
 @pytest.mark.parametrize("axis", ["presence", "temporality", "experiencer", "change"])
 def test_a_folder_without_an_axis_is_refused(tmp_path: Path, axis: str) -> None:
     """Every axis of an assertion needs its file: a folder without one is refused when it is read."""
@@ -311,7 +310,6 @@ def test_plurals_are_written_out(tmp_path: Path) -> None:
     assert {"osteophytes", "fracture gaps", "exostosis bodies", "indexes"} <= phrases
 
 
-@pytest.mark.xfail(strict=True, reason="a word that ends in s is taken for a plural")
 def test_the_plural_of_a_word_in_ss_is_written_out(tmp_path: Path) -> None:
     """A word that ends in "ss" has a plural too ("mass", "masses")."""
     rules = load(folder(tmp_path, replaced(F, "  - heel spur\n", "  - soft mass\n")))

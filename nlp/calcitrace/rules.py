@@ -315,6 +315,9 @@ def _example(t: Table, row: Row) -> Example:
 def _check_names(rules: RuleSet) -> None:
     """Names used across files must exist: cue groups, axes and their values, findings."""
     groups = {g.name for g in rules.cues}
+    for axis in ("presence", "temporality", "experiencer", "change"):
+        if axis not in rules.axes:
+            raise RuleError(f"{Path(rules.root).name}/context", 1, f"no file here describes the axis {axis!r}")
     for g in rules.cues:
         path, _, line = g.where.rpartition(":")
         for name in g.ends_at - groups:

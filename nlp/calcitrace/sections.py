@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from calcitrace.model import Section
 from calcitrace.ruleset import SectionRule
 
-TITLE, FINDINGS, OTHER = "title", "findings", "other"
+TITLE, FINDINGS, IMPRESSION, OTHER = "title", "findings", "impression", "other"
 SHORT_SECTIONS = frozenset({"indication", "comparison", "technique", "exam"})
 _LEFT_BY_SUBHEAD = {TITLE, OTHER, "comparison", "technique", "exam"}
 _LINE = re.compile(r"[^\n]*\n?")
@@ -25,6 +25,8 @@ _COLON_HEAD = re.compile(
 _BARE_HEAD = re.compile(r"[ \t>*#_=-]*(?P<head>[^\W\d_][^\n:;]{0,50}?)[ \t*_=.-]*\r?\n?$")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _QUALIFIERS = re.compile(r"\[\*\*.*?\*\*\]|<[A-Z]+>|\(.*?\)|\b(?:\d|dated|by|on)\b.*$|[\d/_.-]+")
+_PARTS = re.compile(r"[ \t]*(?:/|&|\+|,|\band\b)[ \t]*", re.I)
+_IN_BRACKETS = re.compile(r"\(.*?\)")
 MAX_HEAD_WORDS = 7
 
 
@@ -47,6 +49,9 @@ class Sectioner:
         self._is_structure = is_structure
         known = sorted(self._names, key=len, reverse=True)
         alternatives = "|".join(re.escape(h).replace(r"\ ", r"[ \t]+") for h in known)
+        shouted = "|".join(re.escape(h.upper()).replace(r"\ ", r"[ \t]+") for h in known if h.isascii())
+        self._inline_caps = re.compile(rf"(?<=[.;)\]!?] )[ \t]*(?P<head>{shouted})(?=[ \t]+[A-Z\d])")
+        self._dashed = re.compile(rf"[ \t]*(?P<head>{alternatives})[ \t]+[-\u2013][ \t]+(?=\S)", re.I)
         self._inline = re.compile(rf"(?:(?<=[.;:)\]!?])|(?<=\s\s)|(?<=\. ))[ \t]*(?P<head>{alternatives})[ \t]*:", re.I)
         self._opening = re.compile(rf"[ \t]*(?P<head>{alternatives})(?=[ \t]+[-\u2013]?[ \t]*[A-Z0-9\[(])", re.I)
 
@@ -80,7 +85,10 @@ class Sectioner:
         if first:
             yield first
         since = first.body if first else at
-        for found in self._inline.finditer(line):
+        inside = list(self._inline.finditer(line))
+        if not self._shouts:
+            inside += (m for m in self._inline_caps.finditer(line) if _opens(m["head"], line[m.end() :]))
+        for found in sorted(inside, key=lambda m: m.start("head")):
             if at + found.start("head") >= since:
                 name = self._names[" ".join(_plain(found["head"]))]
                 yield _Head(name, found["head"], at + found.start("head"), at + found.end(), True)
@@ -89,9 +97,13 @@ class Sectioner:
         colon = _COLON_HEAD.match(line)
         if colon:
             return self._colon_head(line, colon, at, current)
+        dashed = self._dashed.match(line)
+        if dashed:
+            name = self._names[" ".join(_plain(dashed["head"]))]
+            return _Head(name, dashed["head"], at + dashed.start("head"), at + dashed.end(), True)
         bare = _BARE_HEAD.match(line)
         if bare and len(bare["head"].split()) <= MAX_HEAD_WORDS:
-            name = self._known(bare["head"])
+            name = self._known(bare["head"], whole=line.rstrip().endswith("."))
             if name:
                 return _Head(name, bare["head"].strip(), at + bare.start("head"), at + bare.end("head"), True)
             if (
@@ -126,11 +138,17 @@ class Sectioner:
             return None
         return _Head(OTHER if _is_caps(words) or current != FINDINGS else "", words, start, body, False)
 
-    def _known(self, words: str) -> str:
+    def _known(self, words: str, whole: bool = False) -> str:
+        """The section that a heading of these words opens, or ""; by its last words too, unless `whole`."""
         plain = _plain(words)
         exact = self._names.get(" ".join(plain)) or self._names.get(" ".join(_plain(_QUALIFIERS.sub(" ", words))))
         if exact:
             return exact
+        if whole:
+            return ""
+        parts = [self._names.get(" ".join(_plain(part)), "") for part in _PARTS.split(words)]
+        if all(parts) or IMPRESSION in parts:
+            return IMPRESSION if IMPRESSION in parts else parts[0]
         if len(plain) <= 4 and (_is_caps(words) or words[:1].isupper()):
             for cut in range(1, len(plain)):
                 found = self._names.get(" ".join(plain[cut:]))
@@ -174,7 +192,7 @@ def _plain(words: str) -> list[str]:
 
 
 def _is_caps(words: str) -> bool:
-    letters = [c for c in words if c.isalpha()]
+    letters = [c for c in _IN_BRACKETS.sub("", words) if c.isalpha()]
     return len(letters) > 1 and all(c.isupper() for c in letters)
 
 

@@ -21,7 +21,7 @@ _ABBREVIATIONS = frozenset(
 )
 _NEEDS_NUMBER = frozenset({"no", "nos", "fig", "figs", "ser", "im", "img", "vol", "acc", "max", "min"})
 _NEEDS_LOWER = frozenset(
-    {"etc", "med", "lat", "ant", "post", "sup", "inf", "resp", "inj", "ed", "temp", "ext", "sig", "hx"}
+    {"etc", "med", "lat", "ant", "post", "sup", "inf", "resp", "inj", "ed", "temp", "ext", "sig", "hx", "a.m", "p.m"}
 )
 _LEAD = re.compile(
     r"\b(?:none of the following|no evidence of(?: any)?(?: of)? the following|negative for the following)\b", re.I
@@ -80,7 +80,7 @@ def _stop_ends(text: str, begin: int, at: int, after: int, end: int) -> bool:
     word = _LAST_WORD.search(text, max(begin, at - 30), at)
     last = word.group().lower().strip("\"'*") if word else ""
     if not rest[:1].isspace():
-        return text[at - 1 : at].islower() and following.isupper() and len(last) > 2 and "." not in last
+        return "." not in last and _runs_on(text[at - len(last) : at], rest)
     if text[at : at + 2] == "..":
         return False
     if text[at] == "?" and (at == begin or text[at - 1] in " \t\n,;:/(-"):
@@ -95,9 +95,20 @@ def _stop_ends(text: str, begin: int, at: int, after: int, end: int) -> bool:
         return not following.isdigit()
     if last in _NEEDS_LOWER:
         return not following.islower()
+    if last in ("r", "l") and following.islower():
+        return False
     if len(last) == 1 and last.isalpha() and following.isupper():
         return not _initial(text, at)
     return last not in _ABBREVIATIONS
+
+
+def _runs_on(last: str, rest: str) -> bool:
+    """Whether a new sentence begins without a space after `last` and its full stop."""
+    if last[-1:].islower():
+        return len(last) > 2 and rest[:1].isupper()
+    if last[-1:].isdigit():
+        return last[:1].isalpha() and rest[:1].isupper() and rest[1:2].islower()
+    return len(last) > 3 and last.isupper() and rest[:2].isupper()
 
 
 def _initial(text: str, at: int) -> bool:

@@ -98,9 +98,9 @@ class TermReader:
 
 def plural(word: str) -> str:
     """The regular English plural of a noun, or "" where the word has none (numbers, marks, plurals, short words)."""
-    if not word.isalpha() or len(word) < 3 or word.endswith("s"):
+    if not word.isalpha() or len(word) < 3 or (word.endswith("s") and not word.endswith("ss")):
         return ""
-    if word.endswith(("x", "ch", "sh")):
+    if word.endswith(("x", "ch", "sh", "ss")):
         return word + "es"
     if word.endswith("y") and word[-2] not in "aeiou":
         return word[:-1] + "ies"

@@ -31,12 +31,12 @@ _SHORTHAND = (
 )
 _WORD = re.compile(
     rf"""
-    (?P<placeholder>{"|".join(p.replace(" ", "[ ]") for p in _PLACEHOLDERS)})
+    (?P<placeholder>{"|".join(_PLACEHOLDERS)})
   | (?P<short>(?i:{"|".join(_SHORTHAND)}))
   | (?P<leader>(?:\.{{2,}}|\u2026)(?:[ \t]*:)?)
   | (?P<times>[xX\u00d7](?=\s?\d))
   | (?P<number>\d+(?:[.,]\d+)*)
-  | (?P<word>[^\W\d_](?:{_IN}[^\W_])*(?:['\u2019](?:t|s|re|ve|ll)\b)?)
+  | (?P<word>[^\W\d_](?:{_IN}[^\W_]|[\u0300-\u036f])*(?:['\u2019](?:t|s|re|ve|ll)\b)?)
   | (?P<mark>[^\s{INVISIBLE}])
     """,
     re.VERBOSE,
@@ -59,10 +59,12 @@ class Words:
 def standard_form(word: str, spelling: Mapping[str, str]) -> str:
     """The form under which a word is matched: lower case, plain letters, standard spelling."""
     if not word.isascii():
-        word = unicodedata.normalize("NFKC", word.encode("utf-8", "replace").decode("utf-8"))
+        word = unicodedata.normalize("NFKC", word.encode("utf-8", "ignore").decode("utf-8"))
         word = "".join(c for c in word if c not in INVISIBLE)
         word = word.lower().translate(_FOLD)
-        word = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
+        word = "".join(
+            c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c) and not c.isspace()
+        )
         word = word or PLACEHOLDER
     word = word.lower().replace("\x00", "")
     return spelling.get(word, word)
