@@ -292,6 +292,16 @@ def test_a_damaged_part_is_made_anew(damage: str, archive: Path, tmp_path: Path)
     assert tables_of(folder) == before
 
 
+def test_counts_that_do_not_add_up_are_not_passed_over(archive: Path, tmp_path: Path) -> None:
+    """Whatever the cause (here a note that was changed by hand), a row too few or too many ends the run."""
+    folder = process(archive, tmp_path / "run").folder
+    path = folder / "parts" / "part-00000.json"
+    note = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**note, "rejects": note["rejects"] - 1}), encoding="utf-8")
+    with pytest.raises(RunError, match="8 rows were read but 7 are kept; start anew with --overwrite"):
+        process(archive, folder)
+
+
 # Another run in the way
 
 
@@ -454,6 +464,39 @@ def test_a_header_without_rows_gives_empty_tables(tmp_path: Path) -> None:
     assert (result.rows, len(reports), len(mentions)) == (0, 0, 0)
     assert {"report_id", "case_status"} <= set(reports.columns)
     assert (result.folder / "reports.csv").read_text(encoding="utf-8").startswith('"report_id","patient_id"')
+
+
+# The summary page of a run
+
+
+def test_the_page_shows_the_likely_cases(run: RunResult) -> None:
+    """Its text is there, other reports' texts are not."""
+    page = (run.folder / "summary.html").read_text(encoding="utf-8")
+    assert 'class="present evidence"' in page
+    assert "MRI RIGHT SHOULDER" in page
+    assert "The lungs are clear" not in page
+
+
+def test_the_page_shows_the_first_likely_cases(
+    tmp_path: Path, small_parts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit over all parts keeps the page small; all likely cases are counted."""
+    monkeypatch.setattr("calcitrace.corpus.MAX_CARDS", 4)
+    rows = [(f"R{n}", f"{CASE} Number {n}.") for n in range(7)]
+    result = process(write_rows(tmp_path / "a.csv", rows), tmp_path / "run")
+    page = (result.folder / "summary.html").read_text(encoding="utf-8")
+    assert result.likely == 7
+    assert [f"Number {n}." in page for n in range(7)] == [True] * 4 + [False] * 3
+    assert "the first 4 of 7" in page
+
+
+def test_the_page_cuts_a_text_without_end(tmp_path: Path) -> None:
+    """Of a text of a megabyte the page shows the beginning, and says so."""
+    text = f"{CASE} " + "Unremarkable. " * 2_000 + "The end."
+    folder = process(write_rows(tmp_path / "a.csv", [("R1", text)]), tmp_path / "run").folder
+    page = (folder / "summary.html").read_text(encoding="utf-8")
+    assert "only its beginning is shown" in page
+    assert "The end." not in page
 
 
 # Reading a run

@@ -463,6 +463,13 @@ def test_a_text_file_needs_no_columns(tmp_path: Path) -> None:
     assert read(tmp_path, {"text": "BODY"}).texts == [("a", "plain"), ("1", "x")]
 
 
+def test_a_number_that_is_none_is_empty(tmp_path: Path) -> None:
+    """NaN, as data frames write a missing value, is no value; other numbers keep their decimals."""
+    columns = {"report_id": ["1", "2"], "text": ["a", "b"], "age": [float("nan"), 2.5], "mrn": [None, 7]}
+    got = read(put(tmp_path, "r.parquet", parquet_bytes(columns)))
+    assert [(r.age, r.patient_id) for r in got.reports] == [("", ""), ("2.5", "7")]
+
+
 def test_dates_numbers_and_truth_in_typed_columns(tmp_path: Path) -> None:
     """Dates are ISO, with a time only where there is one; whole numbers have no decimals; null is empty."""
     moment = datetime.datetime(2019, 3, 2, 13, 5)

@@ -134,8 +134,8 @@ def process(
     """Read reports and write mentions, assessments and a summary page to a run folder.
 
     The folder holds reports/*.parquet (one row a report), mentions/*.parquet, rejects.jsonl, manifest.json and
-    summary.html. Column names are recognised; what was chosen is printed. An interrupted run goes on when the
-    same command is given again.
+    summary.html. Column names are recognised; what was chosen is printed. A later text under one report id is kept
+    as ID~v2, ~v3 and so on. An interrupted run goes on when the same command is given again.
 
     Example: calcitrace process reports.csv --out run --text-column REPORT_BODY
     """
