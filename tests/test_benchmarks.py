@@ -168,3 +168,23 @@ def test_comparison_writes_a_row_for_every_system(tmp_path):
     assert len(systems) == 6
     assert all("errors" not in s for s in systems.values())
     assert all(f"\n{name}" in done.stdout for name in systems)
+
+
+def test_assertions_of_spans(tmp_path):
+    """Right and wrong sentences are counted, as are a negated span, a past one and one that is missed."""
+    cases = tmp_path / "cases.tsv"
+    cases.write_text(
+        "sentence\ttarget\texpected\n"
+        "No erosion.\terosion\tabsent\nLarge erosion.\terosion\tpresent\nLarge erosion.\terosion\tabsent\n"
+    )
+    kit = tmp_path / "kit.jsonl"
+    rows = [
+        {"text": "No fever.", "start": 3, "end": 8, "negation": "Negated", "temporality": "Recent"},
+        {"text": "History of fever.", "start": 11, "end": 16, "negation": "Affirmed", "temporality": "Historical"},
+        {"text": "Fever today.", "start": 0, "end": 5, "negation": "Affirmed", "temporality": "Historical"},
+    ]
+    kit.write_text("\n".join(map(json.dumps, rows)))
+    done = script(EVALUATION / "spans" / "assertions.py", cases, kit)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "cases.tsv: 2 of 3 as expected" in done.stdout
+    assert "kit.jsonl: 3 sentences, negation F 1.000, historical F 0.667" in done.stdout
