@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calcitrace.sentences import split_sentences
+from calcitrace.sentences import MAX_SENTENCE, split_sentences
 
 PIECES = st.sampled_from(
     [
@@ -259,3 +259,16 @@ def test_a_lead_takes_its_list_along() -> None:
 def test_nothing_to_split() -> None:
     """Empty and blank texts hold no sentence."""
     assert split("") == split(" \n\t\r\n ") == []
+
+
+def test_text_that_nothing_ends_is_cut_at_white_space() -> None:
+    """A run-on of any length comes in pieces of bounded size, whole words, nothing lost."""
+    text = "no erosion of the bone " * 5000
+    found = split(text)
+    assert max(map(len, found)) <= MAX_SENTENCE
+    assert " ".join(found).split() == text.split()
+
+
+def test_a_word_without_end_is_cut_too() -> None:
+    """A single word of any length is cut, and no letter is lost."""
+    assert "".join(split("x" * 5000)) == "x" * 5000

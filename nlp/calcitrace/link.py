@@ -298,6 +298,8 @@ class Sides:
             return -1.0
         linker = self._session.linker
         after = site.i >= hit.j
+        if (site.i - hit.j if after else hit.i - site.j) > _FAR:
+            return _FAR - 1
         between = self._words.forms[hit.j : site.i] if after else self._words.forms[site.j : hit.i]
         if after and all(w in linker.lies or w.isdigit() for w in between):
             return 0.2 * len(between) if between else 1.0

@@ -28,6 +28,7 @@ _LEAD = re.compile(
 )
 _LAST_WORD = re.compile(r"[^\s(\[,;:]*$")
 MIN_WRAP = 45
+MAX_SENTENCE = 1000
 SHOUTED_LINE = 30
 
 
@@ -55,6 +56,12 @@ def split_sentences(text: str, start: int = 0, end: int | None = None, width: in
 
 
 def _trimmed(text: str, begin: int, end: int) -> Iterator[Sentence]:
+    """The sentence without surrounding white space; in pieces, cut at white space, where nothing ended it for long."""
+    while end - begin > MAX_SENTENCE:
+        cut = max(text.rfind(blank, begin, begin + MAX_SENTENCE) for blank in " \n\t")
+        cut = cut if cut > begin else begin + MAX_SENTENCE
+        yield from _trimmed(text, begin, cut)
+        begin = cut
     while begin < end and text[begin].isspace():
         begin += 1
     while end > begin and text[end - 1].isspace():
