@@ -11,6 +11,7 @@ from calcitrace.engine import ENGINES, CueHit
 from calcitrace.flags import flags
 from calcitrace.link import Hit, Linker, Sides
 from calcitrace.model import AnnotatedReport, Assertion, Cue, Mention, Report, Section
+from calcitrace.restate import settle
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet, SectionRule
 from calcitrace.sections import Sectioner
@@ -96,29 +97,26 @@ class Annotator:
             sided = session.sentence(words, judged.sites, judged.sides, [h for h, _ in judged.targets], section)
             if sided.spare and words.forms[0] in _PRONOUNS:
                 _measure_last(mentions, max(sided.spare), number)
-            seen: set[tuple[str, int, int]] = set()
-            for hit, cues in judged.targets:
-                if sided.allows(hit) and (hit.name, hit.i, hit.j) not in seen:
-                    seen.add((hit.name, hit.i, hit.j))
-                    asserted = self._assert(hit, cues, words, text, section)
-                    mention = _mention(hit, words, text, section, asserted, number, sided)
-                    if hit.name in self.rules.conditions:
-                        conditions.append(mention)
-                        continue
-                    if self.rules.findings[hit.name].local and not sided.sited(hit):
-                        homeless.add(len(mentions))
-                    mentions.append(mention)
+            for hit, cues in _counting(judged.targets, sided):
+                asserted = self._assert(hit, cues, words, text, section)
+                mention = _mention(hit, words, text, section, asserted, number, sided)
+                if hit.name in self.rules.conditions:
+                    conditions.append(mention)
+                    continue
+                if self.rules.findings[hit.name].local and not sided.sited(hit):
+                    homeless.add(len(mentions))
+                mentions.append(mention)
         if session.elsewhere():
             mentions = [m for k, m in enumerate(mentions) if k not in homeless]
         numbered = tuple(_numbered(report.report_id, mentions))
-        linked = session.finish(numbered)
+        linked = settle(session.finish(numbered), self.rules)
         annotated = AnnotatedReport(report, sections, tuple((s, e) for s, e, _ in sentences), linked, tuple(conditions))
         return replace(annotated, flags=flags(annotated, self.linker))
 
     def _assert(self, hit: Hit, cues: Sequence[CueHit], words: Words, text: str, section: Section) -> Assertion:
         """Cues -> one value an axis by its declared precedence; the section speaks where no cue does."""
         claims: dict[str, dict[str, list[CueHit]]] = {}
-        for cue in cues:
+        for cue in _standing(cues):
             for axis, value in cue.group.sets.items():
                 claims.setdefault(axis, {}).setdefault(value, []).append(cue)
         values, deciding = {}, []
@@ -130,6 +128,7 @@ class Annotator:
         rule = self.rules.sections.get(section.name)
         if rule:
             _apply_section(rule, hit.name, values, claims)
+        deciding += [c for c in cues if c.group.past_if_denied]
         shown = sorted({(c.i, c.j, c.term.rule_id) for c in deciding})
         cue_list = tuple(
             Cue(text[words.starts[i] : words.ends[j - 1]], words.starts[i], words.ends[j - 1], rule_id)
@@ -140,6 +139,26 @@ class Annotator:
         ] == "hypothetical":
             values["change"] = "none"
         return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
+
+
+def _counting(targets: Sequence[tuple[Hit, tuple[CueHit, ...]]], sided: Sides) -> Iterator[tuple[Hit, tuple[CueHit, ...]]]:
+    """The targets of a sentence that are mentions: where they stand, each once, `alone` ones only without another."""
+    allowed = {(h.name, h.i, h.j): (h, cues) for h, cues in reversed(targets) if sided.allows(h)}
+    kept = list(reversed(allowed.values()))
+    firm = {h.name for h, _ in kept if not h.term.alone}
+    for hit, cues in kept:
+        if hit.term.alone and hit.name in firm:
+            continue
+        firm.add(hit.name)
+        yield hit, cues
+
+
+def _standing(cues: Sequence[CueHit]) -> list[CueHit]:
+    """The cues that count: one that turns or overrules others takes their place; a turn falls where there are none."""
+    there = {cue.group.name for cue in cues}
+    standing = [c for c in cues if not c.group.turns or c.group.turns & there]
+    gone = {name for cue in standing for name in cue.group.turns | cue.group.overrules}
+    return [c for c in standing if c.group.name not in gone]
 
 
 _PRONOUNS = frozenset({"it", "this", "the", "measuring", "measures", "size", "which", "dimensions"})

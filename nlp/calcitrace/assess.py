@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from calcitrace.link import one_side
+from calcitrace.link import one_side, same_place
 from calcitrace.model import AnnotatedReport, Assessment, Mention
 from calcitrace.ruleset import CaseDefinition, Constituent, Depth, RuleSet
 from calcitrace.words import split_words
@@ -67,7 +67,7 @@ def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinitio
     for name, constituent in case.constituents.items():
         if constituent.near:
             anchors = [a for other in constituent.near for a in found[other]]
-            found[name] = [m for m in found[name] if any(_same_place(m, a) for a in anchors)]
+            found[name] = [m for m in found[name] if any(same_place(m, a) for a in anchors)]
     return found
 
 
@@ -77,13 +77,6 @@ def _fills(mention: Mention, constituent: Constituent) -> bool:
         and mention.assertion in constituent.assertions
         and (not constituent.changes or mention.asserted.change in constituent.changes)
     )
-
-
-def _same_place(one: Mention, other: Mention) -> bool:
-    """Same bone and same side, as far as both are said."""
-    bones = {one.bone, other.bone} - {"none", "bone"}
-    sides = {one.laterality, other.laterality} - {"none", "bilateral"}
-    return len(bones) < 2 and len(sides) < 2
 
 
 def _sentence_has(

@@ -196,7 +196,8 @@ def target_terms(rules: RuleSet) -> Iterator[Owner]:
     for name, terms in rules.sides.items():
         yield from (("side", name, t) for t in terms)
     for site in rules.sites.values():
-        yield from (("site", site.name, t) for t in site.terms)
+        if not site.title_only:
+            yield from (("site", site.name, t) for t in site.terms)
 
 
 def owners_of(rules: RuleSet) -> list[list[Owner]]:

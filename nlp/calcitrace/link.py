@@ -111,6 +111,13 @@ def one_side(sides: Iterable[str]) -> str:
     return next(iter(named), "none")
 
 
+def same_place(one: Mention, other: Mention) -> bool:
+    """Same bone and same side, as far as both are said."""
+    bones = {one.bone, other.bone} - {"none", "bone"}
+    sides = {one.laterality, other.laterality} - {"none", "bilateral"}
+    return len(bones) < 2 and len(sides) < 2
+
+
 def _phrases(forms: Sequence[str], known: Container[tuple[str, ...]], longest: int) -> Iterable[tuple[str, ...]]:
     for i in range(len(forms)):
         for j in range(min(len(forms), i + longest), i, -1):

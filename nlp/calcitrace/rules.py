@@ -32,6 +32,12 @@ from calcitrace.words import split_words
 
 STATUSES = ("draft", "reviewed", "retired")
 DIRECTIONS = ("forward", "backward", "bidirectional", "pseudo")
+GROUP_KEYS = tuple(
+    "sets direction ends_at only never max_scope max_targets turns overrules unless_restated past_if_denied terms notes".split()
+)
+# medspaCy overlooks what ends a scope where that reaches further than the scope on both sides; a cue that only ends
+# others therefore reaches next to nothing itself.
+PSEUDO_SCOPE = 1
 LINK_WORDS = ("joiner", "lies_in", "shows", "clause_break")
 
 
@@ -125,6 +131,7 @@ class _Reader:
             "covers",
             "local",
             "tells_tendon",
+            "kin",
             "notes",
         )
         status = t.text("status", "draft")
@@ -146,6 +153,7 @@ class _Reader:
             path=t.path,
             local=t.text("local", "") == "yes",
             tells_tendon=t.text("tells_tendon", "") == "yes",
+            kin=frozenset(map(str, t.texts("kin"))),
         )
 
     def words(self) -> dict[str, frozenset[str]]:
@@ -176,7 +184,7 @@ class _Reader:
         t = self.read(path)
         axis = str(t.text("axis"))
         for name, g in t.tables("groups"):
-            g.only("sets", "direction", "ends_at", "only", "never", "max_scope", "max_targets", "terms", "notes")
+            g.only(*GROUP_KEYS)
             direction = g.text("direction", "forward")
             if direction not in DIRECTIONS:
                 raise g.fail(f"direction {str(direction)!r} is not one of {', '.join(DIRECTIONS)}", direction)
@@ -189,9 +197,13 @@ class _Reader:
                 terms=self.terms(g, "terms", f"context {name}"),
                 only=frozenset(map(str, g.texts("only"))),
                 never=frozenset(map(str, g.texts("never"))),
-                max_scope=g.whole("max_scope"),
+                max_scope=g.whole("max_scope") or (PSEUDO_SCOPE if direction == "pseudo" else None),
                 max_targets=g.whole("max_targets"),
                 where=f"{g.path}:{name.line}",
+                turns=frozenset(map(str, g.texts("turns"))),
+                overrules=frozenset(map(str, g.texts("overrules"))),
+                unless_restated=g.text("unless_restated", "") == "yes",
+                past_if_denied=g.text("past_if_denied", "") == "yes",
             )
 
     def sites(self, path: Path) -> Iterator[Site]:
@@ -203,7 +215,7 @@ class _Reader:
         if kind not in KINDS:
             raise t.fail(f"kind {str(kind)!r} is not one of {', '.join(KINDS)}", kind)
         for name, e in t.tables("entries"):
-            e.only("terms", "bone", "landmark", "region", "generic", "weak")
+            e.only("terms", "bone", "landmark", "region", "generic", "weak", "title_only")
             yield Site(
                 name=str(name),
                 kind=str(kind),
@@ -213,6 +225,7 @@ class _Reader:
                 region=str(e.text("region", "")),
                 generic=e.text("generic", "") == "yes",
                 weak=e.text("weak", "") == "yes",
+                title_only=e.text("title_only", "") == "yes",
             )
 
     def sides(self) -> dict[str, tuple[Term, ...]]:
@@ -229,13 +242,15 @@ class _Reader:
         t = self.read(path).only("sections", "notes")
         found = {}
         for name, s in t.tables("sections"):
-            s.only("headings", "sets", "never", "denials", "notes")
+            s.only("headings", "sets", "never", "denials", "unless_restated", "past_if_denied", "notes")
             found[str(name)] = SectionRule(
                 str(name),
                 tuple(map(str, s.texts("headings"))),
                 {str(k): str(v) for k, v in s.table("sets").items()},
                 frozenset(map(str, s.texts("never"))),
                 s.text("denials", "") == "kept",
+                s.text("unless_restated", "") == "yes",
+                s.text("past_if_denied", "") == "yes",
             )
         return found
 
@@ -320,8 +335,8 @@ def _check_names(rules: RuleSet) -> None:
             raise RuleError(f"{Path(rules.root).name}/context", 1, f"no file here describes the axis {axis!r}")
     for g in rules.cues:
         path, _, line = g.where.rpartition(":")
-        for name in g.ends_at - groups:
-            raise RuleError(path, int(line), f"ends_at names {name!r}, which is no group")
+        for name in (g.ends_at | g.turns | g.overrules) - groups:
+            raise RuleError(path, int(line), f"ends_at, turns or overrules names {name!r}, which is no group")
         for name in (g.only | g.never) - set(rules.findings):
             raise RuleError(path, int(line), f"{name!r} is no finding")
         for axis, value in g.sets.items():
@@ -335,5 +350,5 @@ def _check_names(rules: RuleSet) -> None:
             for name in constituent.findings - set(named):
                 raise RuleError(case.path, 1, f"{name!r} is no finding or condition")
     for finding in named.values():
-        for name in finding.covers - set(named):
-            raise RuleError(finding.path, 1, f"covers names {name!r}, which is no finding")
+        for name in (finding.covers | finding.kin) - set(named):
+            raise RuleError(finding.path, 1, f"covers or kin names {name!r}, which is no finding")

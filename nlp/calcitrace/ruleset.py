@@ -15,7 +15,8 @@ class Term:
     """One way of saying something: a phrase in standard words, or a medspaCy token or regex pattern.
 
     `at` / `not_at` are the anatomy kinds at which alone / never the words count; `after` the findings of which one
-    must be the nearest before it in the sentence.
+    must be the nearest before it in the sentence; an `alone` term counts only in a sentence that has no other mention
+    of its finding ("BURSA: thickened", but not "thickened, with bursal fluid").
     """
 
     rule_id: str
@@ -25,6 +26,7 @@ class Term:
     at: frozenset[str] = frozenset()
     not_at: frozenset[str] = frozenset()
     after: frozenset[str] = frozenset()
+    alone: bool = False
     where: str = ""
 
 
@@ -45,7 +47,8 @@ class Finding:
     """What is sought: its terms, its confusers (`nots`) and its examples.
 
     In a report of another body region a `local` finding counts only at a bone, tendon, bursa or joint. The tendon of
-    one that `tells_tendon` is that of what follows without a tendon of its own.
+    one that `tells_tendon` is that of what follows without a tendon of its own. What is said of its `kin` is said of
+    it too (calcific tendinitis in the history, "the deposit" in the findings).
     """
 
     name: str
@@ -59,11 +62,18 @@ class Finding:
     path: str
     local: bool = False
     tells_tendon: bool = False
+    kin: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class CueGroup:
-    """Context rules of one behaviour: what they set, which way they reach, and which groups end their reach."""
+    """Context rules of one behaviour: what they set, which way they reach, and which groups end their reach.
+
+    A cue of a group that `turns` others counts only where a cue of one of those reaches the same mention, and then in
+    its place ("most of the deposit is gone"); a cue of a group that `overrules` others takes the place of any that
+    reach the same mention ("not well seen, erosion cannot be excluded"). What a cue `unless_restated` makes historical is current where the
+    report goes on to state it as there; one of `past_if_denied` is historical where the report then denies it.
+    """
 
     name: str
     axis: str
@@ -76,6 +86,10 @@ class CueGroup:
     max_scope: int | None
     max_targets: int | None
     where: str
+    turns: frozenset[str] = frozenset()
+    overrules: frozenset[str] = frozenset()
+    unless_restated: bool = False
+    past_if_denied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +106,7 @@ class Site:
     """An anatomical structure: its kind, its terms, and what it says of bone, landmark, side and region.
 
     A `generic` one gives way to a named one; a `weak` one (a cortex may be of the kidney) does not show by itself
-    that a report is of bones.
+    that a report is of bones; a `title_only` one ("head") counts in the title or body part alone.
     """
 
     name: str
@@ -103,17 +117,23 @@ class Site:
     region: str = ""
     generic: bool = False
     weak: bool = False
+    title_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SectionRule:
-    """A kind of section: its headings and what standing in it does to a mention."""
+    """A kind of section: its headings and what standing in it does to a mention.
+
+    `unless_restated` and `past_if_denied` are those of `CueGroup`.
+    """
 
     name: str
     headings: tuple[str, ...]
     sets: Mapping[str, str]
     never: frozenset[str]
     keeps_denials: bool = False
+    unless_restated: bool = False
+    past_if_denied: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from calcitrace.ruleset import KINDS, Term
@@ -42,32 +43,32 @@ class TermReader:
         for item in t.items_of(key):
             where = f"{t.path}:{getattr(item, 'line', t.line)}"
             if isinstance(item, Table):
-                item.only("term", "combine", "tokens", "regex", "id", "at", "not_at", "after")
-                own_at, own_not = self.kinds(item, "at") or at, self.kinds(item, "not_at") or not_at
-                found += self._mapped(item, owner, own_at, own_not, where)
+                item.only("term", "combine", "tokens", "regex", "id", "at", "not_at", "after", "alone")
+                made = Term("", at=self.kinds(item, "at") or at, not_at=self.kinds(item, "not_at") or not_at, where=where)
+                made = replace(
+                    made, after=frozenset(map(str, item.texts("after"))), alone=item.text("alone", "") == "yes"
+                )
+                found += self._mapped(item, owner, made)
             elif isinstance(item, Text):
-                found += self._phrases(t, item, owner, at, not_at, where)
+                found += self._phrases(t, item, owner, Term("", at=at, not_at=not_at, where=where))
             else:
                 raise t.fail("a term is a phrase or a mapping", item)
         return tuple(found)
 
-    def _mapped(
-        self, item: Table, owner: str, at: frozenset[str], not_at: frozenset[str], where: str
-    ) -> Iterator[Term]:
+    def _mapped(self, item: Table, owner: str, made: Term) -> Iterator[Term]:
+        """The terms of a mapping; `made` has their conditions."""
         if Text("combine") in item:
             for phrase in _combined(item):
-                yield from self._phrases(item, phrase, owner, at, not_at, where)
+                yield from self._phrases(item, phrase, owner, made)
         elif Text("term") in item:
-            yield from self._phrases(item, item.text("term"), owner, at, not_at, where)
+            yield from self._phrases(item, item.text("term"), owner, made)
         elif Text("tokens") in item:
             tokens = tuple(_token(item, token) for token in item.items_of("tokens"))
             name = json.dumps(tokens, separators=(",", ":"))
-            yield Term(f"{owner}:{name}", tokens=tokens, at=at, not_at=not_at, where=where)
+            yield replace(made, rule_id=f"{owner}:{name}", tokens=tokens)
         elif Text("regex") in item:
-            after = frozenset(map(str, item.texts("after")))
-            regex = self._regex(item, item.text("regex"))
             rule_id = f"{owner}:{item.text('id', f'line {item.line}')}"
-            yield Term(rule_id, regex=regex, at=at, not_at=not_at, after=after, where=where)
+            yield replace(made, rule_id=rule_id, regex=self._regex(item, item.text("regex")))
         else:
             raise item.fail("a term mapping needs one of: term, combine, tokens, regex")
 
@@ -83,17 +84,15 @@ class TermReader:
             raise item.fail(f"regex does not compile: {error}", regex) from None
         return written
 
-    def _phrases(
-        self, t: Table, text: str, owner: str, at: frozenset[str], not_at: frozenset[str], where: str
-    ) -> Iterator[Term]:
+    def _phrases(self, t: Table, text: str, owner: str, made: Term) -> Iterator[Term]:
         forms = split_words(text, self.spelling).forms
         if not forms:
             raise t.fail("a term has no words", text)
         rule_id = f"{owner}:{' '.join(forms)}"
-        yield Term(rule_id, phrase=forms, at=at, not_at=not_at, where=where)
+        yield replace(made, rule_id=rule_id, phrase=forms)
         many = plural(forms[-1])
         if many and not owner.startswith(("context", "side", "site")):
-            yield Term(rule_id, phrase=(*forms[:-1], many), at=at, not_at=not_at, where=where)
+            yield replace(made, rule_id=rule_id, phrase=(*forms[:-1], many))
 
 
 def plural(word: str) -> str:
