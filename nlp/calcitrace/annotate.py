@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import overload
 
@@ -88,6 +88,7 @@ class Annotator:
         mentions: list[Mention] = []
         homeless: set[int] = set()
         conditions: list[Mention] = []
+        named: set[str] = set()
         for number, (start, end, place) in enumerate(sentences):
             words = split_words(text, self.rules.spelling, start, end)
             if not words.forms:
@@ -97,7 +98,8 @@ class Annotator:
             sided = session.sentence(words, judged.sites, judged.sides, [h for h, _ in judged.targets], section)
             if sided.spare and words.forms[0] in _PRONOUNS:
                 _measure_last(mentions, max(sided.spare), number)
-            for hit, cues in _counting(judged.targets, sided):
+            for hit, cues in _counting(judged.targets, sided, named):
+                named.add(hit.name)
                 asserted = self._assert(hit, cues, words, text, section)
                 mention = _mention(hit, words, text, section, asserted, number, sided)
                 if hit.name in self.rules.conditions:
@@ -141,16 +143,26 @@ class Annotator:
         return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
 
 
-def _counting(targets: Sequence[tuple[Hit, tuple[CueHit, ...]]], sided: Sides) -> Iterator[tuple[Hit, tuple[CueHit, ...]]]:
-    """The targets of a sentence that are mentions: where they stand, each once, `alone` ones only without another."""
-    allowed = {(h.name, h.i, h.j): (h, cues) for h, cues in reversed(targets) if sided.allows(h)}
-    kept = list(reversed(allowed.values()))
-    firm = {h.name for h, _ in kept if not h.term.alone}
-    for hit, cues in kept:
-        if hit.term.alone and hit.name in firm:
+def _counting(
+    targets: Sequence[tuple[Hit, tuple[CueHit, ...]]], sided: Sides, named: Container[str]
+) -> Iterator[tuple[Hit, tuple[CueHit, ...]]]:
+    """The targets of a sentence that are mentions: where their words count, the longest of a finding, each once.
+
+    A doubtful term (`alone`) counts only without another mention of its finding close by; `named` are the findings
+    that the report has mentioned, so that "the defect" needs no place.
+    """
+    allowed = [(h, cues) for h, cues in targets if sided.allows(h)]
+    placed = [h for h, _ in allowed]
+    allowed += [(h, cues) for h, cues in targets if h not in placed and h.name in named and sided.known(h, placed)]
+    kept: list[tuple[Hit, tuple[CueHit, ...]]] = []
+    for hit, cues in sorted(allowed, key=lambda t: (t[0].term.alone, -t[0].size, t[0].i)):
+        rivals = [k for k, _ in kept if k.name == hit.name]
+        if any(k.i < hit.j and hit.i < k.j for k in rivals):
             continue
-        firm.add(hit.name)
-        yield hit, cues
+        if hit.term.alone and any(sided.same_claim(hit, k) for k in rivals):
+            continue
+        kept.append((hit, cues))
+    yield from sorted(kept, key=lambda t: (t[0].i, t[0].j, t[0].name))
 
 
 def _standing(cues: Sequence[CueHit]) -> list[CueHit]:

@@ -259,8 +259,8 @@ def _follows(hit: Hit, kept: Sequence[Hit]) -> bool:
 
 
 def _same_claim(one: Hit, other: Hit) -> bool:
-    """Whether two overlapping hits of one finding compete (a conditional term does not drive out a plain one)."""
-    return one.name == other.name and not (one.i == other.i and one.j == other.j and one.term.at != other.term.at)
+    """Whether two overlapping hits of one finding compete; where conditions differ, the place decides later."""
+    return one.name == other.name and (one.term.at, one.term.not_at) == (other.term.at, other.term.not_at)
 
 
 def _covers(longer: Hit, hit: Hit, rules: RuleSet) -> bool:

@@ -53,6 +53,8 @@ _CLOSE = 2.5
 _NEAR = 7.0
 _VAGUE = 8.0
 _SKELETAL = frozenset({"bone", "bone_interior", "tendon", "bursa", "joint"})
+_ONE_CLAIM = 8
+_LISTED = frozenset({"and", "or", ",", "/", "no", "nor"})
 _ONLY_CLOSE = frozenset({"organ", "cartilage", "bone_interior"})
 
 
@@ -66,6 +68,7 @@ class Linker:
         self.lies = rules.words["joiner"] | rules.words["lies_in"]
         self.verbs = rules.words["shows"]
         self.breaks = rules.words["clause_break"]
+        self.definite = rules.words["definite"]
         self.site_phrases: dict[tuple[str, ...], list[Site]] = {}
         for site in rules.sites.values():
             for term in site.terms:
@@ -131,6 +134,8 @@ class Session:
 
     def __init__(self, linker: Linker, report: Report) -> None:
         self.linker = linker
+        self._text = report.text
+        self._line_end = 0
         head = report.text[:1000].strip().split("\n")
         title = head[0][:200]
         named = linker.region_of(report.body_part) or linker.region_of(title) or ("", False)
@@ -192,11 +197,16 @@ class Session:
         bone = tendon.bone if mention.bone == "none" and tendon.bone else mention.bone
         return replace(mention, tendon=tendon.name, bone=bone)
 
+    def on_heading_line(self, start: int) -> bool:
+        """Whether what starts there stands on the line of its subhead, or that stands on a line of its own."""
+        return start < self._line_end
+
     def _enter(self, section: Section) -> None:
         key = f"{section.start}"
         if key == self.subhead:
             return
         self.subhead = key
+        self._line_end = _end_of_line(self._text, section)
         forms = split_words(section.heading, self.linker._spelling).forms
         known = self.linker.site_phrases
         self.subsites = tuple(s for p in _phrases(forms, known, MAX_SITE_WORDS) for s in known[p])
@@ -222,6 +232,13 @@ class Session:
         return bool(region and self.region and region != self.region)
 
 
+def _end_of_line(text: str, section: Section) -> int:
+    """Where the line of a section's heading ends, or the section where the heading has its line to itself."""
+    end = text.find("\n", section.start, section.end)
+    alone = text[section.start : end].strip(" \t:*_-") == section.heading
+    return section.end if end < 0 or alone else end
+
+
 class Sides:
     """The links of the mentions of one sentence."""
 
@@ -234,6 +251,7 @@ class Sides:
         targets: Sequence[Hit],
     ) -> None:
         self._session, self._words, self._sites, self._targets = session, words, sites, targets
+        self._on_line = bool(words.starts) and session.on_heading_line(words.starts[0])
         self._targets = [t for t in targets if self.allows(t)]
         self._sides = _named_sides(sides, words.forms, sites)
         self._taken = self._sizes()
@@ -249,6 +267,17 @@ class Sides:
         kinds = {kind, "bone"} if kind == "bone_interior" else {kind}
         return (not term.at or bool(kinds & term.at)) and kind not in term.not_at
 
+    def known(self, hit: Hit, placed: Sequence[Hit]) -> bool:
+        """Whether it is spoken of as known ("the defect", "this erosion"), and its words name nothing that is placed."""
+        definite = hit.i > 0 and self._words.forms[hit.i - 1] in self._session.linker.definite
+        return definite and not any(p.i < hit.j and hit.i < p.j for p in placed)
+
+    def same_claim(self, one: Hit, other: Hit) -> bool:
+        """Whether two mentions stand so close that they tell of one thing, and are not two items of a list."""
+        between = self._words.forms[min(one.j, other.j) : max(one.i, other.i)]
+        listed = any(w != "," for w in between) and all(w in _LISTED for w in between)
+        return len(between) <= _ONE_CLAIM and not listed
+
     def sited(self, hit: Hit) -> bool:
         """Whether the mention sits at a bone, tendon, bursa or joint of this sentence rather than at an organ."""
         near = min(((self._cost(hit, h), s.kind) for h, s in self._sites if not s.weak), default=(_FAR, ""))
@@ -263,7 +292,7 @@ class Sides:
                 return kind
             if kind == "bone_interior":
                 return "bone"
-        if self._session.subsites:
+        if self._session.subsites and (self._on_line or self._session.subsites[0].kind not in _ONLY_CLOSE):
             return self._session.subsites[0].kind
         return self._session.last_site.kind if self._session.last_site else ""
 
@@ -309,7 +338,9 @@ class Sides:
             return _FAR - 1
         between = self._words.forms[hit.j : site.i] if after else self._words.forms[site.j : hit.i]
         if after and all(w in linker.lies or w.isdigit() for w in between):
-            return 0.2 * len(between) if between else 1.0
+            if not between:  # "no lytic lesion, atherosclerotic calcification": what follows at once may be another claim
+                return _CLOSE + 1.0 if linker.sites[site.name].kind in _ONLY_CLOSE else 1.0
+            return 0.2 * len(between)
         if not after and all(w in linker.verbs or w.isdigit() for w in between):
             return 0.1 + 0.25 * len(between)
         cost = 2.0 + len(between)

@@ -38,7 +38,7 @@ GROUP_KEYS = tuple(
 # medspaCy overlooks what ends a scope where that reaches further than the scope on both sides; a cue that only ends
 # others therefore reaches next to nothing itself.
 PSEUDO_SCOPE = 1
-LINK_WORDS = ("joiner", "lies_in", "shows", "clause_break")
+LINK_WORDS = ("joiner", "lies_in", "shows", "clause_break", "definite")
 
 
 def patterns_folder() -> Path:
