@@ -33,7 +33,7 @@ _WORD = re.compile(
     rf"""
     (?P<placeholder>{"|".join(_PLACEHOLDERS)})
   | (?P<short>(?i:{"|".join(_SHORTHAND)}))
-  | (?P<leader>(?:\.{{2,}}|\u2026)(?:[ \t]*:)?)
+  | (?P<leader>(?:\.{{2,}}|\u2026|(?<=[ ])\.(?=[ ]))(?:[ \t]*:)?)
   | (?P<times>[xX\u00d7](?=\s?\d))
   | (?P<number>\d+(?:[.,]\d+)*)
   | (?P<word>[^\W\d_](?:{_IN}[^\W_]|[\u0300-\u036f])*(?:['\u2019](?:t|s|re|ve|ll)\b)?)
