@@ -52,6 +52,7 @@ TITLE_LINES = 4
 _CLOSE = 2.5
 _NEAR = 7.0
 _VAGUE = 8.0
+_SAME_MATTER = 12.0
 _SKELETAL = frozenset({"bone", "bone_interior", "tendon", "bursa", "joint"})
 _ONE_CLAIM = 8
 _LISTED = frozenset({"and", "or", ",", "/", "no", "nor"})
@@ -156,7 +157,8 @@ class Session:
         """Whether the report is of another body region: by its body part or title, else by what it speaks of."""
         if self.region and self.region_is_sure:
             return self.region in self.linker.elsewhere
-        return not self._kinds["tendon"] and self._kinds["organ"] > self._kinds["bone"] + self._kinds["joint"]
+        skeletal = sum(self._kinds[k] for k in ("bone", "joint", "bursa"))
+        return not self._kinds["tendon"] and self._kinds["organ"] >= max(skeletal, 1)
 
     def sentence(
         self, words: Words, sites: Sequence[Hit], sides: Sequence[Hit], targets: Sequence[Hit], section: Section
@@ -279,8 +281,12 @@ class Sides:
         return len(between) <= _ONE_CLAIM and not listed
 
     def sited(self, hit: Hit) -> bool:
-        """Whether the mention sits at a bone, tendon, bursa or joint of this sentence rather than at an organ."""
-        near = min(((self._cost(hit, h), s.kind) for h, s in self._sites if not s.weak), default=(_FAR, ""))
+        """Whether the mention sits at a bone, tendon, bursa or joint of this sentence rather than at an organ.
+
+        A word like "bony" within the mention itself does not tell of which region it is.
+        """
+        costs = ((self._cost(hit, h), s) for h, s in self._sites if not s.weak)
+        near = min(((c, s.kind) for c, s in costs if not (c < 0 and s.generic)), default=(_FAR, ""))
         inside = near[0] < 0 and near[1] == "soft_tissue"
         return inside or (near[0] < _NEAR and near[1] in _SKELETAL)
 
@@ -292,6 +298,8 @@ class Sides:
                 return kind
             if kind == "bone_interior":
                 return "bone"
+        if near and near[0][0] <= _SAME_MATTER:  # the sentence speaks of nothing but organs or cartilage
+            return near[0][1]
         if self._session.subsites and (self._on_line or self._session.subsites[0].kind not in _ONLY_CLOSE):
             return self._session.subsites[0].kind
         return self._session.last_site.kind if self._session.last_site else ""

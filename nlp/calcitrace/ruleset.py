@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ASSERTIONS = ("present", "possible", "absent", "historical", "hypothetical")
-KINDS = ("bone", "tendon", "bursa", "joint", "soft_tissue", "cartilage", "organ", "bone_interior")
+KINDS = ("bone", "tendon", "bursa", "joint", "soft_tissue", "cartilage", "organ", "bone_interior", "lesion")
 
 
 @dataclass(frozen=True, slots=True)
