@@ -18,10 +18,10 @@ PACKAGE = Path(__file__).parents[1] / "nlp" / "calcitrace"
 # A module imports only what stands on a line above its own. A package (a folder) counts as one module.
 ORDER = """
 model errors ruleset samples
-strictyaml words
+strictyaml words measures
 terms
 rules sources sections sentences
-screen measures
+screen
 link
 fast flags
 engine

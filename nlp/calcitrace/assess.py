@@ -23,7 +23,7 @@ def assess(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> 
     """
     found = constituents(annotated, rules, case)
     tier = next((t for t in case.tiers if all(found[n] for n in t.needs) and not any(found[b] for b in t.bars)), None)
-    main = _main_mention(found, case)
+    main = _main_mention(found, case, rules)
     status = tier.tier if tier else "no"
     evidence = [m for n in tier.needs for m in found[n]] if tier else []
     return Assessment(
@@ -36,7 +36,7 @@ def assess(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> 
         absence_of_mass=absence_of_mass(annotated),
         evidence=tuple(dict.fromkeys(m.mention_id for m in sorted(evidence, key=lambda m: m.start))),
         reasons=tuple(f"{n}: {', '.join(sorted({m.finding for m in found[n]}))}" for n in tier.needs) if tier else (),
-        size_mm=_main_size(main, found, case),
+        size_mm=_main_size(main, found, case, rules),
     )
 
 
@@ -109,14 +109,22 @@ def _shows(depth: Depth, found: Found, annotated: AnnotatedReport, rules: RuleSe
     return any(holds(split_words(m.text, rules.spelling).forms, words) for m in mentions for words in depth.words)
 
 
-def _main_size(main: Mention | None, found: Found, case: CaseDefinition) -> float | None:
-    """The largest size (mm) stated now of the main deposit: of the first constituent of `sized` that has one there."""
+def _main_size(main: Mention | None, found: Found, case: CaseDefinition, rules: RuleSet) -> float | None:
+    """The largest size (mm) of the main deposit in this study: of the first constituent of `sized` that has one there."""
+    if main is None:
+        return None
     for name in case.sized:
-        own = [m for m in found[name] if main is not None and m.tendon in (main.tendon, "none")]
+        own = [m for m in found[name] if m.tendon in (main.tendon, "none") and not _before(m, rules)]
         sizes = [m.size_mm for m in own if m.size_mm is not None]
         if sizes:
             return max(sizes)
     return None
+
+
+def _before(mention: Mention, rules: RuleSet) -> bool:
+    """Whether the section tells of an earlier study or of the request."""
+    rule = rules.sections.get(mention.section)
+    return rule is not None and (rule.unless_restated or rule.past_if_denied)
 
 
 def _side(found: Found, case: CaseDefinition) -> str:
@@ -125,12 +133,22 @@ def _side(found: Found, case: CaseDefinition) -> str:
     return one_side(m.laterality for m in first if m.laterality != "none")
 
 
-def _main_mention(found: Found, case: CaseDefinition) -> Mention | None:
-    """The mention that gives the report its site: of the first constituent that has a named tendon or bone."""
+def _main_mention(found: Found, case: CaseDefinition, rules: RuleSet) -> Mention | None:
+    """The mention that gives the report its site: of the first constituent with a tendon of a name of its own.
+
+    Within it the tendon that is named most often; where no tendon has a name of its own, a general one ("cuff").
+    """
     deposits = [m for name in case.site for m in found[name]]
-    tendons = Counter(m.tendon for m in deposits if m.tendon != "none")
-    if not tendons:
-        return next((m for m in deposits if m.bone != "none"), deposits[0] if deposits else None)
-    best = tendons.most_common(1)[0][0]
-    sided = [m for m in deposits if m.tendon == best and m.laterality != "none"]
-    return next(iter(sided), next(m for m in deposits if m.tendon == best))
+    for named in (True, False):
+        for name in case.site:
+            tendons = Counter(m.tendon for m in found[name] if _is_named(m.tendon, rules) >= named)
+            if tendons:
+                best = tendons.most_common(1)[0][0]
+                own = [m for m in deposits if m.tendon == best]
+                return next((m for m in own if m.laterality != "none"), own[0])
+    return next((m for m in deposits if m.bone != "none"), deposits[0] if deposits else None)
+
+
+def _is_named(tendon: str, rules: RuleSet) -> int:
+    """1 for a tendon with a name of its own, 0 for a general one, -1 for none."""
+    return -1 if tendon == "none" else int(not rules.sites[tendon].generic)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from calcitrace.measures import measurements, size_changes
+from calcitrace.measures import Measure, measurements, size_changes
 from calcitrace.model import Mention, Report, Section
 from calcitrace.ruleset import RuleSet, Site, Term
 from calcitrace.words import Words, split_words
@@ -70,6 +70,7 @@ class Linker:
         self.verbs = rules.words["shows"]
         self.breaks = rules.words["clause_break"]
         self.definite = rules.words["definite"]
+        self.words = rules.words
         self.site_phrases: dict[tuple[str, ...], list[Site]] = {}
         for site in rules.sites.values():
             for term in site.terms:
@@ -256,9 +257,10 @@ class Sides:
         self._on_line = bool(words.starts) and session.on_heading_line(words.starts[0])
         self._targets = [t for t in targets if self.allows(t)]
         self._sides = _named_sides(sides, words.forms, sites)
+        self._measures = list(measurements(words.forms, session.linker.words))
         self._taken = self._sizes()
         self._changes = self._size_changes()
-        self.spare = [size for _, size in measurements(words.forms)] if not targets else []
+        self.spare = [m.size_mm for m in self._measures] if not targets else []
 
     def allows(self, hit: Hit) -> bool:
         """Whether the place of the mention is one where its words count (`at`, `not_at` of its term)."""
@@ -311,6 +313,8 @@ class Sides:
             bone = None
         landmark = bone.name if bone else tendon.landmark if tendon else ""
         bone_name = (bone.bone or bone.name) if bone else tendon.bone if tendon else ""
+        joint = None if bone_name else self.near(hit, "joint")
+        bone_name = bone_name or (joint.bone if joint else "")
         return Link(
             tendon=tendon.name if tendon else "none",
             bone=bone_name or "none",
@@ -376,14 +380,26 @@ class Sides:
         return found
 
     def _sizes(self) -> dict[Hit, float]:
-        """Each measurement goes to the nearest mention of the sentence."""
-        found: dict[Hit, float] = {}
-        for at, size in measurements(self._words.forms):
+        """Each measurement goes to the mention that it stands by; a mention keeps the one that stands closest."""
+        found: dict[Hit, tuple[float, float]] = {}
+        for measure in self._measures:
             if not self._targets:
                 break
-            near = min(self._targets, key=lambda t: (min(abs(at - t.j), abs(t.i - at)), t.i))
-            found[near] = max(size, found.get(near, 0.0))
-        return found
+            cost, near = min(((self._size_cost(t, measure), t) for t in self._targets), key=lambda c: (c[0], c[1].i))
+            found[near] = min(found.get(near, (_FAR, 0.0)), (cost, measure.size_mm))
+        return {hit: size for hit, (_, size) in found.items()}
+
+    def _size_cost(self, hit: Hit, measure: Measure) -> float:
+        """How far a measurement is from a mention: "a 9 mm dense deposit", "the deposit ... measures 9 mm"."""
+        after = hit.i >= measure.j
+        between = self._words.forms[measure.j : hit.i] if after else self._words.forms[hit.j : measure.i]
+        linker = self._session.linker
+        cost = len(between) + sum(6.0 for w in between if w in linker.breaks or w in (",", "and"))
+        if after and not any(w in linker.joiners or w in linker.verbs or w in (",", "(") for w in between):
+            return 0.1 * len(between)
+        if not after and any(w in linker.words["present_size"] or w in (",", ":", "(") for w in between):
+            return 0.5 + 0.3 * cost
+        return 1.0 + cost
 
 
 _LETTERS = {"l": "left", "r": "right"}

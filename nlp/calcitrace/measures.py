@@ -3,27 +3,98 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 _SIZE = re.compile(r"^\d+(?:[.,]\d+)?$")
-_EARLIER = frozenset({"was", "were", "previously", "prev", "formerly", "from", "versus", "vs", "against", "had"})
+_YEAR = re.compile(r"^(?:19|20)\d\d$")
 _UNITS = {"mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "centimeter": 10.0, "centimeters": 10.0}
+_NUMBERS = {w: n for n, w in enumerate("one two three four five six seven eight nine ten eleven twelve".split(), 1)}
+_BELOW = {"subcentimeter": 10.0, "submillimeter": 1.0}
+LOOK_BACK = 10
+LISTS = ("distance", "extent", "sized_by", "past_size", "earlier_size", "present_size", "dated_size", "month")
 
 
-def measurements(forms: Sequence[str]) -> Iterable[tuple[int, float]]:
-    """(position, largest dimension in mm) of each present measurement: "9 x 4 mm", "1.2 cm"; not "was 12 mm"."""
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A size that a sentence states as present: its words `i:j` and its largest dimension in millimetres."""
+
+    i: int
+    j: int
+    size_mm: float
+
+
+def measurements(forms: Sequence[str], words: Mapping[str, frozenset[str]]) -> Iterable[Measure]:
+    """The present sizes in a sentence: "9 x 4 mm", "1.2 cm", "subcentimetre" (10 mm, its upper bound).
+
+    Not those of before ("was 12 mm", "compared with 18 mm") and not distances ("2 cm above the insertion"); the
+    words that tell these are lists of words.yml.
+    """
     numbers: list[float] = []
     first = 0
+    found: list[Measure] = []
     for k, form in enumerate(forms):
-        if _SIZE.match(form):
+        if _SIZE.match(form) or form in _NUMBERS:
             first = first if numbers else k
-            numbers.append(float(form.replace(",", ".")))
+            numbers.append(float(form.replace(",", ".")) if form not in _NUMBERS else float(_NUMBERS[form]))
         elif form in _UNITS and numbers:
-            if not _EARLIER & set(forms[max(0, first - 2) : first]):
-                yield k, max(numbers) * _UNITS[form]
+            found.append(Measure(first, k + 1, max(numbers) * _UNITS[form]))
             numbers = []
-        elif form not in ("x", "by", "times", "-", "mm", "cm"):
+        elif form in _BELOW:
+            found.append(Measure(k, k + 1, _BELOW[form]))
+        elif form not in ("x", "by", "times", "-"):
             numbers = []
+    yield from (m for m in _joined(found, forms) if not _of_before(m, forms, words) and not _distance(m, forms, words))
+
+
+def _joined(found: Sequence[Measure], forms: Sequence[str]) -> Iterable[Measure]:
+    """Dimensions that each have a unit are one size: "12 mm x 8 mm"."""
+    last: Measure | None = None
+    for measure in found:
+        if last and all(w in ("x", "by", "ap", "cc", "craniocaudal", "transverse", "tr") for w in forms[last.j : measure.i]):
+            last = Measure(last.i, measure.j, max(last.size_mm, measure.size_mm))
+            continue
+        if last:
+            yield last
+        last = measure
+    if last:
+        yield last
+
+
+def _of_before(measure: Measure, forms: Sequence[str], words: Mapping[str, frozenset[str]]) -> bool:
+    """Whether the size is of an earlier study."""
+    if _starts(forms, measure.j, words["dated_size"]) or _dated(forms[measure.j : measure.j + 2], words["month"]):
+        return True
+    before = [w for w in forms[max(0, measure.i - 3) : measure.i] if w not in ("about", "approximately", "some")]
+    if before and before[-1] in words["past_size"]:
+        return True
+    for form in reversed(forms[max(0, measure.i - LOOK_BACK) : measure.i]):
+        if form in words["present_size"] or form in (".", ";", ",", ":"):
+            return False
+        if form in words["earlier_size"]:
+            return True
+    return False
+
+
+def _dated(forms: Sequence[str], months: frozenset[str]) -> bool:
+    """Whether the words are "in 2018" or "in September"."""
+    return len(forms) == 2 and forms[0] == "in" and (forms[1] in months or _YEAR.match(forms[1]) is not None)
+
+
+def _distance(measure: Measure, forms: Sequence[str], words: Mapping[str, frozenset[str]]) -> bool:
+    """Whether it tells how far something is from something else."""
+    if any(w in words["sized_by"] for w in forms[max(0, measure.i - 2) : measure.i]):
+        return False
+    after = measure.j + (measure.j < len(forms) and forms[measure.j] == ")")
+    if any(_SIZE.match(w) for w in forms[after + 1 : after + 2]):  # "6 mm from 14"
+        return False
+    over = measure.i > 0 and forms[measure.i - 1] in words["extent"]
+    return over or _starts(forms, after, words["distance"])
+
+
+def _starts(forms: Sequence[str], at: int, phrases: frozenset[str]) -> bool:
+    """Whether one of the phrases stands at a position."""
+    return any(" ".join(forms[at : at + n]) in phrases for n in (1, 2, 3))
 
 
 _SIZED = r"(\d+(?:\.\d+)?)(?: x \d+(?:\.\d+)?)*(?: (?:mm|cm))?"

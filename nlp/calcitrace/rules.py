@@ -26,6 +26,7 @@ from calcitrace.ruleset import (
     Term,
     Tier,
 )
+from calcitrace.measures import LISTS
 from calcitrace.strictyaml import Row, Table, Text, read_yaml
 from calcitrace.terms import TermReader
 from calcitrace.words import split_words
@@ -38,7 +39,7 @@ GROUP_KEYS = tuple(
 # medspaCy overlooks what ends a scope where that reaches further than the scope on both sides; a cue that only ends
 # others therefore reaches next to nothing itself.
 PSEUDO_SCOPE = 1
-LINK_WORDS = ("joiner", "lies_in", "shows", "clause_break", "definite")
+LINK_WORDS = ("joiner", "lies_in", "shows", "clause_break", "definite", *LISTS)
 
 
 def patterns_folder() -> Path:

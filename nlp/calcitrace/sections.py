@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from calcitrace.model import Section
 from calcitrace.ruleset import SectionRule
 
-TITLE, FINDINGS, IMPRESSION, OTHER = "title", "findings", "impression", "other"
+TITLE, INDICATION, FINDINGS, IMPRESSION, OTHER = "title", "indication", "findings", "impression", "other"
 SHORT_SECTIONS = frozenset({"indication", "comparison", "technique", "exam"})
 _LEFT_BY_SUBHEAD = {TITLE, OTHER, "comparison", "technique", "exam"}
 _LINE = re.compile(r"[^\n]*\n?")
@@ -64,7 +64,7 @@ class Sectioner:
         has_findings = any(h.name == FINDINGS for h in heads)
         for head in heads:
             sections += self._closed(current, head.start, text, has_findings)
-            name = head.name or (FINDINGS if current.name in _LEFT_BY_SUBHEAD else current.name)
+            name = head.name or (FINDINGS if _left_by_subhead(current, text, head.start) else current.name)
             subhead = "" if head.name else head.words
             body = head.body if head.name else head.start
             current = Section(name, head.words, head.start, body, len(text), subhead)
@@ -185,6 +185,11 @@ class Sectioner:
         if cut < first.end:
             yield replace(first, start=cut, body=cut)
         yield from sections[1:]
+
+
+def _left_by_subhead(current: Section, text: str, at: int) -> bool:
+    """Whether a structure's own line ends a section: a request, too, once it has been made."""
+    return current.name in _LEFT_BY_SUBHEAD or (current.name == INDICATION and bool(text[current.body : at].strip()))
 
 
 def _plain(words: str) -> list[str]:
