@@ -136,9 +136,7 @@ class Annotator:
             Cue(text[words.starts[i] : words.ends[j - 1]], words.starts[i], words.ends[j - 1], rule_id)
             for i, j, rule_id in shown
         )
-        if (values["presence"] != "absent" and values["change"] == "resolved") or values[
-            "temporality"
-        ] == "hypothetical":
+        if values["presence"] != "absent" and values["change"] == "resolved":
             values["change"] = "none"
         return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
 
@@ -162,7 +160,19 @@ def _counting(
         if hit.term.alone and any(sided.same_claim(hit, k) for k in rivals):
             continue
         kept.append((hit, cues))
-    yield from sorted(kept, key=lambda t: (t[0].i, t[0].j, t[0].name))
+    for hit, cues in sorted(kept, key=lambda t: (t[0].i, t[0].j, t[0].name)):
+        yield hit, _shared(hit, cues, targets)
+
+
+def _shared(hit: Hit, cues: tuple[CueHit, ...], targets: Sequence[tuple[Hit, tuple[CueHit, ...]]]) -> tuple[CueHit, ...]:
+    """The cues of a mention and of the other readings of its words, of which it took the place."""
+    kept = {(c.i, c.j, c.term.rule_id): c for c in cues}
+    for other, own in targets:
+        if other.name == hit.name and other.i < hit.j and hit.i < other.j:
+            for cue in own:
+                if not (cue.i < hit.j and hit.i < cue.j):
+                    kept.setdefault((cue.i, cue.j, cue.term.rule_id), cue)
+    return tuple(kept.values())
 
 
 def _standing(cues: Sequence[CueHit]) -> list[CueHit]:

@@ -99,7 +99,7 @@ def _starts(forms: Sequence[str], at: int, phrases: frozenset[str]) -> bool:
 
 _SIZED = r"(\d+(?:\.\d+)?)(?: x \d+(?:\.\d+)?)*(?: (?:mm|cm))?"
 _NOW_THEN = re.compile(
-    rf"\b{_SIZED} ?[,;(]?(?: (?:now|today))?(?: ?[,;(])? "
+    rf"\b{_SIZED} ?[,;(]?(?: (?:now|today|and [a-z]+|[a-z]+ and [a-z]+))?(?: ?[,;(])? "
     r"(?:previously|prev|formerly|was|were|versus|vs|compared (?:with|to)|(?:down |up )?from|earlier|before)"
     rf"(?: (?:it|was|at|measured|about))* {_SIZED}"
 )
