@@ -220,7 +220,10 @@ class Session:
             self.subside = "none"
 
     def _unambiguous(self, hits: Sequence[Hit]) -> list[Hit]:
-        """The longest anatomy hits; where words fit several structures, the one of the report's region."""
+        """The longest anatomy hits; where words fit several structures, the one of the report's region.
+
+        A structure named right before an organ is part of its name ("metatarsal artery").
+        """
         kept: list[Hit] = []
         for hit in sorted(hits, key=lambda h: (-h.size, self._foreign(h), h.i)):
             short = len(" ".join(hit.term.phrase)) <= MAX_ABBREVIATION
@@ -228,7 +231,8 @@ class Session:
                 continue
             if not any(k.i < hit.j and hit.i < k.j for k in kept):
                 kept.append(hit)
-        return sorted(kept, key=lambda h: h.i)
+        organs = {k.i for k in kept if self.linker.sites[k.name].kind == "organ"}
+        return sorted((k for k in kept if k.j not in organs), key=lambda h: h.i)
 
     def _foreign(self, hit: Hit) -> bool:
         region = self.linker.sites[hit.name].region
