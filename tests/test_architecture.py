@@ -21,8 +21,9 @@ model errors ruleset samples
 strictyaml words measures
 terms
 rules sources sections sentences
-screen
+screen sites
 link
+restate
 fast flags
 engine
 annotate
@@ -67,7 +68,8 @@ def calls(name: str) -> Iterator[str]:
 def rule_names() -> frozenset[str]:
     """The names of findings, tendons and case definitions."""
     rules = calcitrace.load_rules()
-    tendons = (s.name for s in rules.sites.values() if s.kind == "tendon")
+    # "other" is the guideline's word for a ligament, bursa or capsule
+    tendons = (s.name for s in rules.sites.values() if s.kind == "tendon" and s.name != "other")
     return frozenset([*rules.findings, *tendons, *rules.cases])
 
 

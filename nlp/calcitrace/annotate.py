@@ -9,14 +9,17 @@ from typing import overload
 
 from calcitrace.engine import ENGINES, CueHit
 from calcitrace.flags import flags
-from calcitrace.link import Hit, Linker, Sides
+from calcitrace.link import Session, Sides
 from calcitrace.model import AnnotatedReport, Assertion, Cue, Mention, Report, Section
 from calcitrace.restate import settle
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet, SectionRule
 from calcitrace.sections import Sectioner
 from calcitrace.sentences import split_sentences, wrap_width
+from calcitrace.sites import Hit, Linker
 from calcitrace.words import Words, split_words
+
+Target = tuple[Hit, tuple[CueHit, ...]]
 
 
 class Annotator:
@@ -84,7 +87,7 @@ class Annotator:
     def _annotate(self, report: Report) -> AnnotatedReport:
         text = report.text
         sections, sentences = self._layout(text)
-        session = self.linker.session(report)
+        session = Session(self.linker, report)
         mentions: list[Mention] = []
         homeless: set[int] = set()
         conditions: list[Mention] = []
@@ -141,9 +144,7 @@ class Annotator:
         return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
 
 
-def _counting(
-    targets: Sequence[tuple[Hit, tuple[CueHit, ...]]], sided: Sides, named: Container[str]
-) -> Iterator[tuple[Hit, tuple[CueHit, ...]]]:
+def _counting(targets: Sequence[Target], sided: Sides, named: Container[str]) -> Iterator[Target]:
     """The targets of a sentence that are mentions: where their words count, the longest of a finding, each once.
 
     A doubtful term (`alone`) counts only without another mention of its finding close by; `named` are the findings
@@ -152,7 +153,7 @@ def _counting(
     allowed = [(h, cues) for h, cues in targets if sided.allows(h)]
     placed = [h for h, _ in allowed]
     allowed += [(h, cues) for h, cues in targets if h not in placed and h.name in named and sided.known(h, placed)]
-    kept: list[tuple[Hit, tuple[CueHit, ...]]] = []
+    kept: list[Target] = []
     for hit, cues in sorted(allowed, key=lambda t: (t[0].term.alone, -t[0].size, t[0].i)):
         rivals = [k for k, _ in kept if k.name == hit.name]
         if any(k.i < hit.j and hit.i < k.j for k in rivals):
@@ -164,7 +165,7 @@ def _counting(
         yield hit, _shared(hit, cues, targets)
 
 
-def _shared(hit: Hit, cues: tuple[CueHit, ...], targets: Sequence[tuple[Hit, tuple[CueHit, ...]]]) -> tuple[CueHit, ...]:
+def _shared(hit: Hit, cues: tuple[CueHit, ...], targets: Sequence[Target]) -> tuple[CueHit, ...]:
     """The cues of a mention and of the other readings of its words, of which it took the place."""
     kept = {(c.i, c.j, c.term.rule_id): c for c in cues}
     for other, own in targets:

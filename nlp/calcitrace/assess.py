@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from calcitrace.link import one_side, same_place
 from calcitrace.model import AnnotatedReport, Assessment, Mention
 from calcitrace.ruleset import CaseDefinition, Constituent, Depth, RuleSet
+from calcitrace.sites import one_side, same_place
 from calcitrace.words import split_words
 
 CONCLUSIONS = frozenset({"impression", "addendum"})
@@ -110,7 +110,7 @@ def _shows(depth: Depth, found: Found, annotated: AnnotatedReport, rules: RuleSe
 
 
 def _main_size(main: Mention | None, found: Found, case: CaseDefinition, rules: RuleSet) -> float | None:
-    """The largest size (mm) of the main deposit in this study: of the first constituent of `sized` that has one there."""
+    """The largest size (mm) of the main deposit now, of the first constituent of `sized` that has one there."""
     if main is None:
         return None
     for name in case.sized:

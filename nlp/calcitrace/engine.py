@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 from calcitrace.fast import Contexts, PhraseTable, RegexTable, TokenTable
-from calcitrace.link import Hit
 from calcitrace.ruleset import CueGroup, RuleSet, Term
+from calcitrace.sites import Hit
 
 UNLABELLED = "caller"
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from calcitrace.link import Hit
 from calcitrace.ruleset import CueGroup, RuleSet, Term
 from calcitrace.screen import necessary
+from calcitrace.sites import Hit
 
 Span = tuple[int, int]
 MOST_WORDS = 200_000

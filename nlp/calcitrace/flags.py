@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from calcitrace.link import Linker
 from calcitrace.model import AnnotatedReport, Mention
+from calcitrace.sites import Linker
 
 CONCLUSIONS = ("impression",)
 _DOUBLED = re.compile(r"\b(?!had\b|that\b|is\b|no\b)([a-z]{2,})[ \t]+\1\b", re.IGNORECASE)

@@ -7,43 +7,14 @@ preposition, right before, elsewhere in the clause, in the subhead, in the sente
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from calcitrace.measures import Measure, measurements, size_changes
 from calcitrace.model import Mention, Report, Section
-from calcitrace.ruleset import RuleSet, Site, Term
+from calcitrace.ruleset import Site
+from calcitrace.sites import Hit, Link, Linker, phrases
 from calcitrace.words import Words, split_words
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A rule's term found in a sentence: what kind of rule, its name, the term, and the words `i:j`."""
-
-    what: str
-    name: str
-    term: Term
-    i: int
-    j: int
-
-    @property
-    def size(self) -> int:
-        """Number of words."""
-        return self.j - self.i
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Where a mention sits ("none" where unsaid) and its largest size in millimetres (None where unsaid)."""
-
-    tendon: str = "none"
-    bone: str = "none"
-    landmark: str = "none"
-    laterality: str = "none"
-    size_mm: float | None = None
-    kind: str = ""
-    change: str = "none"
-
 
 _FAR = 100.0
 MAX_ABBREVIATION = 5
@@ -57,78 +28,6 @@ _SKELETAL = frozenset({"bone", "bone_interior", "tendon", "bursa", "joint"})
 _ONE_CLAIM = 8
 _LISTED = frozenset({"and", "or", ",", "/", "no", "nor"})
 _ONLY_CLOSE = frozenset({"organ", "cartilage", "bone_interior"})
-
-
-class Linker:
-    """Prepared anatomy of one rule set."""
-
-    def __init__(self, rules: RuleSet) -> None:
-        self.sites = rules.sites
-        self._spelling = rules.spelling
-        self.joiners = rules.words["joiner"]
-        self.lies = rules.words["joiner"] | rules.words["lies_in"]
-        self.verbs = rules.words["shows"]
-        self.breaks = rules.words["clause_break"]
-        self.definite = rules.words["definite"]
-        self.words = rules.words
-        self.site_phrases: dict[tuple[str, ...], list[Site]] = {}
-        for site in rules.sites.values():
-            for term in site.terms:
-                self.site_phrases.setdefault(term.phrase, []).append(site)
-        self.tells_tendon = {f.name for f in rules.findings.values() if f.tells_tendon}
-        self._structures = {t.phrase for s in rules.sites.values() for t in s.terms if t.phrase}
-        self._structures |= {t.phrase for terms in rules.sides.values() for t in terms if t.phrase}
-        self._structures |= {t.phrase for f in rules.findings.values() for t in f.terms if t.phrase}
-        self._longest = max((len(p) for p in self._structures), default=0)
-        named = [s for s in rules.sites.values() if s.region and s.kind in ("joint", "organ", "tendon", "bone")]
-        self.regions = {t.phrase: s.region for s in named for t in s.terms}
-        self.elsewhere = {s.region for s in named if s.kind == "organ"}
-        self.sure = {t.phrase for s in named if not s.generic for t in s.terms}
-        self.side_terms = {t.phrase: name for name, terms in rules.sides.items() for t in terms}
-
-    def names_structure(self, heading: str) -> bool:
-        """Whether a heading names anatomy, a side or a finding, so that it is a subhead of the findings."""
-        return any(True for _ in _phrases(self._forms(heading), self._structures, self._longest))
-
-    def session(self, report: Report) -> Session:
-        """A fresh state for one report."""
-        return Session(self, report)
-
-    def region_of(self, text: str) -> tuple[str, bool] | None:
-        """The body region that `text` names first, and whether that settles what the report is of."""
-        phrases = _phrases(self._forms(text), self.regions, self._longest)
-        return next(((self.regions[p], p in self.sure) for p in phrases), None)
-
-    def side_of(self, text: str) -> str:
-        """The one side that `text` names, "bilateral" for both, or "none"."""
-        sides = [self.side_terms[p] for p in _phrases(self._forms(text), self.side_terms, self._longest)]
-        return one_side(s for s in sides if s != "none")
-
-    def _forms(self, text: str) -> tuple[str, ...]:
-        return split_words(text, self._spelling).forms
-
-
-def one_side(sides: Iterable[str]) -> str:
-    """left, right, bilateral (both) or none, from all sides named."""
-    named = set(sides)
-    if "bilateral" in named or {"left", "right"} <= named:
-        return "bilateral"
-    return next(iter(named), "none")
-
-
-def same_place(one: Mention, other: Mention) -> bool:
-    """Same bone and same side, as far as both are said."""
-    bones = {one.bone, other.bone} - {"none", "bone"}
-    sides = {one.laterality, other.laterality} - {"none", "bilateral"}
-    return len(bones) < 2 and len(sides) < 2
-
-
-def _phrases(forms: Sequence[str], known: Container[tuple[str, ...]], longest: int) -> Iterable[tuple[str, ...]]:
-    for i in range(len(forms)):
-        for j in range(min(len(forms), i + longest), i, -1):
-            if tuple(forms[i:j]) in known:
-                yield tuple(forms[i:j])
-                break
 
 
 class Session:
@@ -210,9 +109,9 @@ class Session:
             return
         self.subhead = key
         self._line_end = _end_of_line(self._text, section)
-        forms = split_words(section.heading, self.linker._spelling).forms
+        forms = split_words(section.heading, self.linker.spelling).forms
         known = self.linker.site_phrases
-        self.subsites = tuple(s for p in _phrases(forms, known, MAX_SITE_WORDS) for s in known[p])
+        self.subsites = tuple(s for p in phrases(forms, known, MAX_SITE_WORDS) for s in known[p])
         side = self.linker.side_of(section.heading)
         if side != "none":
             self.subside = side
@@ -276,7 +175,7 @@ class Sides:
         return (not term.at or bool(kinds & term.at)) and kind not in term.not_at
 
     def known(self, hit: Hit, placed: Sequence[Hit]) -> bool:
-        """Whether it is spoken of as known ("the defect", "this erosion"), and its words name nothing that is placed."""
+        """Whether it is spoken of as known ("the defect", "this erosion"), and nothing that is placed has its words."""
         definite = hit.i > 0 and self._words.forms[hit.i - 1] in self._session.linker.definite
         return definite and not any(p.i < hit.j and hit.i < p.j for p in placed)
 
@@ -354,7 +253,9 @@ class Sides:
             return _FAR - 1
         between = self._words.forms[hit.j : site.i] if after else self._words.forms[site.j : hit.i]
         if after and all(w in linker.lies or w.isdigit() for w in between):
-            if not between:  # "no lytic lesion, atherosclerotic calcification": what follows at once may be another claim
+            if (
+                not between
+            ):  # "no lytic lesion, atherosclerotic calcification": what follows at once may be another claim
                 return _CLOSE + 1.0 if linker.sites[site.name].kind in _ONLY_CLOSE else 1.0
             return 0.2 * len(between)
         if not after and all(w in linker.verbs or w.isdigit() for w in between):

@@ -51,7 +51,9 @@ def _joined(found: Sequence[Measure], forms: Sequence[str]) -> Iterable[Measure]
     """Dimensions that each have a unit are one size: "12 mm x 8 mm"."""
     last: Measure | None = None
     for measure in found:
-        if last and all(w in ("x", "by", "ap", "cc", "craniocaudal", "transverse", "tr") for w in forms[last.j : measure.i]):
+        if last and all(
+            w in ("x", "by", "ap", "cc", "craniocaudal", "transverse", "tr") for w in forms[last.j : measure.i]
+        ):
             last = Measure(last.i, measure.j, max(last.size_mm, measure.size_mm))
             continue
         if last:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from calcitrace.link import same_place
 from calcitrace.model import Mention
 from calcitrace.ruleset import CueGroup, RuleSet
+from calcitrace.sites import same_place
 
 
 def settle(mentions: Sequence[Mention], rules: RuleSet) -> tuple[Mention, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from calcitrace.errors import RuleError, UsageError
+from calcitrace.measures import LISTS
 from calcitrace.ruleset import (
     ASSERTIONS,
     KINDS,
@@ -26,7 +27,6 @@ from calcitrace.ruleset import (
     Term,
     Tier,
 )
-from calcitrace.measures import LISTS
 from calcitrace.strictyaml import Row, Table, Text, read_yaml
 from calcitrace.terms import TermReader
 from calcitrace.words import split_words
@@ -34,7 +34,8 @@ from calcitrace.words import split_words
 STATUSES = ("draft", "reviewed", "retired")
 DIRECTIONS = ("forward", "backward", "bidirectional", "pseudo")
 GROUP_KEYS = tuple(
-    "sets direction ends_at only never max_scope max_targets turns overrules unless_restated past_if_denied terms notes".split()
+    "sets direction ends_at only never max_scope max_targets turns overrules unless_restated past_if_denied"
+    " terms notes".split()
 )
 # medspaCy overlooks what ends a scope where that reaches further than the scope on both sides; a cue that only ends
 # others therefore reaches next to nothing itself.
@@ -336,8 +337,9 @@ def _check_names(rules: RuleSet) -> None:
             raise RuleError(f"{Path(rules.root).name}/context", 1, f"no file here describes the axis {axis!r}")
     for g in rules.cues:
         path, _, line = g.where.rpartition(":")
-        for name in (g.ends_at | g.turns | g.overrules) - groups:
-            raise RuleError(path, int(line), f"ends_at, turns or overrules names {name!r}, which is no group")
+        for key in ("ends_at", "turns", "overrules"):
+            for name in sorted(getattr(g, key) - groups):
+                raise RuleError(path, int(line), f"{key} names {name!r}, which is no group")
         for name in (g.only | g.never) - set(rules.findings):
             raise RuleError(path, int(line), f"{name!r} is no finding")
         for axis, value in g.sets.items():
@@ -351,5 +353,6 @@ def _check_names(rules: RuleSet) -> None:
             for name in constituent.findings - set(named):
                 raise RuleError(case.path, 1, f"{name!r} is no finding or condition")
     for finding in named.values():
-        for name in (finding.covers | finding.kin) - set(named):
-            raise RuleError(finding.path, 1, f"covers or kin names {name!r}, which is no finding")
+        for key in ("covers", "kin"):
+            for name in sorted(getattr(finding, key) - set(named)):
+                raise RuleError(finding.path, 1, f"{key} names {name!r}, which is no finding")

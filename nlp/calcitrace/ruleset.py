@@ -70,9 +70,9 @@ class CueGroup:
     """Context rules of one behaviour: what they set, which way they reach, and which groups end their reach.
 
     A cue of a group that `turns` others counts only where a cue of one of those reaches the same mention, and then in
-    its place ("most of the deposit is gone"); a cue of a group that `overrules` others takes the place of any that
-    reach the same mention ("not well seen, erosion cannot be excluded"). What a cue `unless_restated` makes historical is current where the
-    report goes on to state it as there; one of `past_if_denied` is historical where the report then denies it.
+    its place ("most of the deposit is gone"); one of a group that `overrules` others takes the place of any that reach
+    the same mention ("not well seen, erosion cannot be excluded"). What a cue `unless_restated` makes historical is
+    current where the report goes on to state it as there; one of `past_if_denied` is historical where it is denied.
     """
 
     name: str

@@ -44,16 +44,23 @@ class TermReader:
             where = f"{t.path}:{getattr(item, 'line', t.line)}"
             if isinstance(item, Table):
                 item.only("term", "combine", "tokens", "regex", "id", "at", "not_at", "after", "alone")
-                made = Term("", at=self.kinds(item, "at") or at, not_at=self.kinds(item, "not_at") or not_at, where=where)
-                made = replace(
-                    made, after=frozenset(map(str, item.texts("after"))), alone=item.text("alone", "") == "yes"
-                )
-                found += self._mapped(item, owner, made)
+                found += self._mapped(item, owner, self._conditions(item, at, not_at, where))
             elif isinstance(item, Text):
                 found += self._phrases(t, item, owner, Term("", at=at, not_at=not_at, where=where))
             else:
                 raise t.fail("a term is a phrase or a mapping", item)
         return tuple(found)
+
+    def _conditions(self, item: Table, at: frozenset[str], not_at: frozenset[str], where: str) -> Term:
+        """A term without words that has the conditions of a mapping."""
+        return Term(
+            "",
+            at=self.kinds(item, "at") or at,
+            not_at=self.kinds(item, "not_at") or not_at,
+            after=frozenset(map(str, item.texts("after"))),
+            alone=item.text("alone", "") == "yes",
+            where=where,
+        )
 
     def _mapped(self, item: Table, owner: str, made: Term) -> Iterator[Term]:
         """The terms of a mapping; `made` has their conditions."""
