@@ -98,8 +98,9 @@ def test_only_one_module_imports_medspacy() -> None:
 
 
 def test_only_the_command_line_prints_or_exits() -> None:
-    """A library function returns or raises; cli.py alone writes to the terminal and ends the process."""
-    assert {name for name in FILES for call in calls(name) if TALKS.fullmatch(call)} == {"cli.py"}
+    """A library function returns or raises; cli/ alone writes to the terminal and ends the process."""
+    talkers = {name for name in FILES for call in calls(name) if TALKS.fullmatch(call)}
+    assert {module_of(name) for name in talkers} == {"cli"}
 
 
 def test_nothing_opens_a_network_connection() -> None:

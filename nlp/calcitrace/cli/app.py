@@ -1,0 +1,100 @@
+"""What the commands share: the two groups of commands, common options, and how errors end the program."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from calcitrace.errors import CalcitraceError, ExitCode, UsageError
+
+
+class _Commands(TyperGroup):
+    """Commands by name; an unknown one is not repeated, since it may be a report that was given without `show`."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command called `cmd_name`."""
+        found = super().get_command(ctx, cmd_name)
+        if found is None and not ctx.resilient_parsing:
+            raise UsageError("no such command; --help names them, and `calcitrace show --text` reads a report")
+        return found
+
+
+app = typer.Typer(
+    name="calcitrace",
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Mine radiology reports for intraosseous migration of intratendinous calcification.\n\n"
+    "Start with [bold]calcitrace demo[/bold], then [bold]calcitrace process REPORTS.csv --out RUN[/bold]. "
+    "Nothing leaves this machine.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but rows were rejected, 4 input unreadable, "
+    "5 interrupted (give the same command again), 6 run folder damaged or of another run.",
+)
+rules_app = typer.Typer(
+    cls=_Commands, no_args_is_help=True, help="Look at and check the rules, which are data (YAML files)."
+)
+app.add_typer(rules_app, name="rules")
+
+Patterns = Annotated[
+    Path | None, typer.Option("--patterns", help="A folder of rules to use instead of those that ship.")
+]
+
+
+TYPER_INTERRUPTED = 130
+
+
+def say(text: str) -> None:
+    """Say something beside the output, on stderr."""
+    print(text, file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line; every error becomes one line on stderr and an exit code, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        app(prog_name="calcitrace", standalone_mode=True)
+    except CalcitraceError as error:
+        say(f"error: {error}")
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != TYPER_INTERRUPTED:
+            raise
+        say("interrupted; give the same command again to go on")
+        sys.exit(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(ExitCode.FAILURE)
+    except Exception as error:  # the message of an unknown error may hold report text: name its kind and place only
+        say(f"error: {_place(error)}. This is a fault of calcitrace; please report this line")
+        sys.exit(ExitCode.FAILURE)
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "unknown place"
+    return f"{type(error).__name__} at {where}"
+
+
+def _version(show: bool) -> None:
+    if show:
+        from importlib.metadata import version
+
+        print(f"calcitrace {version('calcitrace')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options before the command."""

@@ -1,0 +1,63 @@
+"""Progress on stderr: of a run, and of any long loop."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from calcitrace.cli.app import say
+
+if TYPE_CHECKING:
+    from calcitrace.corpus import Progress
+
+
+class RunBar:
+    """A progress bar on stderr with rate and time left, where stderr is a terminal; tells what was chosen."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Rich
+
+        self._bar = Rich(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._bar.add_task("loading the rules", total=1.0)
+        self._began = 0.0
+        self._told: set[str] = set()
+
+    def __enter__(self) -> RunBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def advance(self, progress: Progress) -> None:
+        """Show how far the run has come."""
+        self.tell(progress.chosen if not self._told else {})
+        if not progress.done:
+            self._began = time.monotonic()
+        rate = progress.done / max(time.monotonic() - self._began, 0.001)
+        said = f"{progress.reports:,} reports, {rate:,.0f}/s, {progress.likely:,} likely"
+        self._bar.update(self._task, completed=progress.fraction, description=said)
+
+    def tell(self, chosen: Mapping[str, str]) -> None:
+        """Say what was chosen for the inputs, once for all those that were read alike."""
+        alike: dict[str, list[str]] = {}
+        for path, said in chosen.items():
+            alike.setdefault(said, []).append(Path(path).name)
+        for said, names in alike.items():
+            if said not in self._told:
+                say(f"{names[0]}{f' and {len(names) - 1:,} more' if len(names) > 1 else ''}: {said}")
+        self._told |= alike.keys()

@@ -1,0 +1,91 @@
+"""Commands that look at something: `show` one report, `evaluate` a run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calcitrace.cli.app import Patterns, app
+from calcitrace.errors import SourceError, UsageError
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder that `process` wrote.")],
+    gold: Annotated[Path, typer.Argument(help="Gold standard: JSON lines, one report a line.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write; RUN/evaluation by default.")] = None,
+    prevalence: Annotated[float, typer.Option(help="Share of cases in the archive, for PPV and NPV there.")] = 0.005,
+    resamples: Annotated[int, typer.Option(help="Draws of patients for the intervals.")] = 1000,
+    errors: Annotated[bool, typer.Option(help="List the errors; not for a test set that must stay unseen.")] = True,
+) -> None:
+    """Score a run against a gold standard, with intervals; writes evaluation.json and evaluation.html.
+
+    Example: calcitrace evaluate run gold.jsonl --prevalence 0.005
+    """
+    from calcitrace.evaluate import evaluate as score
+    from calcitrace.evaluate.page import table_rows
+
+    found = score(run, gold, out, prevalence, resamples, list_errors=errors)
+    for row in [("figure", "value", "95% reports", "95% patients", "n"), *table_rows(found)]:
+        print("{:30}{:>7}{:>13}{:>14}  {}".format(*row))
+    print(f"wrote {(out or run / 'evaluation') / 'evaluation.html'} and evaluation.json")
+
+
+@app.command()
+def show(
+    file: Annotated[list[str] | None, typer.Argument(help="A text file; - or nothing reads stdin.")] = None,
+    text: Annotated[str | None, typer.Option("--text", help="The report itself.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    case: Annotated[str, typer.Option(help="Case definition (a file in patterns/cases).")] = "",
+    patterns: Patterns = None,
+) -> None:
+    """Read one report and show its mentions, their assertions and the cues that decided them.
+
+    Example: calcitrace show --text "No cortical erosion. 8 mm calcific deposit in the supraspinatus."
+    """
+    given = _given(file or [], text)
+    from calcitrace.annotate import Annotator
+    from calcitrace.assess import assess
+    from calcitrace.corpus import DEFAULT_CASE
+    from calcitrace.model import Report
+    from calcitrace.rules import load_rules
+    from calcitrace.show import as_json as plain
+    from calcitrace.show import as_rich
+    from calcitrace.workers import case_of
+
+    rules = load_rules(patterns)
+    definition = case_of(rules, case or DEFAULT_CASE)
+    annotated = Annotator(rules).annotate(Report("report", given))
+    assessment = assess(annotated, rules, definition)
+    if as_json:
+        print(json.dumps(plain(annotated, assessment), ensure_ascii=False, indent=1))
+        return
+    from rich.console import Console
+
+    Console(highlight=False).print(as_rich(annotated, assessment))
+
+
+def _given(files: list[str], text: str | None) -> str:
+    """The text of the one report that is given; messages repeat no argument, since it may be report text."""
+    from calcitrace.sources import decode
+
+    if len(files) + (text is not None) > 1:
+        raise UsageError("give one file, or the report with --text (in quotes)")
+    if text is not None:
+        found = text
+    elif files and files[0] != "-":
+        try:
+            found = decode(Path(files[0]).read_bytes())
+        except (OSError, ValueError):
+            raise SourceError("the file cannot be read; to give the report itself, use --text") from None
+    elif sys.stdin.isatty():
+        raise UsageError("give a file, the report with --text, or a report on standard input")
+    else:
+        found = decode(sys.stdin.buffer.read())
+    if not found.strip():
+        raise SourceError("the report is empty")
+    return found
