@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "nlp" / "calcitrace"
 # A module imports only what stands on a line above its own. A package (a folder) counts as one module.
 ORDER = """
 model errors ruleset samples
-strictyaml words measures
+strictyaml words measures dates
 terms
 rules sources sections sentences
 screen sites
@@ -27,10 +27,13 @@ restate
 fast flags
 engine
 annotate
-assess lint
+assess examples usage
+differences
+lint
 tables summary
 runfolder workers
-corpus show
+corpus why
+show
 frames config
 evaluate
 cli

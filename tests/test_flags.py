@@ -29,6 +29,13 @@ def annotator():
             ("contradiction:cortical_erosion",),
         ),
         ("XR LEFT SHOULDER\n\nFINDINGS: The the joint is normal.", ("dictation:repeated_word",)),
+        ("FINDINGS: Know evidence of fracture.", ("dictation:misheard_no",)),
+        ("Narrow edema of the greater tuberosity.", ("dictation:misheard_word",)),
+        ("The deposit measures 8 x 4 in the tendon.", ("dictation:missing_unit",)),
+        ("The deposit measures 8 x 4 mm, its halo measures 12, 14 and 9 mm.", ()),
+        ("LEFT SHOULDER\nThe deposit is *** mm.", ("dictation:empty_field",)),
+        ("*** FINAL REPORT ***\n[ ] Fracture\n[x] Calcification of the tendon", ()),
+        ("The deposit that that report named had had a halo.", ()),
         ("XR BOTH SHOULDERS\n\nFINDINGS: Right: deposit. Left: normal.", ()),
     ],
 )

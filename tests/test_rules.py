@@ -48,6 +48,10 @@ CHANGE = "axis: change\ndefault: none\nprecedence: [resolved, none]\n"
 SECTIONS = """\
 sections:
   findings: {headings: [findings]}
+  indication: {headings: [indication]}
+  comparison: {headings: [comparison]}
+  impression: {headings: [impression]}
+  addendum: {headings: [addendum]}
   past_history: {headings: [past history], sets: {presence: absent}}
 """
 BONES = """\

@@ -7,8 +7,9 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import overload
 
+from calcitrace.dates import change_since, only_date
 from calcitrace.engine import ENGINES, CueHit
-from calcitrace.flags import flags
+from calcitrace.flags import Flagger
 from calcitrace.link import Session, Sides
 from calcitrace.model import AnnotatedReport, Assertion, Cue, Mention, Report, Section
 from calcitrace.restate import settle
@@ -36,6 +37,8 @@ class Annotator:
         self.rules = rules or load_rules()
         self._judge = ENGINES[engine](self.rules)
         self.linker = Linker(self.rules)
+        self._flagger = Flagger(self.rules, self.linker)
+        self._compared = frozenset(s.name for s in self.rules.sections.values() if s.unless_restated)
         self._sectioner = Sectioner(self.rules.sections, self.linker.names_structure)
 
     @overload
@@ -72,6 +75,13 @@ class Annotator:
             ((hit, cues),) = self._judge(words.forms, [(i, j)]).targets
             found[number] = self._assert(hit, cues, words, text, sections[section])
         return found
+
+    def sentences(self, text: str) -> Iterator[tuple[str, ...]]:
+        """The sentences of a text as the rules see them: standard words."""
+        for start, end, _ in self._layout(text)[1]:
+            forms = split_words(text, self.rules.spelling, start, end).forms
+            if forms:
+                yield forms
 
     def _layout(self, text: str) -> tuple[tuple[Section, ...], list[tuple[int, int, int]]]:
         """Sections, and sentences as (start, end, index of section)."""
@@ -114,9 +124,27 @@ class Annotator:
         if session.elsewhere():
             mentions = [m for k, m in enumerate(mentions) if k not in homeless]
         numbered = tuple(_numbered(report.report_id, mentions))
-        linked = settle(session.finish(numbered), self.rules)
+        linked = self._dated(settle(session.finish(numbered), self.rules), text, sections, sentences)
         annotated = AnnotatedReport(report, sections, tuple((s, e) for s, e, _ in sentences), linked, tuple(conditions))
-        return replace(annotated, flags=flags(annotated, self.linker))
+        return replace(annotated, flags=self._flagger.flags(annotated))
+
+    def _dated(
+        self,
+        mentions: Sequence[Mention],
+        text: str,
+        sections: Sequence[Section],
+        sentences: Sequence[tuple[int, int, int]],
+    ) -> tuple[Mention, ...]:
+        """The mentions, those with a change with the date of the study that it is told against."""
+        if all(m.asserted.change == "none" for m in mentions):
+            return tuple(mentions)
+        compared = only_date(text, sections, self._compared)
+        return tuple(
+            replace(m, change_since=change_since(text, m, sentences[m.sentence][:2], compared))
+            if m.asserted.change != "none"
+            else m
+            for m in mentions
+        )
 
     def _assert(self, hit: Hit, cues: Sequence[CueHit], words: Words, text: str, section: Section) -> Assertion:
         """Cues -> one value an axis by its declared precedence; the section speaks where no cue does."""

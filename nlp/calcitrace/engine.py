@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from calcitrace.fast import Contexts, PhraseTable, RegexTable, TokenTable
+from calcitrace.fast import Contexts, Modifier, PhraseTable, RegexTable, TokenTable
 from calcitrace.ruleset import CueGroup, RuleSet, Term
 from calcitrace.sites import Hit
 
@@ -146,10 +146,18 @@ class FastJudge:
             return Judged(tuple(zip(kept, self._cues(forms, kept), strict=True)), (), ())
         return self._judged(tuple(forms))
 
-    def _judge(self, forms: tuple[str, ...]) -> Judged:
+    def hits(self, forms: Sequence[str]) -> list[Hit]:
+        """Every target rule that matches, before any is pruned, in order of the words."""
         found = self._tokens.find(forms) + self._phrases.find(forms) + self._regexes.find(forms)
         hits = [Hit(what, name, term, i, j) for n, i, j in found for what, name, term in self._owners[n]]
-        hits.sort(key=lambda h: (h.i, -h.j))
+        return sorted(hits, key=lambda h: (h.i, -h.j))
+
+    def modifiers(self, forms: Sequence[str]) -> tuple[list[Modifier], list[Modifier]]:
+        """The context rules that match: those that count, with the scope that is left to them, and those pruned."""
+        return self._contexts.read(forms)
+
+    def _judge(self, forms: tuple[str, ...]) -> Judged:
+        hits = self.hits(forms)
         kept = prune(hits, self._rules)
         return Judged(
             tuple(zip(kept, per_extent(kept, lambda targets: self._cues(forms, targets)), strict=True)),
@@ -228,6 +236,23 @@ def per_extent(
         return []
     found = dict(zip(first, cues_of(list(first.values())), strict=True))
     return [found[t.i, t.j] for t in targets]
+
+
+def fate(hit: Hit, hits: Sequence[Hit], rules: RuleSet) -> tuple[str, Hit | None]:
+    """Why `prune` keeps or drops a finding's hit, and the hit that is the reason: the same steps, told."""
+    confuser = next((n for n in hits if n.what == "not" and _confuses(n, hit)), None)
+    if confuser:
+        return "confused by", confuser
+    rivals = (h for h in hits if h.what == "finding" and h != hit and _same_claim(h, hit))
+    longer = next((r for r in rivals if r.i < hit.j and hit.i < r.j and r.size > hit.size), None)
+    if longer:
+        return "part of", longer
+    kept = prune(hits, rules)
+    if hit in kept:
+        return "counts", None
+    if hit.term.after and not _follows(hit, [h for h in hits if h.what == "finding"]):
+        return "follows no mention that it asks for", None
+    return "covered by", next((k for k in kept if k.i < hit.j and hit.i < k.j and k != hit), None)
 
 
 def prune(hits: Sequence[Hit], rules: RuleSet) -> list[Hit]:

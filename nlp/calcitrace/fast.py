@@ -140,11 +140,17 @@ class Contexts:
         self._only = {g.name: {n.upper() for n in g.only} for g in rules.cues}
         self._never = {g.name: {n.upper() for n in never(g)} for g in rules.cues}
 
+    def read(self, forms: Sequence[str]) -> tuple[list[Modifier], list[Modifier]]:
+        """The cues of a sentence with the scope that is left to them, and those that a longer one put aside."""
+        found = self._tokens.find(forms) + self._phrases.find(forms) + self._regexes.find(forms)
+        kept = longest(found)
+        modifiers = [self._modifier(n, i, j, len(forms)) for n, i, j in kept]
+        self._limit(modifiers)
+        return modifiers, [self._modifier(*m, len(forms)) for m in found if m not in kept]
+
     def edges(self, forms: Sequence[str], targets: Sequence[Hit]) -> list[list[Modifier]]:
         """For each target the cues that modify it."""
-        found = self._tokens.find(forms) + self._phrases.find(forms) + self._regexes.find(forms)
-        modifiers = [self._modifier(n, i, j, len(forms)) for n, i, j in longest(found)]
-        self._limit(modifiers)
+        modifiers, _ = self.read(forms)
         reached: list[list[int]] = [[] for _ in modifiers]
         for number, target in enumerate(targets):
             for m, modifier in enumerate(modifiers):

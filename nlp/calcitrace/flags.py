@@ -6,23 +6,28 @@ import re
 from collections.abc import Iterator, Mapping
 
 from calcitrace.model import AnnotatedReport, Mention
+from calcitrace.ruleset import RuleSet
 from calcitrace.sites import Linker
 
 CONCLUSIONS = ("impression",)
-_DOUBLED = re.compile(r"\b(?!had\b|that\b|is\b|no\b)([a-z]{2,})[ \t]+\1\b", re.IGNORECASE)
 
 
-def flags(annotated: AnnotatedReport, linker: Linker) -> tuple[str, ...]:
-    """The flags of one report, in a fixed order; none says anything of what the report means.
+class Flagger:
+    """Flags reports with one rule set."""
 
-    `side_conflict:title/findings` (and other pairs): two parts name one side each, and not the same;
-    `contradiction:<finding>`: asserted present in the findings and absent in the conclusion at the same bone, or the
-    other way round; `dictation:repeated_word`: a word stands twice in a row.
-    """
-    found = [*_side_conflicts(annotated, linker), *_contradictions(annotated)]
-    if _DOUBLED.search(annotated.report.text):
-        found.append("dictation:repeated_word")
-    return tuple(found)
+    def __init__(self, rules: RuleSet, linker: Linker) -> None:
+        self._linker = linker
+        self._slips = {name: re.compile(regex, re.IGNORECASE) for name, regex in rules.slips.items()}
+
+    def flags(self, annotated: AnnotatedReport) -> tuple[str, ...]:
+        """The flags of one report, in a fixed order; none says anything of what the report means.
+
+        `side_conflict:title/findings` (and other pairs): two parts name one side each, and not the same;
+        `contradiction:<finding>`: asserted present in the findings and absent in the conclusion at the same bone, or
+        the other way round; `dictation:<slip>`: a slip of `dictation.yml` stands in the text.
+        """
+        slips = (f"dictation:{name}" for name, slip in self._slips.items() if slip.search(annotated.report.text))
+        return (*_side_conflicts(annotated, self._linker), *_contradictions(annotated), *slips)
 
 
 def _side_conflicts(annotated: AnnotatedReport, linker: Linker) -> Iterator[str]:

@@ -1,40 +1,55 @@
-"""Checks over a rule set beyond what loading it checks: cues in two places, findings without examples, examples."""
+"""Checks over a rule set beyond what loading it checks, each with its place and severity.
+
+An `error` makes a rule wrong (a cue in two groups, a heading of two sections, an example that fails); a `warning` is
+a rule that cannot act or may be slow. What a corpus shows of rules is in `usage`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from re import _constants as op  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]
+from typing import Any
 
-from calcitrace.ruleset import Example, Finding, RuleSet
-
-if TYPE_CHECKING:
-    from calcitrace.annotate import Annotator
+from calcitrace.examples import run_examples
+from calcitrace.ruleset import Fault, Finding, RuleSet, Term
 
 NEEDED = ("present", "absent", "none")
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something wrong in a rule file; `str()` is `path:line: severity: message`."""
-
-    where: str
-    severity: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.severity}: {self.message}"
+SECTIONS = ("indication", "comparison", "findings", "impression", "addendum")
+SEVERITIES = ("error", "warning", "note")
 
 
 def check(rules: RuleSet) -> tuple[list[Fault], int]:
     """All faults of a rule set, errors first, and the number of examples that were run."""
-    faults = [*_doubled_cues(rules), *_missing_examples(rules)]
+    faults = [
+        *_doubled_cues(rules),
+        *_missing_examples(rules),
+        *_sections(rules),
+        *_doubled_terms(rules),
+        *_unreachable(rules),
+        *_unbounded(rules),
+    ]
     ran = 0
     for fault in run_examples(rules):
         ran += 1
         if fault:
             faults.append(fault)
-    return sorted(faults, key=lambda f: (f.severity != "error", f.where)), ran
+    return in_order(faults), ran
+
+
+def in_order(faults: list[Fault]) -> list[Fault]:
+    """Errors first, then by place."""
+    return sorted(faults, key=lambda f: (SEVERITIES.index(f.severity), *_place(f.where)))
+
+
+def _place(where: str) -> tuple[str, int]:
+    path, _, line = where.rpartition(":")
+    return path, int(line or 0)
+
+
+def _named(rules: RuleSet) -> tuple[Finding, ...]:
+    return (*rules.findings.values(), *rules.conditions.values())
 
 
 def _doubled_cues(rules: RuleSet) -> Iterator[Fault]:
@@ -51,48 +66,110 @@ def _doubled_cues(rules: RuleSet) -> Iterator[Fault]:
 
 
 def _missing_examples(rules: RuleSet) -> Iterator[Fault]:
-    for finding in (*rules.findings.values(), *rules.conditions.values()):
+    for finding in _named(rules):
         kinds = {e.expected for e in finding.examples}
         lacks = [k for k in NEEDED if k not in kinds and not (k == "absent" and finding.name == "absence_of_mass")]
         if lacks and finding.status == "reviewed":
             yield Fault(f"{finding.path}:1", "error", f"a reviewed finding needs examples for: {', '.join(lacks)}")
 
 
-def run_examples(rules: RuleSet) -> Iterator[Fault | None]:
-    """Run every example; None for each that holds."""
-    from calcitrace.annotate import Annotator
-
-    annotator = Annotator(rules)
-    for finding in (*rules.findings.values(), *rules.conditions.values()):
-        for example in finding.examples:
-            yield _run_finding(annotator, finding, example)
-    for example in rules.context_examples:
-        yield _run_context(annotator, example)
-
-
-def _run_finding(annotator: Annotator, finding: Finding, example: Example) -> Fault | None:
-    from calcitrace.model import Report
-
-    annotated = annotator.annotate(Report("example", example.text))
-    own = [m for m in (*annotated.mentions, *annotated.conditions) if m.finding == finding.name]
-    if example.expected == "none":
-        return Fault(example.where, "error", f"expected no mention, found {own[0].rule_id}") if own else None
-    hit = next((m for m in own if m.start < example.end and example.start < m.end), None)
-    if hit is None:
-        return Fault(example.where, "error", "expected a mention in the braces, found none")
-    if (hit.start, hit.end) != (example.start, example.end):
-        return Fault(example.where, "error", f"the mention is {hit.start}-{hit.end}, not {example.start}-{example.end}")
-    return _compare(example, hit.assertion, hit.asserted.change)
+def _sections(rules: RuleSet) -> Iterator[Fault]:
+    """Sections that assessment and flags rely on are named; a heading opens one section only."""
+    where = f"{rules.root.rsplit('/', 1)[-1]}/sections.yml:1"
+    for name in SECTIONS:
+        if name not in rules.sections:
+            yield Fault(where, "warning", f"no section is called {name!r}, a name that assessment and flags rely on")
+    seen: dict[str, str] = {}
+    for section in rules.sections.values():
+        for heading in section.headings:
+            first = seen.setdefault(heading.lower(), section.name)
+            if first != section.name:
+                yield Fault(where, "error", f"heading {heading!r} opens both {first} and {section.name}")
+        for axis, value in section.sets.items():
+            if value not in getattr(rules.axes.get(axis), "precedence", ()):
+                yield Fault(where, "error", f"section {section.name} sets {axis}: {value}, which is no axis and value")
+        for name in sorted(section.never - set(rules.findings)):
+            yield Fault(where, "error", f"section {section.name}: {name!r} is no finding")
 
 
-def _run_context(annotator: Annotator, example: Example) -> Fault | None:
-    (got,) = annotator.assertions(example.text, [(example.start, example.end)])
-    return _compare(example, got.assertion, got.change)
+def _doubled_terms(rules: RuleSet) -> Iterator[Fault]:
+    """A line of a finding that adds nothing: all its words stand in other lines, under the same conditions."""
+    for finding in _named(rules):
+        for terms in (finding.terms, finding.nots):
+            lines: dict[Any, list[str]] = {}
+            for term in terms:
+                lines.setdefault(_claim(term), []).append(term.where)
+            gone: set[str] = set()
+            for where in dict.fromkeys(t.where for t in terms):
+                others = [
+                    [w for w in lines[_claim(t)] if w != where and w not in gone] for t in terms if t.where == where
+                ]
+                if all(others):
+                    gone.add(where)
+                    line = others[0][0].rpartition(":")[2]
+                    yield Fault(where, "warning", f"adds nothing: its words stand in line {line} too")
 
 
-def _compare(example: Example, assertion: str, change: str) -> Fault | None:
-    if assertion != example.expected:
-        return Fault(example.where, "error", f"expected {example.expected}, got {assertion}")
-    if example.change and change != example.change:
-        return Fault(example.where, "error", f"expected change {example.change}, got {change}")
-    return None
+def _claim(term: Term) -> Any:
+    return term.phrase or term.regex or str(term.tokens), term.at, term.not_at, term.alone, term.after
+
+
+def _unreachable(rules: RuleSet) -> Iterator[Fault]:
+    """Terms that can never be mentions: confusers of their own finding, or covered by a finding with the same words."""
+    for finding in _named(rules):
+        nots = {t.phrase: t.where for t in finding.nots if t.phrase}
+        for where in dict.fromkeys(t.where for t in finding.terms):
+            phrases = [t.phrase for t in finding.terms if t.where == where and t.phrase]
+            if phrases and all(p in nots for p in phrases):
+                other = nots[phrases[0]].rpartition(":")[2]
+                yield Fault(where, "warning", f"is unreachable: its words are confusers in line {other}")
+    owners: dict[tuple[str, ...], list[tuple[Finding, Term]]] = {}
+    for finding in _named(rules):
+        for term in finding.terms:
+            if term.phrase and not term.at:
+                owners.setdefault(term.phrase, []).append((finding, term))
+    for same in owners.values():
+        for finding, term in same:
+            above = next((f for f, t in same if finding.name in f.covers), None)
+            if above:
+                yield Fault(term.where, "warning", f"{_words(term)!r} is shadowed: {above.name} has it and covers it")
+
+
+def _unbounded(rules: RuleSet) -> Iterator[Fault]:
+    """Patterns that can run over any number of any words: slow, and their mentions too long."""
+    terms = [t for f in _named(rules) for t in (*f.terms, *f.nots)] + [t for g in rules.cues for t in g.terms]
+    for term in terms:
+        if term.regex and _runs_on(parser.parse(term.regex, re.IGNORECASE)):
+            yield Fault(term.where, "warning", f"{term.rule_id.split(':', 1)[1]}: repeats any characters without end")
+        if any(set(t) == {"OP"} and t["OP"] in ("+", "*") for t in term.tokens or ()):
+            yield Fault(term.where, "warning", "a token pattern repeats any word without end")
+
+
+def _runs_on(items: Any) -> bool:
+    """Whether a parsed regular expression repeats a wildcard, or a set that holds blanks, without end."""
+    for code, argument in items:
+        if code in (op.MAX_REPEAT, op.MIN_REPEAT):
+            _, most, inner = argument
+            if most is op.MAXREPEAT and any(_takes_blanks(c, a) for c, a in inner):
+                return True
+            if _runs_on(inner):
+                return True
+        branches = argument[1] if code is op.BRANCH else [argument[-1]] if code is op.SUBPATTERN else []
+        if any(_runs_on(b) for b in branches):
+            return True
+    return False
+
+
+def _takes_blanks(code: Any, argument: Any) -> bool:
+    if code is op.ANY or code is op.NOT_LITERAL:
+        return True
+    if code is not op.IN:
+        return False
+    negated = any(c is op.NEGATE for c, _ in argument)
+    names = {(c, a) for c, a in argument}
+    holds = (op.LITERAL, ord(" ")) in names or (op.CATEGORY, op.CATEGORY_SPACE) in names
+    return holds != negated
+
+
+def _words(term: Term) -> str:
+    return " ".join(term.phrase) or term.rule_id.split(":", 1)[1]

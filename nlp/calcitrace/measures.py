@@ -105,6 +105,7 @@ _NOW_THEN = re.compile(
     r"(?:previously|prev|formerly|was|were|versus|vs|compared (?:with|to)|(?:down |up )?from|earlier|before)"
     rf"(?: (?:it|was|at|measured|about))* {_SIZED}"
 )
+_SAID_THEN = re.compile(rf"\b{_SIZED} ?[,;(]? {_SIZED} (?:previously|before|earlier|last time|in the prior)\b")
 _THEN_NOW = re.compile(
     rf"\b(?:was|were|from|previously|formerly|measured|went from|crept from) {_SIZED}(?: (?!not\b)[^ .;]+){{0,6}}? "
     rf"(?:now|today|to|currently|is now|and is)(?: (?:it|is|at|measures))* {_SIZED}"
@@ -117,7 +118,7 @@ def size_changes(forms: Sequence[str]) -> Iterable[tuple[int, str]]:
     text = " ".join(forms)
     if not any(form.isdigit() or "." in form for form in forms):
         return
-    for pattern, now in ((_NOW_THEN, 1), (_THEN_NOW, 2)):
+    for pattern, now in ((_NOW_THEN, 1), (_SAID_THEN, 1), (_THEN_NOW, 2)):
         for found in pattern.finditer(text):
             present, earlier = float(found[now]), float(found[3 - now])
             if not earlier or present > 200 or earlier > 200:

@@ -135,6 +135,7 @@ class Mention:
     landmark: str = "none"
     laterality: str = "none"
     size_mm: float | None = None
+    change_since: str = ""
 
     @property
     def assertion(self) -> str:

@@ -28,7 +28,7 @@ from calcitrace.ruleset import (
     Tier,
 )
 from calcitrace.strictyaml import Row, Table, Text, read_yaml
-from calcitrace.terms import TermReader
+from calcitrace.terms import TermReader, combined
 from calcitrace.words import split_words
 
 STATUSES = ("draft", "reviewed", "retired")
@@ -78,6 +78,7 @@ def load_rules(patterns: Path | str | None = None) -> RuleSet:
         words=reader.words(),
         hash=_hash(root),
         root=str(root),
+        slips=reader.slips(),
         context_examples=tuple(e for p in reader.files("context") for e in reader.context_examples(p)),
     )
     _check_names(rules)
@@ -162,8 +163,16 @@ class _Reader:
         """The named lists of words.yml, in standard words; those that linking needs are there, if only empty."""
         path = self.root / "words.yml"
         t = self.read(path) if path.exists() else Table()
-        found = {str(n): frozenset(" ".join(split_words(w, self.spelling).forms) for w in t.texts(n)) for n in t}
+        found = {str(n): frozenset(" ".join(split_words(w, self.spelling).forms) for w in _written(t, n)) for n in t}
         return {**dict.fromkeys(LINK_WORDS, frozenset()), **found}
+
+    def slips(self) -> dict[str, str]:
+        """What dictation leaves in a text, by name: a regular expression over the text as it stands."""
+        path = self.root / "dictation.yml"
+        if not path.exists():
+            return {}
+        t = self.read(path).only("slips", "notes")
+        return {str(name): _slip(s.only("phrases", "regex", "notes")) for name, s in t.tables("slips")}
 
     def examples(self, t: Table) -> Iterator[Example]:
         for row in t.items_of("examples"):
@@ -306,6 +315,31 @@ class _Reader:
         _known(row, row.texts("of"), constituents, "constituent")
         words = tuple(split_words(w, self.spelling).forms for w in row.texts("words"))
         return Depth(str(row.text("type")), tuple(map(str, row.texts("of"))), words)
+
+
+def _written(t: Table, key: str) -> Iterator[Text]:
+    """The phrases of a list: each as it stands, and those that a `combine` writes out."""
+    for item in t.items_of(key):
+        if isinstance(item, Text):
+            yield item
+        elif isinstance(item, Table):
+            yield from combined(item.only("combine"))
+        else:
+            raise t.fail(f"{key} holds phrases, and mappings with combine", item)
+
+
+def _slip(t: Table) -> str:
+    ways = [r"\s+".join(map(re.escape, phrase.split())) for phrase in _written(t, "phrases")]
+    ways = [rf"\b(?:{'|'.join(ways)})\b"] if ways else []
+    for regex in t.texts("regex"):
+        try:
+            re.compile(regex)
+        except re.error as error:
+            raise t.fail(f"regex does not compile: {error}", regex) from None
+        ways.append(f"(?:{regex})")
+    if not ways:
+        raise t.fail("a slip needs phrases or regex")
+    return "|".join(ways)
 
 
 def _known(t: Table, names: Iterable[str], known: Iterable[str], what: str) -> None:

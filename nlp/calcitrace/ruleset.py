@@ -11,6 +11,18 @@ KINDS = ("bone", "tendon", "bursa", "joint", "soft_tissue", "cartilage", "organ"
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong in a rule file; `str()` is `path:line: severity: message`."""
+
+    where: str
+    severity: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.severity}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
 class Term:
     """One way of saying something: a phrase in standard words, or a medspaCy token or regex pattern.
 
@@ -204,6 +216,7 @@ class RuleSet:
     conditions: Mapping[str, Finding]
     cases: Mapping[str, CaseDefinition]
     words: Mapping[str, frozenset[str]]
+    slips: Mapping[str, str]
     hash: str
     root: str
     context_examples: tuple[Example, ...] = field(default=())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from calcitrace.model import AnnotatedReport, Assessment
@@ -11,6 +12,8 @@ from calcitrace.tables import mention_row
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
+
+    from calcitrace.why import SentenceWhy
 
 STYLES = {
     "present": "bold red",
@@ -66,6 +69,36 @@ def as_rich(annotated: AnnotatedReport, assessment: Assessment) -> RenderableTyp
     if assessment.case_status != "no":
         said += f" ({assessment.migration_type}; {'; '.join(assessment.reasons)})"
     return Group(text, "", table, "", Text(said, "bold"))
+
+
+def why_rich(annotated: AnnotatedReport, explained: Sequence[SentenceWhy]) -> RenderableType:
+    """Each sentence with the rules and cues that matched it, what became of them, and what decided each mention."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    for sentence in explained:
+        shown = _one_line(annotated.report.text[sentence.start : sentence.end])
+        parts.append(Text(f"\n[{sentence.section}] {shown}", "bold"))
+        parts.append(_rows(sentence.rules, ("words", "finding", "rule", "where", "fate")))
+        if sentence.cues:
+            parts.append(_rows(sentence.cues, ("cue", "group", "sets", "reaches", "where", "fate")))
+        told = [r for r in sentence.mentions if r["because"] != "default" or r["axis"] == "presence"]
+        if told:
+            parts.append(_rows(told, ("words", "axis", "value", "because", "precedence")))
+    return Group(*parts)
+
+
+def _rows(rows: Sequence[Mapping[str, object]], heads: Sequence[str]) -> RenderableType:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_edge=False, pad_edge=False, box=None, header_style="dim")
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_one_line(str(row[head])).removeprefix("patterns/")) for head in heads))
+    return table
 
 
 def _coloured(annotated: AnnotatedReport, assessment: Assessment) -> Text:

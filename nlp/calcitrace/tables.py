@@ -56,6 +56,7 @@ MENTION_COLUMNS: dict[str, tuple[str, str]] = {
     "rule_id": ("string", "finding:term that matched"),
     "cues": ("list<struct<text:string,start:int32,end:int32,rule_id:string>>", "words that decided the assertion"),
     "landmark": ("string", "part of the bone, or none"),
+    "change_since": ("string", "date of the earlier study that the change is told against, ISO if clear; or empty"),
 }
 
 
@@ -124,6 +125,7 @@ def mention_row(report_id: str, mention: Mention) -> dict[str, Any]:
         "rule_id": mention.rule_id,
         "cues": [{"text": clean(c.text), "start": c.start, "end": c.end, "rule_id": c.rule_id} for c in said.cues],
         "landmark": mention.landmark,
+        "change_since": clean(mention.change_since),
     }
 
 

@@ -65,7 +65,7 @@ class TermReader:
     def _mapped(self, item: Table, owner: str, made: Term) -> Iterator[Term]:
         """The terms of a mapping; `made` has their conditions."""
         if Text("combine") in item:
-            for phrase in _combined(item):
+            for phrase in combined(item):
                 yield from self._phrases(item, phrase, owner, made)
         elif Text("term") in item:
             yield from self._phrases(item, item.text("term"), owner, made)
@@ -113,7 +113,7 @@ def plural(word: str) -> str:
     return word + "s"
 
 
-def _combined(item: Table) -> Iterator[Text]:
+def combined(item: Table) -> Iterator[Text]:
     """Every phrase that takes one choice from each column of `combine` ("" for nothing)."""
     columns = item.items_of("combine")
     if not columns or not all(isinstance(c, Row) and c for c in columns):

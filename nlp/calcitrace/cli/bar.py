@@ -61,3 +61,30 @@ class RunBar:
             if said not in self._told:
                 say(f"{names[0]}{f' and {len(names) - 1:,} more' if len(names) > 1 else ''}: {said}")
         self._told |= alike.keys()
+
+
+class Counting:
+    """A count on stderr of what has been done, with its rate, where stderr is a terminal."""
+
+    def __init__(self, what: str) -> None:
+        from rich.console import Console
+        from rich.progress import Progress as Rich
+        from rich.progress import TextColumn, TimeElapsedColumn
+
+        self.done, self._what, self._began = 0, what, time.monotonic()
+        columns = (TextColumn("{task.description}"), TimeElapsedColumn())
+        self._bar = Rich(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+        self._task = self._bar.add_task("loading the rules")
+
+    def __enter__(self) -> Counting:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def one(self) -> None:
+        """One more is done."""
+        self.done += 1
+        rate = self.done / max(time.monotonic() - self._began, 0.001)
+        self._bar.update(self._task, description=f"{self.done:,} {self._what}, {rate:,.0f}/s")

@@ -1,29 +1,86 @@
-"""Commands for those who keep the rules: `rules check`, `list`, `show`."""
+"""Commands for those who keep the rules: `rules check`, `diff`, `list`, `show`."""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from calcitrace.cli.app import Patterns, rules_app
+from calcitrace.cli.bar import Counting
 from calcitrace.errors import ExitCode, UsageError
 
 
 @rules_app.command("check")
-def rules_check(patterns: Patterns = None) -> None:
-    """Validate every rule file and run every example in it; print what is wrong with path:line."""
-    from calcitrace.lint import check
+def rules_check(
+    patterns: Patterns = None,
+    on: Annotated[list[Path] | None, typer.Option("--on", help="Reports: which rules never fire there?")] = None,
+) -> None:
+    """Validate every rule file and run every example in it; print what is wrong with path:line and severity.
+
+    Errors make a rule wrong; warnings are rules that cannot act, add nothing or may be slow; with --on, notes are
+    lines that no report of the corpus calls for. Exit code 1 if there is an error.
+
+    Example: calcitrace rules check --patterns my-rules --on reports.csv
+    """
+    from calcitrace.lint import check, in_order
     from calcitrace.rules import load_rules
 
     rules = load_rules(patterns)
     faults, examples = check(rules)
+    if on:
+        from calcitrace.sources import read_reports
+        from calcitrace.usage import usage
+
+        with Counting("reports read") as bar:
+            faults = in_order([*faults, *usage(rules, read_reports(on), bar.one)])
     for fault in faults:
         print(fault)
-    errors = sum(f.severity == "error" for f in faults)
-    print(f"{len(rules.findings)} findings, {examples} examples run, {errors} errors, {len(faults) - errors} warnings")
-    if errors:
+    count = Counter(f.severity for f in faults)
+    notes = f", {count['note']} notes" if on else ""
+    print(
+        f"{len(rules.findings)} findings, {examples} examples run, "
+        f"{count['error']} errors, {count['warning']} warnings{notes}"
+    )
+    if count["error"]:
         raise typer.Exit(ExitCode.FAILURE)
+
+
+@rules_app.command("diff")
+def rules_diff(
+    old: Annotated[Path, typer.Argument(help="A folder of rules.")],
+    new: Annotated[Path, typer.Argument(help="Another.")],
+    on: Annotated[list[Path], typer.Option("--on", help="Reports to read with both (any format of `process`).")],
+    case: Annotated[str, typer.Option(help="Case definition (a file in patterns/cases).")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a difference.")] = False,
+) -> None:
+    """Show which reports and mentions change between two rule sets, and through which rule; prints no report text.
+
+    Example: calcitrace rules diff patterns my-rules --on reports.csv
+    """
+    from calcitrace.corpus import DEFAULT_CASE
+    from calcitrace.differences import counts, differences
+    from calcitrace.rules import load_rules
+    from calcitrace.sources import read_reports
+
+    olds, news = load_rules(old), load_rules(new)
+    with Counting("reports read") as bar:
+        found = list(differences(olds, news, read_reports(on), case or DEFAULT_CASE, bar.one))
+    if as_json:
+        for difference in found:
+            print(json.dumps(asdict(difference), ensure_ascii=False))
+        return
+    for d in found:
+        what = f"{d.finding} {d.start}-{d.end}" if d.finding else "case status"
+        print(f"{d.report_id}: {d.kind} {what}: {d.before or '-'} -> {d.after or '-'} ({d.rule})")
+    changed = len({d.report_id for d in found})
+    print(f"{bar.done:,} reports, {changed:,} change: {olds.hash[:8]} -> {news.hash[:8]}")
+    for (kind, finding, rule), n in counts(found).most_common():
+        print(f"{n:>7,} {kind:8} {finding or 'case status':22} {rule}")
 
 
 @rules_app.command("list")

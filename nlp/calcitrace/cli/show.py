@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -40,10 +41,14 @@ def show(
     file: Annotated[list[str] | None, typer.Argument(help="A text file; - or nothing reads stdin.")] = None,
     text: Annotated[str | None, typer.Option("--text", help="The report itself.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="Tell every rule and cue, and what became of it.")] = False,
     case: Annotated[str, typer.Option(help="Case definition (a file in patterns/cases).")] = "",
     patterns: Patterns = None,
 ) -> None:
     """Read one report and show its mentions, their assertions and the cues that decided them.
+
+    With --why, each sentence is followed by every rule and cue that matched it: what became a mention, what was
+    pruned and by what, how far each cue reaches, and which value won on each axis by precedence.
 
     Example: calcitrace show --text "No cortical erosion. 8 mm calcific deposit in the supraspinatus."
     """
@@ -54,19 +59,26 @@ def show(
     from calcitrace.model import Report
     from calcitrace.rules import load_rules
     from calcitrace.show import as_json as plain
-    from calcitrace.show import as_rich
+    from calcitrace.show import as_rich, why_rich
+    from calcitrace.why import why as reasons
     from calcitrace.workers import case_of
 
     rules = load_rules(patterns)
     definition = case_of(rules, case or DEFAULT_CASE)
-    annotated = Annotator(rules).annotate(Report("report", given))
+    annotator = Annotator(rules)
+    annotated = annotator.annotate(Report("report", given))
     assessment = assess(annotated, rules, definition)
+    explained = reasons(annotated, annotator) if why else []
     if as_json:
-        print(json.dumps(plain(annotated, assessment), ensure_ascii=False, indent=1))
+        told = {"why": [asdict(s) for s in explained]} if why else {}
+        print(json.dumps(plain(annotated, assessment) | told, ensure_ascii=False, indent=1))
         return
     from rich.console import Console
 
-    Console(highlight=False).print(as_rich(annotated, assessment))
+    console = Console(highlight=False)
+    console.print(as_rich(annotated, assessment))
+    if why:
+        console.print(why_rich(annotated, explained))
 
 
 def _given(files: list[str], text: str | None) -> str:

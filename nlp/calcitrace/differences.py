@@ -1,0 +1,93 @@
+"""What a change of rules changes: mentions and assessments of a corpus under two rule sets, and by which rule."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from calcitrace.annotate import Annotator
+from calcitrace.assess import assess
+from calcitrace.errors import UsageError
+from calcitrace.model import Mention, Report
+from calcitrace.ruleset import RuleSet
+
+SEEN = ("assertion", "change", "tendon", "bone", "laterality", "size_mm")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One mention (or case status) of one report that the two rule sets read differently.
+
+    `kind` is added, removed, changed or case; `before` and `after` say what each reads ("" where it reads nothing),
+    `rule` names the target rule and cues of the new reading, or of the old one where a mention is gone.
+    """
+
+    report_id: str
+    kind: str
+    finding: str
+    start: int
+    end: int
+    before: str
+    after: str
+    rule: str
+
+
+def differences(
+    old: RuleSet, new: RuleSet, reports: Iterable[Report], case: str, on_report: Callable[[], None] | None = None
+) -> Iterator[Difference]:
+    """Every difference between two rule sets over the reports, in order of report and place; no report text.
+
+    Raises:
+        UsageError: one of the rule sets has no case definition of that name.
+    """
+    for rules in (old, new):
+        if case not in rules.cases:
+            raise UsageError(f"no case definition {case!r} in {rules.root}; name another with --case")
+    readers = [(Annotator(r), r, r.cases[case]) for r in (old, new)]
+    for report in reports:
+        (before, was), (after, now) = (
+            (found := a.annotate(report), assess(found, r, c).case_status) for a, r, c in readers
+        )
+        yield from _mentions(report.report_id, before.mentions, after.mentions)
+        if was != now:
+            yield Difference(report.report_id, "case", "", 0, len(report.text), str(was), str(now), "case definition")
+        if on_report:
+            on_report()
+
+
+def _mentions(report_id: str, before: Iterable[Mention], after: Iterable[Mention]) -> Iterator[Difference]:
+    olds = {(m.start, m.end, m.finding): m for m in before}
+    news = {(m.start, m.end, m.finding): m for m in after}
+    for key in sorted(olds.keys() | news.keys()):
+        old, new = olds.get(key), news.get(key)
+        was, now = (_said(old) if old else ""), (_said(new) if new else "")
+        if was != now:
+            kind = "added" if not old else "removed" if not new else "changed"
+            yield Difference(report_id, kind, key[2], key[0], key[1], *_only_changed(was, now), _rules(new or old))
+
+
+def _said(mention: Mention) -> str:
+    said = mention.asserted
+    values = (said.assertion, said.change, mention.tendon, mention.bone, mention.laterality, mention.size_mm)
+    return " ".join(f"{k}={v}" for k, v in zip(SEEN, values, strict=True))
+
+
+def _only_changed(was: str, now: str) -> tuple[str, str]:
+    """What differs only; a mention that is new or gone in full is told by its assertion."""
+    old, new = was.split(), now.split()
+    if not old or not new:
+        return (old or [""])[0], (new or [""])[0]
+    pairs = [(a, b) for a, b in zip(old, new, strict=True) if a != b]
+    return " ".join(a for a, _ in pairs), " ".join(b for _, b in pairs)
+
+
+def _rules(mention: Mention | None) -> str:
+    if mention is None:
+        return ""
+    return "; ".join(dict.fromkeys((mention.rule_id, *(c.rule_id for c in mention.asserted.cues))))
+
+
+def counts(found: Iterable[Difference]) -> Counter[tuple[str, str, str]]:
+    """How often each rule stands behind a kind of difference: (kind, finding, target rule)."""
+    return Counter((d.kind, d.finding, d.rule.split("; ")[0]) for d in found)

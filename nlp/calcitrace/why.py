@@ -1,0 +1,169 @@
+"""Why a report is read as it is: every rule and cue of each sentence, what became of it, and what decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from calcitrace.annotate import Annotator
+from calcitrace.engine import CueHit, FastJudge, fate
+from calcitrace.fast import Modifier
+from calcitrace.model import AnnotatedReport, Mention
+from calcitrace.ruleset import RuleSet
+from calcitrace.sites import Hit
+from calcitrace.words import Words, split_words
+
+Row = dict[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceWhy:
+    """One sentence: its place (characters), section, the rules and cues that matched, and how each mention came to be.
+
+    `rules` rows: finding, rule, words, start, end, fate. `cues` rows: cue, group, sets, reaches, start, end, fate.
+    `mentions` rows: mention_id, finding, words, and one row an axis with its value, precedence and what decided.
+    """
+
+    start: int
+    end: int
+    section: str
+    rules: tuple[Row, ...]
+    cues: tuple[Row, ...]
+    mentions: tuple[Row, ...]
+
+
+def why(annotated: AnnotatedReport, annotator: Annotator) -> list[SentenceWhy]:
+    """The sentences in which a finding's rule matched, each with every rule and cue that fired or was pruned."""
+    judge = FastJudge(annotator.rules)
+    found = []
+    for number, (start, end) in enumerate(annotated.sentences):
+        words = split_words(annotated.report.text, annotator.rules.spelling, start, end)
+        hits = judge.hits(words.forms)
+        if any(h.what in ("finding", "not") for h in hits):
+            own = [m for m in (*annotated.mentions, *annotated.conditions) if m.sentence == number]
+            section = next((s for s in annotated.sections if s.start <= start < s.end), None)
+            found.append(
+                SentenceWhy(
+                    start,
+                    end,
+                    (section.name + (f" ({section.subhead})" if section.subhead else "")) if section else "",
+                    tuple(_rule_rows(hits, own, words, annotated.report.text, annotator.rules)),
+                    tuple(_cue_rows(judge, own, words, annotated.report.text)),
+                    tuple(r for m in own for r in _mention_rows(m, judge, words, annotator.rules)),
+                )
+            )
+    return found
+
+
+def _rule_rows(hits: list[Hit], mentions: list[Mention], words: Words, text: str, rules: RuleSet) -> list[Row]:
+    """Each match of a finding's rule with what became of it."""
+    rows = []
+    for hit in dict.fromkeys(h for h in hits if h.what == "finding"):
+        start, end = words.starts[hit.i], words.ends[hit.j - 1]
+        said, by = fate(hit, hits, rules)
+        if any(m.finding == hit.name and m.start == start and m.end == end for m in mentions):
+            said, by = "is the mention", None
+        elif said == "counts":
+            said = _place_fate(hit, mentions, start, end)
+        if by is not None:
+            said += f" {' '.join(words.forms[by.i : by.j])!r} ({by.term.rule_id})"
+        rows.append(_row(hit.name, hit.term.rule_id, hit.term.where, text[start:end], start, end, said))
+    return rows
+
+
+def _place_fate(hit: Hit, mentions: list[Mention], start: int, end: int) -> str:
+    """Why a match that no other pruned is no mention after all: its conditions."""
+    if any(m.finding == hit.name and m.start < end and start < m.end for m in mentions):
+        return "part of a longer mention"
+    if hit.term.alone and any(m.finding == hit.name for m in mentions):
+        return "doubtful, and the sentence has another mention of the finding"
+    if hit.term.at or hit.term.not_at:
+        needs = " or ".join(sorted(hit.term.at)) or f"no {', no '.join(sorted(hit.term.not_at))}"
+        return f"not at a place where it counts (needs {needs}), or a report of another region"
+    return "in a report of another region, at no bone, tendon, bursa or joint"
+
+
+def _row(finding: str, rule: str, where: str, shown: str, start: int, end: int, said: str) -> Row:
+    return {
+        "finding": finding,
+        "rule": rule,
+        "where": where,
+        "words": " ".join(shown.split()),
+        "start": start,
+        "end": end,
+        "fate": said,
+    }
+
+
+def _cue_rows(judge: FastJudge, mentions: list[Mention], words: Words, text: str) -> list[Row]:
+    """Each match of a context rule: what it sets, how far it reaches, and what became of it."""
+    counting, pruned = judge.modifiers(words.forms)
+    deciding = {(c.start, c.end) for m in mentions for c in m.asserted.cues}
+    rows: list[Row] = []
+    for modifier, counts in [*((m, True) for m in counting), *((m, False) for m in pruned)]:
+        start, end = words.starts[modifier.i], words.ends[modifier.j - 1]
+        said = "decides" if (start, end) in deciding else "reaches no mention, or is outweighed"
+        if not counts:
+            said = "part of a longer cue"
+        elif not modifier.group.sets:
+            said = "ends the reach of others" if modifier.group.direction == "pseudo" else said
+        rows.append(
+            {
+                "cue": " ".join(text[start:end].split()),
+                "group": modifier.group.name,
+                "sets": ", ".join(f"{k}: {v}" for k, v in modifier.group.sets.items()),
+                "reaches": _reach(modifier, words) if counts else "",
+                "rule": modifier.term.rule_id,
+                "where": modifier.term.where,
+                "start": start,
+                "end": end,
+                "fate": said,
+            }
+        )
+    return sorted(rows, key=lambda r: (int(r["start"]), int(r["end"])))
+
+
+def _reach(modifier: Modifier, words: Words) -> str:
+    """The scope as character offsets, "" for a cue that reaches nothing itself."""
+    if modifier.group.direction == "pseudo" or modifier.low >= modifier.high:
+        return ""
+    return f"{words.starts[modifier.low]}-{words.ends[modifier.high - 1]}"
+
+
+def _mention_rows(mention: Mention, judge: FastJudge, words: Words, rules: RuleSet) -> list[Row]:
+    """One row an axis: the value, the precedence of values, and the cues that reached the mention and said so."""
+    cues = next((own for hit, own in judge(words.forms).targets if _is(mention, hit, words)), tuple[CueHit, ...]())
+    said = mention.asserted
+    values: Mapping[str, str] = {
+        "presence": said.presence,
+        "temporality": said.temporality,
+        "experiencer": said.experiencer,
+        "change": said.change,
+    }
+    return [
+        {
+            "mention_id": mention.mention_id,
+            "finding": mention.finding,
+            "words": " ".join(mention.text.split()),
+            "axis": axis,
+            "value": str(value),
+            "precedence": " > ".join(rules.axes[axis].precedence),
+            "because": _because(axis, str(value), cues, mention, words, rules),
+        }
+        for axis, value in values.items()
+    ]
+
+
+def _is(mention: Mention, hit: Hit, words: Words) -> bool:
+    return (mention.finding, mention.start, mention.end) == (hit.name, words.starts[hit.i], words.ends[hit.j - 1])
+
+
+def _because(axis: str, value: str, cues: tuple[CueHit, ...], mention: Mention, words: Words, rules: RuleSet) -> str:
+    claims = [c for c in cues if axis in c.group.sets]
+    if not claims:
+        section = rules.sections.get(mention.section)
+        if section and section.sets.get(axis) == value:
+            return f"section {mention.section}"
+        return "default" if value == rules.axes[axis].default else "the rest of the report, or sizes"
+    told = (f"{' '.join(words.forms[c.i : c.j])!r} says {c.group.sets[axis]} ({c.group.name})" for c in claims)
+    return "; ".join(told)
