@@ -157,7 +157,10 @@ def test_the_rule_file_shown_to_contributors_is_a_good_one(tmp_path: Path) -> No
     load_rules.cache_clear()
 
 
-@pytest.mark.parametrize("part", ["train", "train2", "test", "everyday"])
+PARTS = ("train", "train2", "train3", "train4", "test", "everyday", "everyday2")
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_the_datasheet_counts_what_is_there(part: str) -> None:
     """The datasheet's table holds the numbers of reports, patients, mentions and case labels of each part."""
     records = [json.loads(line) for line in (GOLD / f"{part}.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -168,7 +171,7 @@ def test_the_datasheet_counts_what_is_there(part: str) -> None:
     assert [int(n) for n in re.findall(r"\b\d+\b", row)] == counts
 
 
-@pytest.mark.parametrize("part", ["train", "train2", "test", "everyday"])
+@pytest.mark.parametrize("part", PARTS)
 def test_the_json_lines_are_those_of_the_marked_texts(part: str, tmp_path: Path) -> None:
     """Compiling the marked-up texts gives the JSON lines that are kept beside them."""
     sources = sorted((GOLD / part).glob("*.gold.txt"))
@@ -178,7 +181,7 @@ def test_the_json_lines_are_those_of_the_marked_texts(part: str, tmp_path: Path)
     assert sorted(made.read_bytes().splitlines()) == sorted((GOLD / f"{part}.jsonl").read_bytes().splitlines())
 
 
-@pytest.mark.parametrize("part", ["train", "train2", "everyday"])
+@pytest.mark.parametrize("part", [p for p in PARTS if p != "test"])
 def test_what_rules_are_developed_on_shares_nothing_with_the_test(part: str) -> None:
     """No report, patient or text stands in the test part and in one for developing rules."""
     ids = {}

@@ -13,6 +13,8 @@ import typer
 from calcitrace.cli.app import Patterns, app
 from calcitrace.errors import SourceError, UsageError
 
+PIPED_WIDTH = 160  # columns for what reads on, since a pipe has no width of its own
+
 
 @app.command()
 def evaluate(
@@ -75,7 +77,7 @@ def show(
         return
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     console.print(as_rich(annotated, assessment))
     if why:
         console.print(why_rich(annotated, explained))
