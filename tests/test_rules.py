@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -363,3 +364,142 @@ def test_lint_finds_what_loading_does_not(tmp_path: Path, what: str) -> None:
     changes, said = LINTED[what]
     faults, _ = check(load(folder(tmp_path, changes)))
     assert [str(f) for f in faults if f.severity == "error"] == [said]
+
+
+FEW = "  - {combine: [[heel, calcaneal, plantar], [spur]]}\n"
+WARNED: dict[str, tuple[dict[str, str | bytes | None], str]] = {
+    "a term that other lines hold": (
+        replaced(F, TERM, TERM + FEW),
+        f"patterns/{F}:4: warning: adds nothing: its words stand in line 5 too",
+    ),
+    "a term that is a confuser": (
+        replaced(F, "  - spurring of interest\n", "  - heel spur\n  - heel spurs\n"),
+        f"patterns/{F}:4: warning: is unreachable: its words are confusers in line 7",
+    ),
+    "a term that another finding covers": (
+        {
+            "findings/ossicle.yml": "title: Ossicle\nterms: [heel spur, ossicle]\n",
+            **replaced(F, "not:\n", "covers: [ossicle]\nnot:\n"),
+        },
+        "patterns/findings/ossicle.yml:2: warning: 'heel spur' is shadowed: heel_spur has it and covers it",
+    ),
+    "a pattern without end": (
+        replaced(F, TERM, TERM + "  - {id: far, regex: 'spur .* heel'}\n"),
+        f"patterns/{F}:5: warning: far: repeats any characters without end",
+    ),
+    "a pattern of any words without end": (
+        replaced(F, TERM, TERM + "  - {tokens: [spur, {OP: '*'}, heel]}\n"),
+        f"patterns/{F}:5: warning: a token pattern repeats any word without end",
+    ),
+    "a section that flags rely on": (
+        replaced(S, "  addendum: {headings: [addendum]}\n", ""),
+        f"patterns/{S}:1: warning: no section is called 'addendum', a name that assessment and flags rely on",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WARNED)
+def test_lint_warns_of_what_cannot_act(tmp_path: Path, what: str) -> None:
+    """A rule that adds nothing, cannot be reached or may be slow is a warning with its place."""
+    changes, said = WARNED[what]
+    faults, _ = check(load(folder(tmp_path, changes)))
+    assert said in [str(f) for f in faults]
+
+
+def test_a_heading_of_two_sections_is_an_error(tmp_path: Path) -> None:
+    """A heading opens one section only."""
+    faults, _ = check(load(folder(tmp_path, replaced(S, "[impression]", "[impression, findings]"))))
+    assert [str(f) for f in faults] == [f"patterns/{S}:1: error: heading 'findings' opens both findings and impression"]
+
+
+SLIP = "slips:\n  misheard_no:\n    phrases:\n      - {combine: [[know], [evidence, sign]]}\n"
+
+
+def test_slips_of_dictation_are_data(tmp_path: Path) -> None:
+    """A slip is phrases in any case and spacing, or a regular expression, and a flag by its name."""
+    rules = load(folder(tmp_path, {"dictation.yml": SLIP + "  blank:\n    regex: ['\\*{3}']\n"}))
+    read = Annotator(rules).annotate
+    assert read(Report("r", "Know\nevidence of a spur.")).flags == ("dictation:misheard_no",)
+    assert read(Report("r", "Side: ***, know sign")).flags == ("dictation:misheard_no", "dictation:blank")
+    assert read(Report("r", "Unknown evidence.")).flags == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("slips:\n  a: {}\n", 2, "needs phrases or regex"),
+        ("slips:\n  a:\n    regex: ['(']\n", 3, "does not compile"),
+        ("slips:\n  a:\n    phrases: [[b]]\n", 3, "holds phrases"),
+        ("slip: {}\n", 1, "unknown key 'slip'"),
+    ],
+)
+def test_a_wrong_slip_is_refused_with_its_place(tmp_path: Path, text: str, line: int, said: str) -> None:
+    """A slip that cannot be used is an error with path:line."""
+    with pytest.raises(RuleError, match=rf"^patterns/dictation.yml:{line}: .*{re.escape(said)}"):
+        load(folder(tmp_path, {"dictation.yml": text}))
+
+
+def test_a_list_of_words_can_be_combined(tmp_path: Path) -> None:
+    """A list of words.yml holds phrases as they stand and those that combine writes out."""
+    words = "bones: [calcaneus, {combine: [[heel, ankle], [bone]]}]\n"
+    rules = load(folder(tmp_path, {"words.yml": words}))
+    assert rules.words["bones"] == {"calcaneus", "heel bone", "ankle bone"}
+
+
+KEYS = """\
+axis: presence
+default: present
+precedence: [absent, possible, present]
+groups:
+  negation:
+    sets: {presence: absent}
+    terms: [no, without]
+  doubt:
+    sets: {presence: possible}
+    terms: [no certain]
+    overrules: [negation]
+  partly:
+    sets: {presence: present}
+    terms: [partly]
+    turns: [negation]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("No heel spur.", "absent"),
+        ("Partly no heel spur.", "present"),
+        ("Partly heel spur.", "present"),
+        ("Without no certain heel spur.", "possible"),
+    ],
+)
+def test_a_group_turns_and_overrules_others(tmp_path: Path, text: str, expected: str) -> None:
+    """`turns` acts on the cues that it turns and is nothing without them; `overrules` takes their place."""
+    annotator = Annotator(load(folder(tmp_path, {P: KEYS})))
+    assert [m.assertion for m in annotator.annotate(Report("r", text)).mentions] == [expected]
+
+
+@pytest.mark.parametrize("key", ["turns", "overrules"])
+def test_a_group_acts_on_groups_that_are_there(tmp_path: Path, key: str) -> None:
+    """A name in `turns` or `overrules` that is no group is an error with its place."""
+    wrong = KEYS.replace(f"{key}: [negation]", f"{key}: [maybe]")
+    with pytest.raises(RuleError, match=rf"^patterns/{P}:\d+: {key} names 'maybe', which is no group"):
+        load(folder(tmp_path, {P: wrong}))
+
+
+def test_a_doubtful_term_counts_only_alone(tmp_path: Path) -> None:
+    """A term with `alone` is no mention beside another of its finding, and one without."""
+    rules = load(folder(tmp_path, replaced(F, TERM, TERM + "  - {term: beak, alone: yes}\n")))
+    read = Annotator(rules).annotate
+    assert [m.text for m in read(Report("r", "Heel spur, beak.")).mentions] == ["Heel spur"]
+    assert [m.text for m in read(Report("r", "A beak.")).mentions] == ["beak"]
+
+
+def test_a_region_of_the_title_only(tmp_path: Path) -> None:
+    """A structure with `title_only` counts in the title and not in the text."""
+    organs = "kind: organ\nentries:\n  skull: {region: head, title_only: yes, terms: [head]}\n"
+    local = replaced(F, "not:\n", "local: yes\nnot:\n")
+    read = Annotator(load(folder(tmp_path, {"anatomy/organs.yml": organs, **local}))).annotate
+    assert read(Report("r", "CT HEAD\n\nFINDINGS: Heel spur.")).mentions == ()
+    assert len(read(Report("r", "XR FOOT\n\nFINDINGS:\nHeel spur at its head.")).mentions) == 1

@@ -40,6 +40,8 @@ def measurements(forms: Sequence[str], words: Mapping[str, frozenset[str]]) -> I
         elif form in _UNITS and numbers:
             found.append(Measure(first, k + 1, max(numbers) * _UNITS[form]))
             numbers = []
+        elif form in _UNITS and k and forms[k - 1] == "sub":
+            found.append(Measure(k - 1, k + 1, _UNITS[form]))
         elif form in _BELOW:
             found.append(Measure(k, k + 1, _BELOW[form]))
         elif form not in ("x", "by", "times", "-"):
@@ -101,7 +103,7 @@ def _starts(forms: Sequence[str], at: int, phrases: frozenset[str]) -> bool:
 
 _SIZED = r"(\d+(?:\.\d+)?)(?: x \d+(?:\.\d+)?)*(?: (?:mm|cm))?"
 _NOW_THEN = re.compile(
-    rf"\b{_SIZED} ?[,;(]?(?: (?:now|today|and [a-z]+|[a-z]+ and [a-z]+))?(?: ?[,;(])? "
+    rf"\b{_SIZED}(?: [a-z]+){{0,5}}? ?[,;(]?(?: (?:now|today))?(?: ?[,;(])? "
     r"(?:previously|prev|formerly|was|were|versus|vs|compared (?:with|to)|(?:down |up )?from|earlier|before)"
     rf"(?: (?:it|was|at|measured|about))* {_SIZED}"
 )

@@ -1,0 +1,135 @@
+"""The bench of a rule author: what a corpus shows of rules, what a change changes, and why a report is read so."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from calcitrace import Annotator, Report, RuleSet, load_rules
+from calcitrace.differences import Difference, differences
+from calcitrace.errors import UsageError
+from calcitrace.rules import patterns_folder
+from calcitrace.usage import usage
+from calcitrace.why import why
+
+SECRET = "zanzibar"
+TEXT = f"MRI RIGHT SHOULDER\n\nFINDINGS: No erosion or {SECRET} spicule of the greater tuberosity. Old fracture."
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Path:
+    """The rules that ship, with one term more and one cue gone."""
+    folder = shutil.copytree(patterns_folder(), tmp_path / "patterns")
+    fracture = folder / "findings" / "fracture.yml"
+    fracture.write_text(fracture.read_text("utf-8").replace("terms:\n", "terms:\n  - spicule\n", 1), "utf-8")
+    temporality = folder / "context" / "temporality.yml"
+    temporality.write_text(temporality.read_text("utf-8").replace("axis:", "# changed\naxis:", 1), "utf-8")
+    return folder
+
+
+# rules diff
+
+
+def test_a_difference_names_report_place_and_rule(rules: RuleSet, changed: Path) -> None:
+    """A mention that comes with a new term is told with its report, place, reading, rule and cue."""
+    (found,) = differences(rules, load_rules(changed), [Report("A7", TEXT)], "intraosseous_migration")
+    at = TEXT.index("spicule")
+    assert found == Difference("A7", "added", "fracture", at, at + 7, "", "assertion=absent", found.rule)
+    assert found.rule.split("; ")[0] == "fracture:spicule"
+    assert found.rule.split("; ")[1].startswith("context absent_before:")
+
+
+def test_what_is_gone_is_told_by_the_old_rule(rules: RuleSet, changed: Path) -> None:
+    """The other way round the mention is removed."""
+    (found,) = differences(load_rules(changed), rules, [Report("A7", TEXT)], "intraosseous_migration")
+    assert (found.kind, found.before, found.after) == ("removed", "assertion=absent", "")
+
+
+def test_equal_rules_differ_nowhere(rules: RuleSet) -> None:
+    """A rule set beside itself."""
+    assert list(differences(rules, rules, [Report("A7", TEXT)], "intraosseous_migration")) == []
+
+
+def test_a_case_that_is_not_there(rules: RuleSet) -> None:
+    """A case definition that a rule set lacks is a matter of usage."""
+    with pytest.raises(UsageError, match="no case definition 'gout'"):
+        list(differences(rules, rules, [Report("A7", TEXT)], "gout"))
+
+
+def test_rules_diff_prints_no_text(command: Any, changed: Path, tmp_path: Path) -> None:
+    """The command tells reports, places, rules and counts, and nothing of the text."""
+    corpus = tmp_path / "reports.jsonl"
+    corpus.write_text(json.dumps({"report_id": "A7", "text": TEXT}) + "\n", "utf-8")
+    done = command("rules", "diff", patterns_folder(), changed, "--on", corpus)
+    assert done.code == 0
+    assert "A7: added fracture" in done.out
+    assert "1 reports, 1 change" in done.out
+    assert SECRET not in done.out + done.err
+    told = json.loads(command("rules", "diff", patterns_folder(), changed, "--on", corpus, "--json").out)
+    assert (told["report_id"], told["kind"], told["finding"]) == ("A7", "added", "fracture")
+
+
+# rules check --on
+
+
+def test_a_line_that_never_fires_is_a_note(rules: RuleSet) -> None:
+    """What no sentence of the corpus calls for is told with its place; what fired is not."""
+    notes = {f.where: str(f) for f in usage(rules, [Report("A7", TEXT)]) if f.severity == "note"}
+    fired = {t.where for t in rules.findings["cortical_erosion"].terms if t.phrase == ("erosion",)}
+    silent = {t.where for t in rules.findings["cortical_erosion"].terms if t.phrase == ("cortical", "erosion")}
+    assert fired.isdisjoint(notes)
+    assert silent <= set(notes)
+    assert any("term never fires here: " in note for note in notes.values())
+
+
+def test_rules_check_on_a_corpus(command: Any, tmp_path: Path) -> None:
+    """Notes are no fault: the exit code is 0 and their number stands in the last line."""
+    corpus = tmp_path / "reports.jsonl"
+    corpus.write_text(json.dumps({"report_id": "A7", "text": TEXT}) + "\n", "utf-8")
+    done = command("rules", "check", "--on", corpus)
+    assert done.code == 0
+    assert "cue never fires here" in done.out
+    assert done.out.splitlines()[-1].endswith(" notes")
+    assert SECRET not in done.out + done.err
+
+
+# show --why
+
+
+def test_why_tells_each_rule_and_cue_with_its_fate(annotator: Annotator) -> None:
+    """Rules that matched and were pruned, cues with their reach, and the precedence that decided."""
+    text = "No gastric erosion. No erosion of the greater tuberosity or fracture."
+    first, second = why(annotator.annotate(Report("r", text)), annotator)
+    assert [r["words"] for r in first.rules] == ["erosion"]
+    assert str(first.rules[0]["fate"]).startswith("confused by 'gastric erosion'")
+    assert first.mentions == ()
+    fates = {r["words"]: r["fate"] for r in second.rules}
+    assert (fates["erosion"], fates["fracture"]) == ("is the mention", "is the mention")
+    (no,) = [c for c in second.cues if c["cue"] == "No"]
+    assert (no["group"], no["sets"], no["fate"]) == ("absent_before", "presence: absent", "decides")
+    assert text[int(no["start"]) : int(no["end"])] == "No"
+    axes = {(m["words"], m["axis"]): m["value"] for m in second.mentions}
+    assert axes["erosion", "presence"] == axes["fracture", "presence"] == "absent"
+
+
+def test_why_tells_a_cue_within_a_longer_one(annotator: Annotator) -> None:
+    """Of overlapping cues the longer counts, and the shorter is shown as part of it."""
+    (told,) = why(annotator.annotate(Report("r", "There is no evidence of erosion.")), annotator)
+    fates = {c["cue"]: c["fate"] for c in told.cues}
+    assert fates["no evidence of"] == "decides"
+    assert fates["no"] == "part of a longer cue"
+
+
+def test_show_why(command: Any) -> None:
+    """The command prints the reasons below the mentions, and as JSON under `why`."""
+    done = command("show", "--why", "--text", "No gastric erosion. No erosion of the humerus.")
+    assert done.code == 0
+    assert "confused by 'gastric erosion'" in done.out
+    assert "decides" in done.out
+    told = json.loads(command("show", "--why", "--json", "--text", "No erosion.").out)
+    assert told["why"][0]["mentions"][0]["value"] == "absent"
+    assert "why" not in json.loads(command("show", "--json", "--text", "No erosion.").out)

@@ -1,0 +1,193 @@
+"""How a report is read beyond one sentence: links, sizes, what the whole report settles, and the date of a change.
+
+Every sentence here was composed for these tests.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from calcitrace import Annotator, Report
+from calcitrace.model import Mention
+
+TITLE = "MRI RIGHT SHOULDER\n\n"
+
+
+def the(annotator: Annotator, text: str, finding: str) -> Mention:
+    """The one mention of the finding in a report of this text."""
+    (found,) = [m for m in annotator.annotate(Report("r", text)).mentions if m.finding == finding]
+    return found
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    ("sentence", "size"),
+    [
+        ("A 9 x 4 mm deposit in the supraspinatus tendon.", 9),
+        ("A deposit of 0.9 x 0.4 cm in the supraspinatus tendon.", 9),
+        ("A deposit measuring 12 mm x 8 mm in the supraspinatus tendon.", 12),
+        ("A subcentimetre deposit in the supraspinatus tendon.", 10),
+        ("A sub-centimeter deposit in the supraspinatus tendon.", 10),
+        ("A seven millimetre deposit in the supraspinatus tendon.", 7),
+        ("The supraspinatus deposit measures 6 mm, previously 11 mm.", 6),
+        ("The supraspinatus deposit, 11 mm in March, now measures 6 mm.", 6),
+        ("A 5 mm supraspinatus deposit lies 20 mm above the insertion.", 5),
+        ("A supraspinatus deposit lies 20 mm above the insertion.", None),
+        ("A supraspinatus deposit. It measures 14 mm.", 14),
+        ("Supraspinatus deposit (image 12).", None),
+    ],
+)
+def test_the_size_of_a_mention(annotator: Annotator, sentence: str, size: float | None) -> None:
+    """The largest dimension of this study in millimetres; a distance or an earlier size is not the size."""
+    assert the(annotator, TITLE + "FINDINGS: " + sentence, "calcification").size_mm == size
+
+
+# Links
+
+
+@pytest.mark.parametrize(
+    ("text", "finding", "tendon", "bone", "landmark", "side"),
+    [
+        (
+            "XR HIP\n\nFINDINGS: Erosion of the left GT.",
+            "cortical_erosion",
+            "none",
+            "femur",
+            "greater_trochanter",
+            "left",
+        ),
+        (
+            "XR SHOULDER\n\nFINDINGS: Erosion of the left GT.",
+            "cortical_erosion",
+            "none",
+            "humerus",
+            "greater_tuberosity",
+            "left",
+        ),
+        (
+            "MRI BOTH SHOULDERS\n\nFINDINGS:\nRight shoulder: Normal.\nLeft shoulder: Deposit in the subscapularis.",
+            "calcification",
+            "subscapularis",
+            "humerus",
+            "lesser_tuberosity",
+            "left",
+        ),
+        (
+            "MRI LEFT THIGH\n\nFINDINGS: Calcium at the insertion of gluteus maximus.",
+            "calcification",
+            "gluteus_maximus",
+            "femur",
+            "gluteal_tuberosity",
+            "left",
+        ),
+    ],
+)
+def test_where_a_mention_is(
+    annotator: Annotator, text: str, finding: str, tendon: str, bone: str, landmark: str, side: str
+) -> None:
+    """Tendon, bone, landmark and side come from the sentence, its subhead and the title; GT goes by the body part."""
+    found = the(annotator, text, finding)
+    assert (found.tendon, found.bone, found.landmark, found.laterality) == (tendon, bone, landmark, side)
+
+
+def test_calcium_of_a_lesion_is_not_of_a_tendon(annotator: Annotator) -> None:
+    """Calcium within a mass is no tendon's calcification."""
+    mentions = annotator.annotate(Report("r", TITLE + "FINDINGS: A mass with calcification within the mass.")).mentions
+    assert {m.finding for m in mentions} == {"mass"}
+
+
+# What the whole report settles
+
+KNOWN = "INDICATION: Known calcific tendinitis, worse pain.\n\nFINDINGS: "
+
+
+@pytest.mark.parametrize(
+    ("rest", "expected"),
+    [
+        ("6 mm deposit in the supraspinatus tendon.", "present"),
+        ("No calcific deposit in the supraspinatus tendon.", "historical"),
+        ("No fracture.", "present"),
+    ],
+)
+def test_a_known_disease_is_past_where_the_findings_deny_it(annotator: Annotator, rest: str, expected: str) -> None:
+    """What a request calls known stays, unless the findings deny it or its kin at the place."""
+    mention = the(annotator, TITLE + KNOWN + rest, "calcific_tendinopathy")
+    assert mention.assertion == expected
+
+
+@pytest.mark.parametrize(
+    ("rest", "expected"),
+    [
+        ("The erosion of the greater tuberosity is again seen.", "present"),
+        ("The greater tuberosity is intact.", "historical"),
+    ],
+)
+def test_a_comparison_holds_where_the_findings_repeat_it(annotator: Annotator, rest: str, expected: str) -> None:
+    """What the comparison tells is past, unless the findings see it too."""
+    text = TITLE + "COMPARISON: MRI of 2019, erosion of the greater tuberosity.\n\nFINDINGS: " + rest
+    first = annotator.annotate(Report("r", text)).mentions[0]
+    assert (first.finding, first.section, first.assertion) == ("cortical_erosion", "comparison", expected)
+
+
+def test_a_structure_after_the_request_begins_the_findings(annotator: Annotator) -> None:
+    """A line that opens with a structure ends a request that has been made."""
+    text = "Clinical details: shoulder pain, ?calcific tendinitis.\nSupraspinatus: 8 mm deposit.\n"
+    assert the(annotator, text, "calcification").section == "findings"
+
+
+# Change
+
+
+@pytest.mark.parametrize(
+    ("sentence", "change", "since"),
+    [
+        ("The supraspinatus deposit is smaller than on 2019-03-02.", "decreased", "2019-03-02"),
+        ("The supraspinatus deposit is unchanged since March 2018.", "unchanged", "2018-03"),
+        ("The supraspinatus deposit has enlarged since 14/03/2018.", "increased", "2018-03-14"),
+        ("The supraspinatus deposit has enlarged since 3/14/2018.", "increased", "2018-03-14"),
+        ("The supraspinatus deposit has enlarged since 03/04/2018.", "increased", "03/04/2018"),
+        ("The supraspinatus deposit seen on 2 May 2018 has resolved.", "resolved", "2018-05-02"),
+        ("A 6 mm supraspinatus deposit, was 12 mm.", "decreased", ""),
+        ("A supraspinatus deposit, seen 2019-01-05.", "none", ""),
+    ],
+)
+def test_a_change_with_the_date_of_the_study_before(
+    annotator: Annotator, sentence: str, change: str, since: str
+) -> None:
+    """A change carries the earlier study's date where stated, in ISO form where the words leave no doubt."""
+    mention = the(annotator, TITLE + "FINDINGS: " + sentence, "calcification")
+    assert (mention.asserted.change, mention.change_since) == (change, since)
+
+
+@pytest.mark.parametrize(
+    ("comparison", "since"),
+    [("MRI of 12 January 2017.", "2017-01-12"), ("XR 2016 and MRI 2017.", ""), ("None.", "")],
+)
+def test_a_change_is_since_the_only_study_compared(annotator: Annotator, comparison: str, since: str) -> None:
+    """Where the sentence gives no date, the comparison does, if it gives one only."""
+    text = TITLE + f"COMPARISON: {comparison}\n\nFINDINGS: The supraspinatus deposit is smaller."
+    assert the(annotator, text, "calcification").change_since == since
+
+
+# Cues that bear on each other
+
+
+@pytest.mark.parametrize(
+    ("sentence", "finding", "expected"),
+    [
+        ("The supraspinatus deposit has partly resolved.", "calcification", ("present", "decreased")),
+        ("The supraspinatus deposit has resolved.", "calcification", ("absent", "resolved")),
+        ("The erosion of the tuberosity, possibly postoperative, cannot be called new.", "cortical_erosion", None),
+        ("No erosion of the tuberosity or fracture.", "cortical_erosion", ("absent", "none")),
+        ("Neither erosion of the tuberosity nor edema.", "cortical_erosion", ("absent", "none")),
+    ],
+)
+def test_a_cue_can_turn_another(
+    annotator: Annotator, sentence: str, finding: str, expected: tuple[str, str] | None
+) -> None:
+    """ "Partly" turns "resolved" into less: what is partly gone is there."""
+    mention = the(annotator, TITLE + "FINDINGS: " + sentence, finding)
+    if expected:
+        assert (mention.assertion, mention.asserted.change) == expected
