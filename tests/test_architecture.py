@@ -22,6 +22,7 @@ strictyaml words measures dates
 terms
 rules sources sections sentences
 screen sites
+subjects
 link
 restate
 fast flags

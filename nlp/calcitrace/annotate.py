@@ -11,6 +11,7 @@ from calcitrace.dates import change_since, only_date
 from calcitrace.engine import ENGINES, CueHit
 from calcitrace.flags import Flagger
 from calcitrace.link import Session, Sides
+from calcitrace.measures import measurements, size_change
 from calcitrace.model import AnnotatedReport, Assertion, Cue, Mention, Report, Section
 from calcitrace.restate import settle
 from calcitrace.rules import load_rules
@@ -18,6 +19,7 @@ from calcitrace.ruleset import RuleSet, SectionRule
 from calcitrace.sections import Sectioner
 from calcitrace.sentences import split_sentences, wrap_width
 from calcitrace.sites import Hit, Linker
+from calcitrace.subjects import Lists, subject
 from calcitrace.words import Words, split_words
 
 Target = tuple[Hit, tuple[CueHit, ...]]
@@ -109,9 +111,10 @@ class Annotator:
             judged = self._judge(words.forms)
             section = sections[place]
             sided = session.sentence(words, judged.sites, judged.sides, [h for h, _ in judged.targets], section)
-            if sided.spare and words.forms[0] in _PRONOUNS:
-                _measure_last(mentions, max(sided.spare), number)
-            for hit, cues in _counting(judged.targets, sided, named):
+            if not judged.targets:
+                _measure_last(mentions, words.forms, number, self.rules.words)
+            counting = list(_counting(judged.targets, sided, named))
+            for hit, cues in _spoken_of(counting, words.forms, self.rules.words):
                 named.add(hit.name)
                 asserted = self._assert(hit, cues, words, text, section)
                 mention = _mention(hit, words, text, section, asserted, number, sided)
@@ -167,7 +170,7 @@ class Annotator:
             Cue(text[words.starts[i] : words.ends[j - 1]], words.starts[i], words.ends[j - 1], rule_id)
             for i, j, rule_id in shown
         )
-        if values["presence"] != "absent" and values["change"] == "resolved":
+        if (values["presence"] == "absent") != (values["change"] == "resolved"):  # what is absent has no other change
             values["change"] = "none"
         return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
 
@@ -204,6 +207,23 @@ def _shared(hit: Hit, cues: tuple[CueHit, ...], targets: Sequence[Target]) -> tu
     return tuple(kept.values())
 
 
+def _spoken_of(targets: Sequence[Target], forms: Sequence[str], lists: Lists) -> Sequence[Target]:
+    """The targets of a sentence, each without the cues that speak of another one as their subject."""
+    reached: dict[tuple[int, int, str], tuple[CueHit, list[Hit]]] = {}
+    for hit, cues in targets:
+        for cue in cues:
+            if cue.group.subject:
+                reached.setdefault(_key(cue), (cue, []))[1].append(hit)
+    if not reached:
+        return targets
+    speaks = {key: subject(hits, forms, cue.i, cue.j, lists) for key, (cue, hits) in reached.items()}
+    return [(hit, tuple(c for c in cues if _key(c) not in speaks or hit in speaks[_key(c)])) for hit, cues in targets]
+
+
+def _key(cue: CueHit) -> tuple[int, int, str]:
+    return cue.i, cue.j, cue.term.rule_id
+
+
 def _standing(cues: Sequence[CueHit]) -> list[CueHit]:
     """The cues that count: one that turns or overrules others takes their place; a turn falls where there are none."""
     there = {cue.group.name for cue in cues}
@@ -213,12 +233,26 @@ def _standing(cues: Sequence[CueHit]) -> list[CueHit]:
 
 
 _PRONOUNS = frozenset({"it", "this", "the", "measuring", "measures", "size", "which", "dimensions"})
+_NEAR_START = 4
 
 
-def _measure_last(mentions: list[Mention], size: float, sentence: int) -> None:
-    """ "It measures 14 mm." gives its size to the last mention of the sentence before, if that has none."""
-    if mentions and mentions[-1].sentence == sentence - 1 and mentions[-1].size_mm is None:
-        mentions[-1] = replace(mentions[-1], size_mm=size)
+def _measure_last(mentions: list[Mention], forms: Sequence[str], sentence: int, lists: Lists) -> None:
+    """What a sentence without mentions of its own measures: "It measures 14 mm.", "In 2010 it was 5 mm."
+
+    A size of now goes to the last mention of the sentence before, if that has none; one of before tells its change.
+    """
+    if not mentions or mentions[-1].sentence != sentence - 1:
+        return
+    if forms[0] not in _PRONOUNS and not forms[0][0].isdigit() and "it" not in forms[:_NEAR_START]:
+        return
+    last = mentions[-1]
+    now = [m.size_mm for m in measurements(forms, lists)]
+    before = [m.size_mm for m in measurements(forms, lists, earlier=True)]
+    if now and last.size_mm is None:
+        last = replace(last, size_mm=max(now))
+    if before and last.size_mm and last.asserted.change == "none" and last.assertion in ("present", "possible"):
+        last = replace(last, asserted=replace(last.asserted, change=size_change(last.size_mm, before[0])))
+    mentions[-1] = last
 
 
 def _apply_section(

@@ -114,7 +114,8 @@ def _main_size(main: Mention | None, found: Found, case: CaseDefinition, rules: 
     if main is None:
         return None
     for name in case.sized:
-        own = [m for m in found[name] if m.tendon in (main.tendon, "none") and not _before(m, rules)]
+        own = [m for m in found[name] if m.tendon == main.tendon or not _is_own(m.tendon, rules)]
+        own = [m for m in own if not _before(m, rules)]
         sizes = [m.size_mm for m in own if m.size_mm is not None]
         if sizes:
             return max(sizes)
@@ -147,6 +148,10 @@ def _main_mention(found: Found, case: CaseDefinition, rules: RuleSet) -> Mention
                 own = [m for m in deposits if m.tendon == best]
                 return next((m for m in own if m.laterality != "none"), own[0])
     return next((m for m in deposits if m.bone != "none"), deposits[0] if deposits else None)
+
+
+def _is_own(tendon: str, rules: RuleSet) -> bool:
+    return _is_named(tendon, rules) > 0
 
 
 def _is_named(tendon: str, rules: RuleSet) -> int:

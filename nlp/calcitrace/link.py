@@ -14,6 +14,7 @@ from calcitrace.measures import Measure, measurements, size_changes
 from calcitrace.model import Mention, Report, Section
 from calcitrace.ruleset import Site
 from calcitrace.sites import Hit, Link, Linker, phrases
+from calcitrace.subjects import subject
 from calcitrace.words import Words, split_words
 
 _FAR = 100.0
@@ -27,6 +28,7 @@ _SAME_MATTER = 12.0
 _SKELETAL = frozenset({"bone", "bone_interior", "tendon", "bursa", "joint"})
 _ONE_CLAIM = 8
 _LISTED = frozenset({"and", "or", ",", "/", "no", "nor"})
+_SIZED_NOUN = 5  # words within which a measured noun follows its size
 _ONLY_CLOSE = frozenset({"organ", "cartilage", "bone_interior"})
 
 
@@ -161,9 +163,9 @@ class Sides:
         self._targets = [t for t in targets if self.allows(t)]
         self._sides = _named_sides(sides, words.forms, sites)
         self._measures = list(measurements(words.forms, session.linker.words))
+        self._whole = self._longest()
         self._taken = self._sizes()
         self._changes = self._size_changes()
-        self.spare = [m.size_mm for m in self._measures] if not targets else []
 
     def allows(self, hit: Hit) -> bool:
         """Whether the place of the mention is one where its words count (`at`, `not_at` of its term)."""
@@ -277,24 +279,36 @@ class Sides:
         return session.side
 
     def _size_changes(self) -> dict[Hit, str]:
-        """What two measurements of one thing say: "5 mm, previously 13 mm" is a decrease of the nearest mention."""
+        """What two measurements of one thing say: "5 mm, previously 13 mm" is a decrease of what they speak of."""
         found: dict[Hit, str] = {}
         for at, change in size_changes(self._words.forms):
-            if self._targets:
-                found[min(self._targets, key=lambda t: (min(abs(at - t.j), abs(t.i - at)), t.i))] = change
+            said_of = [t for t in self._whole if at < t.i <= at + _SIZED_NOUN]
+            said_of = said_of or subject(self._whole, self._words.forms, at, at, self._session.linker.words)
+            for hit in said_of[:1] or self._whole[:1]:
+                found[hit] = change
         return found
+
+    def _longest(self) -> list[Hit]:
+        """The hits whose words are not those of another of their finding, nor part of them."""
+        kept: list[Hit] = []
+        for hit in sorted(self._targets, key=lambda t: (t.term.alone, -t.size, t.i)):
+            if not any(hit in k and hit.name == k.name for k in kept):
+                kept.append(hit)
+        return sorted(kept, key=lambda t: (t.i, t.j))
 
     def _sizes(self) -> dict[Hit, float]:
         """Each measurement goes to the mention that it stands by; a mention keeps the one that stands closest."""
         found: dict[Hit, tuple[float, float]] = {}
         for measure in self._measures:
-            if not self._targets:
+            if not self._whole:
                 break
-            cost, near = min(((self._size_cost(t, measure), t) for t in self._targets), key=lambda c: (c[0], c[1].i))
-            found[near] = min(found.get(near, (_FAR, 0.0)), (cost, measure.size_mm))
-        return {hit: size for hit, (_, size) in found.items()}
+            spoken_of = subject(self._whole, self._words.forms, measure.i, measure.i, self._session.linker.words)
+            costs = ((self._size_cost(t, measure, t in spoken_of), t) for t in self._whole)
+            cost, near = min(costs, key=lambda c: (c[0], c[1].i))
+            found[near] = min(found.get(near, (_FAR, 0.0)), (cost, -measure.size_mm))
+        return {hit: -size for hit, (_, size) in found.items()}
 
-    def _size_cost(self, hit: Hit, measure: Measure) -> float:
+    def _size_cost(self, hit: Hit, measure: Measure, spoken_of: bool) -> float:
         """How far a measurement is from a mention: "a 9 mm dense deposit", "the deposit ... measures 9 mm"."""
         after = hit.i >= measure.j
         between = self._words.forms[measure.j : hit.i] if after else self._words.forms[hit.j : measure.i]
@@ -303,7 +317,7 @@ class Sides:
         if after and not any(w in linker.joiners or w in linker.verbs or w in (",", "(") for w in between):
             return 0.1 * len(between)
         if not after and any(w in linker.words["present_size"] or w in (",", ":", "(") for w in between):
-            return 0.5 + 0.3 * cost
+            return 0.5 if spoken_of else 0.5 + 0.3 * cost
         return 1.0 + cost
 
 

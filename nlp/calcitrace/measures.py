@@ -12,7 +12,17 @@ _UNITS = {"mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "centime
 _NUMBERS = {w: n for n, w in enumerate("one two three four five six seven eight nine ten eleven twelve".split(), 1)}
 _BELOW = {"subcentimeter": 10.0, "submillimeter": 1.0}
 LOOK_BACK = 10
-LISTS = ("distance", "extent", "sized_by", "past_size", "earlier_size", "present_size", "dated_size", "month")
+LISTS = (
+    "distance",
+    "extent",
+    "sized_by",
+    "past_size",
+    "earlier_size",
+    "present_size",
+    "dated_size",
+    "dimension",
+    "month",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +34,11 @@ class Measure:
     size_mm: float
 
 
-def measurements(forms: Sequence[str], words: Mapping[str, frozenset[str]]) -> Iterable[Measure]:
+def measurements(forms: Sequence[str], words: Mapping[str, frozenset[str]], earlier: bool = False) -> Iterable[Measure]:
     """The present sizes in a sentence: "9 x 4 mm", "1.2 cm", "subcentimetre" (10 mm, its upper bound).
 
-    Not those of before ("was 12 mm", "compared with 18 mm") and not distances ("2 cm above the insertion"); the
-    words that tell these are lists of words.yml.
+    Not those of before ("was 12 mm", "compared with 18 mm"; these where `earlier`), and not distances ("2 cm above
+    the insertion"); the words that tell these are lists of words.yml.
     """
     numbers: list[float] = []
     first = 0
@@ -46,7 +56,9 @@ def measurements(forms: Sequence[str], words: Mapping[str, frozenset[str]]) -> I
             found.append(Measure(k, k + 1, _BELOW[form]))
         elif form not in ("x", "by", "times", "-"):
             numbers = []
-    yield from (m for m in _joined(found, forms) if not _of_before(m, forms, words) and not _distance(m, forms, words))
+    for measure in _joined(found, forms):
+        if _of_before(measure, forms, words) == earlier and not _distance(measure, forms, words):
+            yield measure
 
 
 def _joined(found: Sequence[Measure], forms: Sequence[str]) -> Iterable[Measure]:
@@ -67,7 +79,8 @@ def _joined(found: Sequence[Measure], forms: Sequence[str]) -> Iterable[Measure]
 
 def _of_before(measure: Measure, forms: Sequence[str], words: Mapping[str, frozenset[str]]) -> bool:
     """Whether the size is of an earlier study."""
-    if _starts(forms, measure.j, words["dated_size"]) or _dated(forms[measure.j : measure.j + 2], words["month"]):
+    after = measure.j + (measure.j < len(forms) and forms[measure.j] in words["dimension"])
+    if _starts(forms, after, words["dated_size"]) or _dated(forms[after : after + 2], words["month"]):
         return True
     before = [w for w in forms[max(0, measure.i - 3) : measure.i] if w not in ("about", "approximately", "some")]
     if before and before[-1] in words["past_size"]:
@@ -81,8 +94,8 @@ def _of_before(measure: Measure, forms: Sequence[str], words: Mapping[str, froze
 
 
 def _dated(forms: Sequence[str], months: frozenset[str]) -> bool:
-    """Whether the words are "in 2018" or "in September"."""
-    return len(forms) == 2 and forms[0] == "in" and (forms[1] in months or _YEAR.match(forms[1]) is not None)
+    """Whether the words are "in 2018", "in September" or "last September"."""
+    return len(forms) == 2 and forms[0] in ("in", "last") and (forms[1] in months or _YEAR.match(forms[1]) is not None)
 
 
 def _distance(measure: Measure, forms: Sequence[str], words: Mapping[str, frozenset[str]]) -> bool:
@@ -92,7 +105,7 @@ def _distance(measure: Measure, forms: Sequence[str], words: Mapping[str, frozen
     after = measure.j + (measure.j < len(forms) and forms[measure.j] == ")")
     if any(_SIZE.match(w) for w in forms[after + 1 : after + 2]):  # "6 mm from 14"
         return False
-    over = measure.i > 0 and forms[measure.i - 1] in words["extent"]
+    over = not words["extent"].isdisjoint(w for w in forms[max(0, measure.i - 2) : measure.i])
     return over or _starts(forms, after, words["distance"])
 
 
@@ -125,7 +138,11 @@ def size_changes(forms: Sequence[str]) -> Iterable[tuple[int, str]]:
             present, earlier = float(found[now]), float(found[3 - now])
             if not earlier or present > 200 or earlier > 200:
                 continue
-            ratio = present / earlier
-            change = "increased" if ratio > 1 + _SAME else "decreased" if ratio < 1 - _SAME else "unchanged"
-            yield text.count(" ", 0, found.start()), change
+            yield text.count(" ", 0, found.start()), size_change(present, earlier)
             return
+
+
+def size_change(present: float, earlier: float) -> str:
+    """What two sizes of one thing say, with 5 % taken for no change."""
+    ratio = present / earlier
+    return "increased" if ratio > 1 + _SAME else "decreased" if ratio < 1 - _SAME else "unchanged"

@@ -34,13 +34,24 @@ from calcitrace.words import split_words
 STATUSES = ("draft", "reviewed", "retired")
 DIRECTIONS = ("forward", "backward", "bidirectional", "pseudo")
 GROUP_KEYS = tuple(
-    "sets direction ends_at only never max_scope max_targets turns overrules unless_restated past_if_denied"
+    "sets direction ends_at only never max_scope max_targets turns overrules subject unless_restated past_if_denied"
     " terms notes".split()
 )
 # medspaCy overlooks what ends a scope where that reaches further than the scope on both sides; a cue that only ends
 # others therefore reaches next to nothing itself.
 PSEUDO_SCOPE = 1
-LINK_WORDS = ("joiner", "lies_in", "shows", "clause_break", "definite", *LISTS)
+LINK_WORDS = (
+    "joiner",
+    "lies_in",
+    "shows",
+    "clause_break",
+    "definite",
+    "coordinates",
+    "relates",
+    "finite",
+    "plural",
+    *LISTS,
+)
 
 
 def patterns_folder() -> Path:
@@ -215,6 +226,7 @@ class _Reader:
                 overrules=frozenset(map(str, g.texts("overrules"))),
                 unless_restated=g.text("unless_restated", "") == "yes",
                 past_if_denied=g.text("past_if_denied", "") == "yes",
+                subject=g.text("subject", "") == "yes",
             )
 
     def sites(self, path: Path) -> Iterator[Site]:

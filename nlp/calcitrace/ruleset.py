@@ -85,6 +85,7 @@ class CueGroup:
     its place ("most of the deposit is gone"); one of a group that `overrules` others takes the place of any that reach
     the same mention ("not well seen, erosion cannot be excluded"). What a cue `unless_restated` makes historical is
     current where the report goes on to state it as there; one of `past_if_denied` is historical where it is denied.
+    A cue with `subject` speaks of the subject of its clause alone (module `subjects`).
     """
 
     name: str
@@ -102,6 +103,7 @@ class CueGroup:
     overrules: frozenset[str] = frozenset()
     unless_restated: bool = False
     past_if_denied: bool = False
+    subject: bool = False
 
 
 @dataclass(frozen=True, slots=True)

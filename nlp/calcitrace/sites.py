@@ -25,6 +25,10 @@ class Hit:
         """Number of words."""
         return self.j - self.i
 
+    def __contains__(self, other: Hit) -> bool:
+        """Whether the words of another hit are among its own."""
+        return self.i <= other.i and other.j <= self.j
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -45,6 +49,7 @@ class Linker:
     def __init__(self, rules: RuleSet) -> None:
         self.sites = rules.sites
         self.spelling = rules.spelling
+        self.words = rules.words
         self.joiners = rules.words["joiner"]
         self.lies = rules.words["joiner"] | rules.words["lies_in"]
         self.verbs = rules.words["shows"]
