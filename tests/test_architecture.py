@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "nlp" / "calcitrace"
 ORDER = """
 model errors ruleset samples
 strictyaml words measures dates
-terms
+terms casefile
 rules sources sections sentences
 screen sites
 subjects

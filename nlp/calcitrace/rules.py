@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
+from calcitrace.casefile import read_case
 from calcitrace.errors import RuleError, UsageError
 from calcitrace.measures import LISTS
 from calcitrace.ruleset import (
     ASSERTIONS,
     KINDS,
     Axis,
-    CaseDefinition,
-    Constituent,
     CueGroup,
-    Depth,
     Example,
     Finding,
     RuleSet,
     SectionRule,
     Site,
     Term,
-    Tier,
 )
 from calcitrace.strictyaml import Row, Table, Text, read_yaml
 from calcitrace.terms import TermReader, combined
@@ -85,7 +81,7 @@ def load_rules(patterns: Path | str | None = None) -> RuleSet:
         sections=reader.sections(),
         spelling=spelling,
         conditions={f.name: f for f in map(reader.finding, reader.files("conditions"))},
-        cases={p.stem: reader.case(p) for p in reader.files("cases")},
+        cases={p.stem: read_case(p.stem, reader.read(p), spelling) for p in reader.files("cases")},
         words=reader.words(),
         hash=_hash(root),
         root=str(root),
@@ -277,57 +273,6 @@ class _Reader:
             )
         return found
 
-    def case(self, path: Path) -> CaseDefinition:
-        t = self.read(path).only(
-            "title", "status", "references", "notes", "likely", "constituents", "tiers", "types", "site", "sized"
-        )
-        constituents = {str(name): self.constituent(c) for name, c in t.tables("constituents")}
-        for constituent in constituents.values():
-            _known(t, constituent.near, constituents, "constituent")
-        tiers = tuple(self.tier(t, row, constituents) for row in t.items_of("tiers"))
-        types = tuple(self.depth(t, row, constituents) for row in t.items_of("types"))
-        _known(t, t.texts("site") + t.texts("sized"), constituents, "constituent")
-        return CaseDefinition(
-            name=path.stem,
-            title=str(t.text("title")),
-            likely=frozenset(map(str, t.texts("likely"))),
-            constituents=constituents,
-            tiers=tiers,
-            types=types,
-            site=tuple(map(str, t.texts("site"))),
-            sized=tuple(map(str, t.texts("sized"))),
-            path=t.path,
-        )
-
-    def constituent(self, c: Table) -> Constituent:
-        c.only("findings", "assertions", "changes", "near", "with_words", "with_findings", "final", "notes")
-        _known(c, c.texts("assertions"), ASSERTIONS, "assertion")
-        return Constituent(
-            findings=frozenset(map(str, c.texts("findings"))),
-            assertions=frozenset(map(str, c.texts("assertions"))),
-            changes=frozenset(map(str, c.texts("changes"))),
-            near=tuple(map(str, c.texts("near"))),
-            with_words=tuple(tuple(str(w).lower().split()) for w in c.texts("with_words")),
-            with_findings=frozenset(map(str, c.texts("with_findings"))),
-            final=c.text("final", "") == "yes",
-        )
-
-    def tier(self, t: Table, row: Any, constituents: Mapping[str, Constituent]) -> Tier:
-        if not isinstance(row, Table):
-            raise t.fail("a tier is a mapping with tier, all, none", row)
-        row.only("tier", "all", "none")
-        _known(row, [row.text("tier")], ("definite", "probable", "possible"), "tier")
-        _known(row, row.texts("all") + row.texts("none"), constituents, "constituent")
-        return Tier(str(row.text("tier")), tuple(map(str, row.texts("all"))), tuple(map(str, row.texts("none"))))
-
-    def depth(self, t: Table, row: Any, constituents: Mapping[str, Constituent]) -> Depth:
-        if not isinstance(row, Table):
-            raise t.fail("a type is a mapping with type, of, words", row)
-        row.only("type", "of", "words")
-        _known(row, row.texts("of"), constituents, "constituent")
-        words = tuple(split_words(w, self.spelling).forms for w in row.texts("words"))
-        return Depth(str(row.text("type")), tuple(map(str, row.texts("of"))), words)
-
 
 def _written(t: Table, key: str) -> Iterator[Text]:
     """The phrases of a list: each as it stands, and those that a `combine` writes out."""
@@ -352,12 +297,6 @@ def _slip(t: Table) -> str:
     if not ways:
         raise t.fail("a slip needs phrases or regex")
     return "|".join(ways)
-
-
-def _known(t: Table, names: Iterable[str], known: Iterable[str], what: str) -> None:
-    for name in names:
-        if name not in known:
-            raise t.fail(f"{str(name)!r} is no {what} ({', '.join(known)})", name)
 
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
