@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import overload
 
 from calcitrace.dates import change_since, only_date
-from calcitrace.engine import ENGINES, CueHit
+from calcitrace.engine import ENGINES, CueHit, covers
 from calcitrace.flags import Flagger
 from calcitrace.link import Session, Sides
 from calcitrace.measures import measurements, size_change
@@ -113,7 +113,7 @@ class Annotator:
             sided = session.sentence(words, judged.sites, judged.sides, [h for h, _ in judged.targets], section)
             if not judged.targets:
                 _measure_last(mentions, words.forms, number, self.rules.words)
-            counting = list(_counting(judged.targets, sided, named))
+            counting = list(_counting(judged.targets, sided, named, self.rules))
             for hit, cues in _spoken_of(counting, words.forms, self.rules.words):
                 named.add(hit.name)
                 asserted = self._assert(hit, cues, words, text, section)
@@ -175,8 +175,8 @@ class Annotator:
         return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
 
 
-def _counting(targets: Sequence[Target], sided: Sides, named: Container[str]) -> Iterator[Target]:
-    """The targets of a sentence that are mentions: where their words count, the longest of a finding, each once.
+def _counting(targets: Sequence[Target], sided: Sides, named: Container[str], rules: RuleSet) -> Iterator[Target]:
+    """The targets of a sentence that are mentions: where their words count, the longest of a finding, none covered.
 
     A doubtful term (`alone`) counts only without another mention of its finding close by; `named` are the findings
     that the report has mentioned, so that "the defect" needs no place.
@@ -193,7 +193,8 @@ def _counting(targets: Sequence[Target], sided: Sides, named: Container[str]) ->
             continue
         kept.append((hit, cues))
     for hit, cues in sorted(kept, key=lambda t: (t[0].i, t[0].j, t[0].name)):
-        yield hit, _shared(hit, cues, targets)
+        if not any(covers(k, hit, rules) for k, _ in kept):
+            yield hit, _shared(hit, cues, targets)
 
 
 def _shared(hit: Hit, cues: tuple[CueHit, ...], targets: Sequence[Target]) -> tuple[CueHit, ...]:

@@ -289,12 +289,14 @@ def _same_claim(one: Hit, other: Hit) -> bool:
 
 
 def _covers(longer: Hit, hit: Hit, rules: RuleSet) -> bool:
-    return (
-        hit.name in (rules.findings.get(longer.name) or rules.conditions[longer.name]).covers
-        and longer.i <= hit.i
-        and hit.j <= longer.j
-        and not (longer.term.at and longer.size == hit.size)
-    )
+    """Whether a hit's words are taken in by a hit that counts whatever the place; the others are asked for later."""
+    return not longer.term.at and not longer.term.known and covers(longer, hit, rules)
+
+
+def covers(longer: Hit, hit: Hit, rules: RuleSet) -> bool:
+    """Whether a hit's words stand within those of a hit whose finding takes mentions of its finding in."""
+    named = rules.findings.get(longer.name) or rules.conditions[longer.name]
+    return hit.name in named.covers and hit in longer
 
 
 def _literal(term: Term) -> str:

@@ -29,6 +29,8 @@ _SKELETAL = frozenset({"bone", "bone_interior", "tendon", "bursa", "joint"})
 _ONE_CLAIM = 8
 _LISTED = frozenset({"and", "or", ",", "/", "no", "nor"})
 _SIZED_NOUN = 5  # words within which a measured noun follows its size
+_INVERTED = 9  # words between "in the patella" and what is there
+_OPENS = frozenset({",", ";", ":", ".", "and"})
 _ONLY_CLOSE = frozenset({"organ", "cartilage", "bone_interior"})
 
 
@@ -170,11 +172,37 @@ class Sides:
     def allows(self, hit: Hit) -> bool:
         """Whether the place of the mention is one where its words count (`at`, `not_at` of its term)."""
         term = hit.term
+        if term.known:
+            return False
         if not term.at and not term.not_at:
             return True
         kind = self.kind(hit)
         kinds = {kind, "bone"} if kind == "bone_interior" else {kind}
+        if "bone_interior" in term.at and self._contained(hit):
+            kinds.add("bone_interior")
         return (not term.at or bool(kinds & term.at)) and kind not in term.not_at
+
+    def _contained(self, hit: Hit) -> bool:
+        """Whether the words say that it lies in a bone: "calcium in the tuberosity", "in the patella, a fleck"."""
+        return any(s.kind == "bone" and self._contains(hit, h) for h, s in self._sites)
+
+    def _contains(self, hit: Hit, bone: Hit) -> bool:
+        """Whether a bone holds the mention: "calcium in it", "in it, a fleck of calcium", "it contains calcium"."""
+        forms, words = self._words.forms, self._session.linker.words
+        lead = bone.i - 1
+        while lead >= 0 and forms[lead] in words["adjective"]:
+            lead -= 1
+        before = forms[lead] if lead >= 0 else "."
+        if bone.j <= hit.i <= bone.j + 1 and forms[hit.i] in words["holds"]:
+            return before not in words["relates"]
+        around = (*forms[bone.i : bone.j], *forms[bone.j : bone.j + 1])
+        if before not in words["inside"] or not words["attachment"].isdisjoint(around):
+            return False
+        if hit.j <= lead:
+            return all(w in words["lies"] or w.isdigit() for w in forms[hit.j : lead])
+        between = forms[bone.j : hit.i]
+        opens = lead <= 1 or forms[lead - 1] in _OPENS
+        return opens and bone.j <= hit.i and len(between) <= _INVERTED and not words["finite"].intersection(between[1:])
 
     def known(self, hit: Hit, placed: Sequence[Hit]) -> bool:
         """Whether it is spoken of as known ("the defect", "this erosion"), and nothing that is placed has its words."""

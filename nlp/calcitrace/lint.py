@@ -111,7 +111,7 @@ def _doubled_terms(rules: RuleSet) -> Iterator[Fault]:
 
 
 def _claim(term: Term) -> Any:
-    return term.phrase or term.regex or str(term.tokens), term.at, term.not_at, term.alone, term.after
+    return term.phrase or term.regex or str(term.tokens), term.at, term.not_at, term.alone, term.known, term.after
 
 
 def _unreachable(rules: RuleSet) -> Iterator[Fault]:

@@ -24,7 +24,7 @@ from calcitrace.ruleset import (
     Term,
 )
 from calcitrace.strictyaml import Row, Table, Text, read_yaml
-from calcitrace.terms import TermReader, combined
+from calcitrace.terms import TermReader, combined, inflected
 from calcitrace.words import split_words
 
 STATUSES = ("draft", "reviewed", "retired")
@@ -43,6 +43,11 @@ LINK_WORDS = (
     "clause_break",
     "definite",
     "coordinates",
+    "inside",
+    "holds",
+    "attachment",
+    "adjective",
+    "lies",
     "relates",
     "finite",
     "plural",
@@ -280,9 +285,18 @@ def _written(t: Table, key: str) -> Iterator[Text]:
         if isinstance(item, Text):
             yield item
         elif isinstance(item, Table):
-            yield from combined(item.only("combine"))
+            item.only("combine", "verbs")
+            yield from combined(item) if Text("combine") in item else _inflected(item)
         else:
             raise t.fail(f"{key} holds phrases, and mappings with combine", item)
+
+
+def _inflected(item: Table) -> Iterator[Text]:
+    for verb in item.texts("verbs"):
+        for form in inflected(verb):
+            text = Text(form)
+            text.line = verb.line
+            yield text
 
 
 def _slip(t: Table) -> str:

@@ -28,7 +28,8 @@ class Term:
 
     `at` / `not_at` are the anatomy kinds at which alone / never the words count; `after` the findings of which one
     must be the nearest before it in the sentence; an `alone` term counts only in a sentence that has no other mention
-    of its finding ("BURSA: thickened", but not "thickened, with bursal fluid").
+    of its finding ("BURSA: thickened", but not "thickened, with bursal fluid"); a `known` one only where the report
+    has named the finding and speaks of it as known ("the focus").
     """
 
     rule_id: str
@@ -39,6 +40,7 @@ class Term:
     not_at: frozenset[str] = frozenset()
     after: frozenset[str] = frozenset()
     alone: bool = False
+    known: bool = False
     where: str = ""
 
 

@@ -21,7 +21,7 @@ class TermReader:
 
     def __init__(self, spelling: Mapping[str, str], words: Mapping[str, Iterable[str]]) -> None:
         self.spelling = spelling
-        self._lists = {name: _alternatives(forms) for name, forms in words.items() if forms}
+        self._lists = {name: _alternatives(_with_plurals(forms)) for name, forms in words.items() if forms}
 
     def kinds(self, t: Table, key: str) -> frozenset[str]:
         """The anatomy kinds under `key`, checked."""
@@ -43,7 +43,7 @@ class TermReader:
         for item in t.items_of(key):
             where = f"{t.path}:{getattr(item, 'line', t.line)}"
             if isinstance(item, Table):
-                item.only("term", "combine", "tokens", "regex", "id", "at", "not_at", "after", "alone")
+                item.only("term", "combine", "tokens", "regex", "id", "at", "not_at", "after", "alone", "known")
                 found += self._mapped(item, owner, self._conditions(item, at, not_at, where))
             elif isinstance(item, Text):
                 found += self._phrases(t, item, owner, Term("", at=at, not_at=not_at, where=where))
@@ -59,6 +59,7 @@ class TermReader:
             not_at=self.kinds(item, "not_at") or not_at,
             after=frozenset(map(str, item.texts("after"))),
             alone=item.text("alone", "") == "yes",
+            known=item.text("known", "") == "yes",
             where=where,
         )
 
@@ -102,6 +103,17 @@ class TermReader:
             yield replace(made, rule_id=rule_id, phrase=(*forms[:-1], many))
 
 
+def inflected(verb: str) -> tuple[str, ...]:
+    """The forms of a regular English verb: "track", "tracks", "tracked", "tracking"."""
+    if verb.endswith("e"):
+        return verb, verb + "s", verb + "d", verb[:-1] + "ing"
+    if verb.endswith("y") and verb[-2] not in "aeiou":
+        return verb, verb[:-1] + "ies", verb[:-1] + "ied", verb + "ing"
+    stem = verb + verb[-1] if _DOUBLES.fullmatch(verb) else verb
+    ending = "es" if verb.endswith(("s", "x", "z", "ch", "sh")) else "s"
+    return verb, verb + ending, stem + "ed", stem + "ing"
+
+
 def plural(word: str) -> str:
     """The regular English plural of a noun, or "" where the word has none (numbers, marks, plurals, short words)."""
     if not word.isalpha() or len(word) < 3 or (word.endswith("s") and not word.endswith("ss")):
@@ -129,7 +141,17 @@ def combined(item: Table) -> Iterator[Text]:
         yield phrase
 
 
+_DOUBLES = re.compile(r"[^aeiou]*[aeiou][bdgklmnprt]")
 _NAMED = re.compile(r"<([a-z_]+)>")
+
+
+def _with_plurals(forms: Iterable[str]) -> Iterator[str]:
+    """The forms of a list, each with its plural, as for terms."""
+    for form in forms:
+        yield form
+        *before, last = form.split()
+        if many := plural(last):
+            yield " ".join((*before, many))
 
 
 def _alternatives(forms: Iterable[str]) -> str:

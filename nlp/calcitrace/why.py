@@ -75,6 +75,8 @@ def _place_fate(hit: Hit, mentions: list[Mention], start: int, end: int) -> str:
     """Why a match that no other pruned is no mention after all: its conditions."""
     if any(m.finding == hit.name and m.start < end and start < m.end for m in mentions):
         return "part of a longer mention"
+    if any(m.start <= start and end <= m.end for m in mentions):
+        return "taken in by a mention of another finding"
     if hit.term.alone and any(m.finding == hit.name for m in mentions):
         return "doubtful, and the sentence has another mention of the finding"
     if hit.term.at or hit.term.not_at:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 INVISIBLE = "\x00\u00ad\u200b\u200c\u200d\u2060\ufeff"
 PLACEHOLDER = "\u25a1"
+_HYPHENS = "-\u2010\u2011\u2012\u00ad"
 _IN = f"[{INVISIBLE}]*"
 _PLACEHOLDERS = (
     r"\[\*\*[^\[\]\n]{0,80}\*\*\]",  # [**2019-03-02**]
@@ -36,13 +37,15 @@ _WORD = re.compile(
   | (?P<leader>(?:\.{{2,}}|\u2026|(?<=[ ])\.(?=[ ]))(?:[ \t]*:)?)
   | (?P<times>[xX\u00d7](?=\s?\d))
   | (?P<number>\d+(?:[.,]\d+)*)
+  | (?P<prefixed>(?i:sub|intra|inter|juxta|peri|trans|supra|infra|retro|para)(?:[{_HYPHENS}][ ]?\n?[ ]*|[ ])
+      (?!(?i:and|or|to|in|of|the)\b)[^\W\d_]{{4,}})
   | (?P<word>[^\W\d_](?:{_IN}[^\W_]|[\u0300-\u036f])*(?:['\u2019](?:t|s|re|ve|ll)\b)?)
   | (?P<mark>[^\s{INVISIBLE}])
     """,
     re.VERBOSE,
 )
+_HYPHEN = re.compile(rf"[{_HYPHENS}\s]+")
 _FIXED = {"placeholder": PLACEHOLDER, "leader": ":"}  # "Fracture ..... none" reads as "Fracture: none"
-_HYPHENS = "-\u2010\u2011\u2012\u00ad"
 _DASHES = "\u2013\u2014\u2212"
 _FOLD = str.maketrans({"\u2019": "'", "\u00e6": "e", "\u0153": "e"})
 
@@ -73,7 +76,8 @@ def standard_form(word: str, spelling: Mapping[str, str]) -> str:
 def split_words(text: str, spelling: Mapping[str, str], start: int = 0, end: int | None = None) -> Words:
     """The words of `text[start:end]` in standard form with offsets into `text`.
 
-    A hyphen between two letters or digits joins nothing and is left out ("soft-tissue" = "soft tissue");
+    A hyphen between two letters or digits joins nothing and is left out ("soft-tissue" = "soft tissue"), but a prefix
+    of anatomy is one word with what follows ("sub-cortical" = "subcortical", "supra spinatus" = "supraspinatus");
     a de-identification placeholder is one neutral word.
     """
     end = len(text) if end is None else end
@@ -84,6 +88,8 @@ def split_words(text: str, spelling: Mapping[str, str], start: int = 0, end: int
         raw = found.group()
         if found.lastgroup == "mark" and _silent(text, found.start(), end):
             continue
+        if found.lastgroup == "prefixed":  # "sub-cortical", "supra spinatus"
+            raw = _HYPHEN.sub("", raw)
         form = _FIXED.get(found.lastgroup or "") or standard_form(raw, spelling)
         forms.append("-" if form in _DASHES else form)
         starts.append(found.start())
