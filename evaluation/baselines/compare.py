@@ -30,7 +30,8 @@ from calcitrace.assess import assess
 from calcitrace.corpus import DEFAULT_CASE, process
 from calcitrace.evaluate import Evaluation, LabelledMention, LabelledReport, predictions_of_run, read_gold, score
 from calcitrace.model import AnnotatedReport, Mention, Report
-from calcitrace.rules import CaseDefinition, RuleSet, load_rules
+from calcitrace.rules import load_rules
+from calcitrace.ruleset import CaseDefinition, RuleSet
 
 RESULTS = Path(__file__).parents[1] / "results"
 Reports = Sequence[LabelledReport]

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from calcitrace.sites import Hit
 
 Lists = Mapping[str, frozenset[str]]
+_ALTERNATIVES = frozenset({"or", "nor", "/"})  # "erosion or edema is not seen" speaks of both
 _RELATIVE = ("which", "that")
 
 
@@ -19,19 +20,21 @@ def subject(reached: Sequence[Hit], forms: Sequence[str], i: int, j: int, words:
     before = [h for h in reached if h.j <= i]
     if len(before) < 2:
         return before
-    heads = [before[0]]
+    heads, apart = [before[0]], True
     for hit in before[1:]:
-        how = _how(forms[min(heads[-1].j, hit.i) : hit.i], words)
+        between = forms[min(heads[-1].j, hit.i) : hit.i]
+        how = _how(between, words)
         if how == "clause":
-            heads = [hit]
+            heads, apart = [hit], True
         elif how == "coordinated":
             heads.append(hit)
+            apart = apart and _ALTERNATIVES.isdisjoint(between)
         elif how == "compound":
             heads[-1] = hit
     said = forms[i:j]
     if any(w in _RELATIVE for w in said[:2]):
         return before[-1:]
-    return heads if words["plural"].intersection(said) else heads[-1:]
+    return heads if words["plural"].intersection(said) or not apart else heads[-1:]
 
 
 def _how(between: Sequence[str], words: Lists) -> str:
