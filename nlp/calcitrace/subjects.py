@@ -12,7 +12,7 @@ from calcitrace.sites import Hit
 
 Lists = Mapping[str, frozenset[str]]
 _ALTERNATIVES = frozenset({"or", "nor", "/"})  # "erosion or edema is not seen" speaks of both
-_RELATIVE = ("which", "that")
+_RELATIVE = ("which", "that", "latter")
 
 
 def subject(reached: Sequence[Hit], forms: Sequence[str], i: int, j: int, words: Lists) -> list[Hit]:
@@ -32,7 +32,7 @@ def subject(reached: Sequence[Hit], forms: Sequence[str], i: int, j: int, words:
         elif how == "compound":
             heads[-1] = hit
     said = forms[i:j]
-    if any(w in _RELATIVE for w in said[:2]):
+    if any(w in _RELATIVE for w in said[:3]):
         return before[-1:]
     return heads if words["plural"].intersection(said) or not apart else heads[-1:]
 
