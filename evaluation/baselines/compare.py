@@ -27,7 +27,7 @@ import negspacy_plain
 
 from calcitrace.annotate import Annotator
 from calcitrace.assess import assess
-from calcitrace.corpus import DEFAULT_CASE, process
+from calcitrace.corpus import DEFAULT_CASE, RunOptions, process
 from calcitrace.evaluate import Evaluation, LabelledMention, LabelledReport, predictions_of_run, read_gold, score
 from calcitrace.model import AnnotatedReport, Mention, Report
 from calcitrace.rules import load_rules
@@ -44,6 +44,7 @@ COLUMNS = {
     "specificity": ("specificity",),
     "AUROC": ("auroc", "auroc_by_tier"),
     "AUPRC": ("auprc", "auprc_by_tier"),
+    "ECE": ("calibration_error",),
     "kappa": ("tier_kappa",),
 }
 
@@ -64,9 +65,11 @@ def cases_only(report_id: str, status: str) -> LabelledReport:
 
 
 def ours(gold: Reports, source: Path) -> list[LabelledReport]:
-    """What `calcitrace process` finds."""
+    """What `calcitrace process` finds; probabilities at the prevalence of the gold standard."""
+    counted = [g.case_status in case_rules.CASES for g in gold if g.case_status != "possible"]
+    share = sum(counted) / len(counted) if 0 < sum(counted) < len(counted) else None
     with tempfile.TemporaryDirectory() as folder:
-        process(source, Path(folder) / "run")
+        process(source, Path(folder) / "run", RunOptions(prevalence=share))
         return predictions_of_run(Path(folder) / "run", gold)
 
 
@@ -124,6 +127,9 @@ def measure(source: Path, train: Path | None, resamples: int) -> tuple[dict[str,
     Annotator(rules)  # imports are paid before the clock starts
     predictions: dict[str, list[LabelledReport]] = {}
     predictions["calcitrace"], seconds_ours = timed(lambda: ours(gold, source))
+    predictions["calcitrace, case definition alone"] = [
+        cases_only(p.report_id, p.case_status) for p in predictions["calcitrace"]
+    ]
     found, seconds_medspacy = timed(lambda: plain_medspacy(gold, rules, case))
     predictions |= found
     found, seconds_negspacy = timed(lambda: plain_negspacy(gold, rules))
@@ -175,9 +181,9 @@ def main() -> None:
     found, seconds = measure(arguments.gold, arguments.train, arguments.resamples)
     first = next(iter(found.values())).settings
     print(f"{arguments.gold.name}: {first['reports']} reports of {first['patients']} patients")
-    print(f"{'':30}" + "".join(f"{c:>12}" for c in COLUMNS))
+    print(f"{'':34}" + "".join(f"{c:>12}" for c in COLUMNS))
     for name, evaluation in found.items():
-        print(f"{name:30}" + "".join(f"{c:>12}" for c in cells(evaluation)))
+        print(f"{name:34}" + "".join(f"{c:>12}" for c in cells(evaluation)))
     print("seconds, building included: " + ", ".join(f"{k} {v:.1f}" for k, v in seconds.items()))
     print(f"wrote {save(found, seconds, arguments).name}")
 

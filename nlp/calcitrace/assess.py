@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from calcitrace.modality import modality_of
 from calcitrace.model import AnnotatedReport, Assessment, Mention
 from calcitrace.ruleset import CaseDefinition, Constituent, Depth, RuleSet
 from calcitrace.sites import one_side, same_place
@@ -13,6 +14,7 @@ from calcitrace.words import split_words
 CONCLUSIONS = frozenset({"impression", "addendum"})
 BODY = frozenset({"findings", "other", "recommendation", "title"})
 Found = Mapping[str, Sequence[Mention]]
+TIERS = ("no", "possible", "probable", "definite")
 
 
 def assess(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> Assessment:
@@ -21,7 +23,11 @@ def assess(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> 
     The first tier whose constituents are all there, and none of its bars, counts (annotation guideline, report
     labels). Evidence are the ids of the mentions that fill the tier's constituents.
     """
-    found = constituents(annotated, rules, case)
+    return of_constituents(constituents(annotated, rules, case), annotated, rules, case)
+
+
+def of_constituents(found: Found, annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> Assessment:
+    """The assessment of a report whose constituents are `found`."""
     tier = next((t for t in case.tiers if all(found[n] for n in t.needs) and not any(found[b] for b in t.bars)), None)
     main = _main_mention(found, case, rules)
     status = tier.tier if tier else "no"
@@ -37,6 +43,24 @@ def assess(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> 
         evidence=tuple(dict.fromkeys(m.mention_id for m in sorted(evidence, key=lambda m: m.start))),
         reasons=tuple(f"{n}: {', '.join(sorted({m.finding for m in found[n]}))}" for n in tier.needs) if tier else (),
         size_mm=_main_size(main, found, case, rules),
+        phase=_phase(found, case, annotated, rules),
+        case_score=_score(status, found, case),
+        likely_case=status in case.likely,
+    )
+
+
+def _score(status: str, found: Found, case: CaseDefinition) -> float:
+    """The tier (0 to 3), moved by less than half by what raises and lowers the order within a tier."""
+    up, down = (sum(all(found[n] for n in names) for names in moves) for moves in (case.raises, case.lowers))
+    return TIERS.index(status) + (up - down) / (2 * (len(case.raises) + len(case.lowers)) + 1)
+
+
+def _phase(found: Found, case: CaseDefinition, annotated: AnnotatedReport, rules: RuleSet) -> str:
+    """The phase that a sentence about the deposit names, "none" where none does."""
+    mentions = [m for name in case.phased for m in found[name]]
+    return next(
+        (p for p, said in case.phases.items() if any(_sentence_has(m, said, annotated, rules) for m in mentions)),
+        "none",
     )
 
 
@@ -51,9 +75,10 @@ def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinitio
     """The mentions that fill each constituent of the case definition."""
     everything = (*annotated.mentions, *annotated.conditions)
     conclusions = {s.name for s in annotated.sections} & CONCLUSIONS or BODY
+    modality = modality_of(annotated.report, rules.modalities, rules.spelling) if everything else ""
     found: dict[str, list[Mention]] = {}
     for name, constituent in case.constituents.items():
-        own = [m for m in everything if _fills(m, constituent)]
+        own = [m for m in everything if _fills(m, constituent)] if modality not in constituent.not_on else []
         if constituent.final:
             own = [m for m in own if m.section in conclusions]
         if constituent.with_words:

@@ -6,34 +6,76 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from calcitrace.ruleset import ASSERTIONS, CaseDefinition, Constituent, Depth, Tier
-from calcitrace.strictyaml import Table
+from calcitrace.strictyaml import Table, Text
 from calcitrace.words import split_words
 
+KEYS = (
+    "title",
+    "status",
+    "references",
+    "notes",
+    "extends",
+    "likely",
+    "constituents",
+    "tiers",
+    "types",
+    "site",
+    "sized",
+    "raises",
+    "lowers",
+    "phases",
+    "phased",
+)
+Phrases = tuple[tuple[str, ...], ...]
 
-def read_case(name: str, t: Table, spelling: Mapping[str, str]) -> CaseDefinition:
-    """The case definition of one file `patterns/cases/<name>.yml`."""
-    t.only("title", "status", "references", "notes", "likely", "constituents", "tiers", "types", "site", "sized")
+
+def read_cases(files: Mapping[str, Table], spelling: Mapping[str, str]) -> dict[str, CaseDefinition]:
+    """The case definitions of a folder; a file that `extends` another takes from it every key that it lacks itself."""
+    return {name: _case(name, _whole(t, files), spelling) for name, t in files.items()}
+
+
+def _whole(t: Table, files: Mapping[str, Table]) -> Table:
+    t.only(*KEYS)
+    if Text("extends") not in t:
+        return t
+    other = t.text("extends")
+    if other not in files or files[other] is t or Text("extends") in files[other]:
+        raise t.fail(f"extends names {str(other)!r}, which is no case file that stands for itself", other)
+    whole = Table({**files[other], **t})
+    whole.path, whole.line = t.path, t.line
+    own = Table({**files[other].table("constituents"), **t.table("constituents")})
+    own.path, own.line = t.path, t.line
+    whole[Text("constituents")] = own
+    return whole
+
+
+def _case(name: str, t: Table, spelling: Mapping[str, str]) -> CaseDefinition:
     constituents = {str(name): _constituent(c) for name, c in t.tables("constituents")}
     for constituent in constituents.values():
         _known(t, constituent.near, constituents, "constituent")
-    tiers = tuple(_tier(t, row, constituents) for row in t.items_of("tiers"))
-    types = tuple(_depth(t, row, constituents, spelling) for row in t.items_of("types"))
-    _known(t, t.texts("site") + t.texts("sized"), constituents, "constituent")
+    named = [t.texts(key) for key in ("site", "sized", "phased")]
+    _known(t, [n for names in named for n in names], constituents, "constituent")
+    site, sized, phased = (tuple(map(str, names)) for names in named)
+    phases = t.table("phases")
     return CaseDefinition(
         name=name,
         title=str(t.text("title")),
         likely=frozenset(map(str, t.texts("likely"))),
         constituents=constituents,
-        tiers=tiers,
-        types=types,
-        site=tuple(map(str, t.texts("site"))),
-        sized=tuple(map(str, t.texts("sized"))),
+        tiers=tuple(_tier(t, row, constituents) for row in t.items_of("tiers")),
+        types=tuple(_depth(t, row, constituents, spelling) for row in t.items_of("types")),
+        site=site,
+        sized=sized,
+        raises=tuple(_together(t, row, constituents) for row in t.items_of("raises")),
+        lowers=tuple(_together(t, row, constituents) for row in t.items_of("lowers")),
+        phases={str(n): _phrases(phases.texts(n), spelling) for n in phases},
+        phased=phased,
         path=t.path,
     )
 
 
 def _constituent(c: Table) -> Constituent:
-    c.only("findings", "assertions", "changes", "near", "with_words", "with_findings", "final", "notes")
+    c.only("findings", "assertions", "changes", "near", "with_words", "with_findings", "final", "not_on", "notes")
     _known(c, c.texts("assertions"), ASSERTIONS, "assertion")
     return Constituent(
         findings=frozenset(map(str, c.texts("findings"))),
@@ -43,6 +85,7 @@ def _constituent(c: Table) -> Constituent:
         with_words=tuple(tuple(str(w).lower().split()) for w in c.texts("with_words")),
         with_findings=frozenset(map(str, c.texts("with_findings"))),
         final=c.text("final", "") == "yes",
+        not_on=frozenset(map(str, c.texts("not_on"))),
     )
 
 
@@ -55,13 +98,23 @@ def _tier(t: Table, row: Any, constituents: Mapping[str, Constituent]) -> Tier:
     return Tier(str(row.text("tier")), tuple(map(str, row.texts("all"))), tuple(map(str, row.texts("none"))))
 
 
+def _together(t: Table, row: Any, constituents: Mapping[str, Constituent]) -> tuple[str, ...]:
+    if not isinstance(row, list):
+        raise t.fail("raises and lowers hold lists of constituents that are there together", row)
+    _known(t, row, constituents, "constituent")
+    return tuple(map(str, row))
+
+
 def _depth(t: Table, row: Any, constituents: Mapping[str, Constituent], spelling: Mapping[str, str]) -> Depth:
     if not isinstance(row, Table):
         raise t.fail("a type is a mapping with type, of, words", row)
     row.only("type", "of", "words")
     _known(row, row.texts("of"), constituents, "constituent")
-    words = tuple(split_words(w, spelling).forms for w in row.texts("words"))
-    return Depth(str(row.text("type")), tuple(map(str, row.texts("of"))), words)
+    return Depth(str(row.text("type")), tuple(map(str, row.texts("of"))), _phrases(row.texts("words"), spelling))
+
+
+def _phrases(written: Iterable[str], spelling: Mapping[str, str]) -> Phrases:
+    return tuple(tuple(split_words(w, spelling).forms) for w in written)
 
 
 def _known(t: Table, names: Iterable[str], known: Iterable[str], what: str) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 from calcitrace.corpus import RunOptions
 from calcitrace.errors import UsageError
 from calcitrace.sources import CHOICES
+from calcitrace.workers import NO_MODEL
 
-SETTINGS = ("case", "patterns", "encoding", "delimiter")
+SETTINGS = ("case", "patterns", "encoding", "delimiter", "model")
 _FLAG_NAMES = {"report_id": "id", "patient_id": "patient", "study_date": "date"}
 COLUMN_FLAGS = {f"{_FLAG_NAMES.get(name, name)}_column": name for name in CHOICES}
 
@@ -21,8 +22,8 @@ def run_options(config: Path | None, given: Mapping[str, Any]) -> RunOptions:
 
     Args:
         config: a TOML file with the keys of `SETTINGS`, a table `[columns]` (field = column), or flag names such as
-            `text_column`. A relative `patterns` is taken from the file's folder.
-        given: the same keys, and `columns`.
+            `text_column`. A relative `patterns` or `model` is taken from the file's folder; `prevalence` is a number.
+        given: the same keys, `prevalence` and `columns`.
 
     Raises:
         UsageError: the file cannot be read, is no TOML, or has an unknown key or a value that is no text.
@@ -30,6 +31,8 @@ def run_options(config: Path | None, given: Mapping[str, Any]) -> RunOptions:
     found = _read(config) if config else {}
     columns = {**found.pop("columns", {}), **{k: v for k, v in given.get("columns", {}).items() if v}}
     settings = {**found, **{k: str(given[k]) for k in SETTINGS if given.get(k)}}
+    if given.get("prevalence") is not None:
+        settings["prevalence"] = float(given["prevalence"])
     return RunOptions(columns=columns, **settings)
 
 
@@ -45,11 +48,15 @@ def _read(config: Path) -> dict[str, Any]:
         raise UsageError(f"{config}: 'columns' must be a table, as in [columns]")
     flags = {k: found.pop(k) for k in list(found) if k.replace("-", "_") in COLUMN_FLAGS}
     columns |= {COLUMN_FLAGS[k.replace("-", "_")]: v for k, v in flags.items()}
+    prevalence = {"prevalence": found.pop("prevalence")} if "prevalence" in found else {}
+    if any(isinstance(v, bool) or not isinstance(v, int | float) for v in prevalence.values()):
+        raise UsageError(f"{config}: 'prevalence' must be a number, such as 0.005")
     _check(config, found, SETTINGS)
     _check(config, columns, CHOICES)
-    if "patterns" in found:
-        found["patterns"] = str(config.parent / found["patterns"])
-    return {**found, "columns": columns}
+    for key in ("patterns", "model"):
+        if key in found and found[key] != NO_MODEL:
+            found[key] = str(config.parent / found[key])
+    return {**found, **prevalence, "columns": columns}
 
 
 def _check(config: Path, table: Mapping[str, Any], known: tuple[str, ...]) -> None:

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from calcitrace.casemodel import CaseModel
 from calcitrace.errors import SourceError, StrictError, UsageError
 from calcitrace.model import Reject, Report
 from calcitrace.rules import load_rules
@@ -20,7 +21,7 @@ from calcitrace.ruleset import RuleSet
 from calcitrace.runfolder import RunFolder, file_hash, now
 from calcitrace.sources import Inputs, Options, Tally, expand, read_rows, shown_id
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, parquet_bytes
-from calcitrace.workers import Pool, Work, case_of
+from calcitrace.workers import Pool, Setup, Work, case_of, model_for
 
 PART_ROWS = 2000
 TICK = 10
@@ -38,6 +39,8 @@ class RunOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     encoding: str = "auto"
     delimiter: str = "auto"
+    model: str = ""
+    prevalence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +101,36 @@ def process(
     if workers < 1:
         raise UsageError("workers must be 1 or more")
     rules = load_rules(options.patterns or None)
-    case_of(rules, options.case)
+    model, model_file = model_for(options.model, rules, case_of(rules, options.case))
+    if options.prevalence is not None and not 0 < options.prevalence < 1:
+        raise UsageError(f"prevalence {options.prevalence} is not between 0 and 1 (0.005 is 0.5 %)")
     tally = Tally()
     paths = expand(inputs, tally)
-    run = RunFolder(Path(out), _new_manifest(paths, options, rules, command), overwrite)
+    used = _model_note(model, model_file, options.prevalence)
+    run = RunFolder(Path(out), _new_manifest(paths, options, rules, used, command), overwrite)
     following = _Following(run, tally, on_progress)
-    with Pool(workers, (options.patterns, options.case, rules.hash)) as work:
+    with Pool(workers, Setup(options.patterns, rules.hash, options.case, model_file, options.prevalence)) as work:
         for part in _parts(paths, options, strict, tally, run):
             following.begin(part)
             if part.number not in run.parts:
                 _commit(run, part, work, strict, following)
     run.finish(tally.rows, tally.chosen, tally.left_out, also_csv)
     return _result(run, tally, following.rejects)
+
+
+def _model_note(model: CaseModel | None, file: str, prevalence: float | None) -> dict[str, Any] | None:
+    """What the manifest says of the model; nothing where there is none."""
+    if model is None:
+        return None
+    return {
+        "name": model.card.get("name", Path(file).stem),
+        "sha256": file_hash(Path(file)),
+        "learned_from": model.card.get("note", ""),
+        "trained_with_rules": model.ruleset_hash,
+        "threshold": model.threshold,
+        "trained_at_prevalence": model.prevalence,
+        "probabilities_at_prevalence": model.prevalence if prevalence is None else prevalence,
+    }
 
 
 def _result(run: RunFolder, tally: Tally, first_rejects: Sequence[Reject]) -> RunResult:
@@ -261,7 +282,11 @@ class _Made:
 
 
 def _new_manifest(
-    paths: Sequence[tuple[Path, str]], options: RunOptions, rules: RuleSet, command: Sequence[str]
+    paths: Sequence[tuple[Path, str]],
+    options: RunOptions,
+    rules: RuleSet,
+    model: dict[str, Any] | None,
+    command: Sequence[str],
 ) -> dict[str, Any]:
     files = [_input(path, name) for path, name in paths]
     chosen = asdict(options)
@@ -273,12 +298,14 @@ def _new_manifest(
         "command": list(command),
         "ruleset_hash": rules.hash,
         "case": options.case,
+        "model": model,
         "inputs": files,
         "options": chosen,
         "fingerprint": {
             "inputs": [[f["name"], f["sha256"]] for f in files],
             "rules": rules.hash,
-            "options": {k: v for k, v in chosen.items() if k != "patterns"},
+            "options": {k: v for k, v in chosen.items() if k not in ("patterns", "model")},
+            "model": model and model["sha256"],
             "calcitrace": version("calcitrace"),
         },
         "part_rows": PART_ROWS,

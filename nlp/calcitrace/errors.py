@@ -50,6 +50,12 @@ class StrictError(CalcitraceError):
     """A row had to be rejected and the caller asked to stop at the first."""
 
 
+class ModelError(CalcitraceError):
+    """A model file that cannot be used, or labels that no model can be learned from."""
+
+    exit_code = ExitCode.UNREADABLE
+
+
 class RunError(CalcitraceError):
     """A run folder that cannot be written, read or continued."""
 

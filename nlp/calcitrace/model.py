@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -165,8 +164,17 @@ class AnnotatedReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one feature adds to the log odds of a case, and the mentions behind it."""
+
+    feature: str
+    log_odds: float
+    mentions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
-    """What one report, read alone, supports under a case definition."""
+    """What one report, read alone, supports under a case definition; with a model, its probability and reasons."""
 
     report_id: str
     case_status: str = CaseStatus.NO
@@ -179,4 +187,7 @@ class Assessment:
     reasons: tuple[str, ...] = ()
     case_probability: float | None = None
     size_mm: float | None = None
-    details: Mapping[str, str] = field(default_factory=dict)
+    phase: str = "none"
+    case_score: float = 0.0
+    likely_case: bool = False
+    contributions: tuple[Contribution, ...] = ()

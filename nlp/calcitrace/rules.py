@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from calcitrace.casefile import read_case
+from calcitrace.casefile import read_cases
 from calcitrace.errors import RuleError, UsageError
 from calcitrace.measures import LISTS
 from calcitrace.ruleset import (
@@ -36,8 +36,9 @@ GROUP_KEYS = tuple(
 # medspaCy overlooks what ends a scope where that reaches further than the scope on both sides; a cue that only ends
 # others therefore reaches next to nothing itself.
 PSEUDO_SCOPE = 1
-LINK_WORDS = (
+NEEDED_LISTS = (
     "joiner",
+    "stop",
     "lies_in",
     "shows",
     "clause_break",
@@ -86,11 +87,12 @@ def load_rules(patterns: Path | str | None = None) -> RuleSet:
         sections=reader.sections(),
         spelling=spelling,
         conditions={f.name: f for f in map(reader.finding, reader.files("conditions"))},
-        cases={p.stem: read_case(p.stem, reader.read(p), spelling) for p in reader.files("cases")},
+        cases=read_cases({p.stem: reader.read(p) for p in reader.files("cases")}, spelling),
         words=reader.words(),
         hash=_hash(root),
         root=str(root),
         slips=reader.slips(),
+        modalities=reader.modalities(),
         context_examples=tuple(e for p in reader.files("context") for e in reader.context_examples(p)),
     )
     _check_names(rules)
@@ -176,7 +178,7 @@ class _Reader:
         path = self.root / "words.yml"
         t = self.read(path) if path.exists() else Table()
         found = {str(n): frozenset(" ".join(split_words(w, self.spelling).forms) for w in _written(t, n)) for n in t}
-        return {**dict.fromkeys(LINK_WORDS, frozenset()), **found}
+        return {**dict.fromkeys(NEEDED_LISTS, frozenset()), **found}
 
     def slips(self) -> dict[str, str]:
         """What dictation leaves in a text, by name: a regular expression over the text as it stands."""
@@ -185,6 +187,14 @@ class _Reader:
             return {}
         t = self.read(path).only("slips", "notes")
         return {str(name): _slip(s.only("phrases", "regex", "notes")) for name, s in t.tables("slips")}
+
+    def modalities(self) -> dict[str, tuple[tuple[str, ...], ...]]:
+        """What each modality is called, in standard words."""
+        path = self.root / "modalities.yml"
+        if not path.exists():
+            return {}
+        t = self.read(path).only("modalities", "notes").table("modalities")
+        return {str(n): tuple(tuple(split_words(w, self.spelling).forms) for w in t.texts(n)) for n in t}
 
     def examples(self, t: Table) -> Iterator[Example]:
         for row in t.items_of("examples"):
@@ -349,6 +359,8 @@ def _check_names(rules: RuleSet) -> None:
     named = {**rules.findings, **rules.conditions}
     for case in rules.cases.values():
         for constituent in case.constituents.values():
+            for name in constituent.not_on - set(rules.modalities):
+                raise RuleError(case.path, 1, f"not_on names {name!r}, which is no modality of modalities.yml")
             for name in constituent.findings - set(named):
                 raise RuleError(case.path, 1, f"{name!r} is no finding or condition")
     for finding in named.values():

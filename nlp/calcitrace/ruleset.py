@@ -158,7 +158,8 @@ class Constituent:
 
     `with_words`: one of these must stand in its sentence (a word that ends in * is a beginning), `with_findings`: a
     present mention of one of these too; `final`: it must
-    stand in the conclusion, or anywhere but the history where the report has no conclusion.
+    stand in the conclusion, or anywhere but the history where the report has no conclusion; `not_on`: modalities that
+    cannot show it.
     """
 
     findings: frozenset[str]
@@ -168,6 +169,7 @@ class Constituent:
     with_words: tuple[tuple[str, ...], ...] = ()
     with_findings: frozenset[str] = frozenset()
     final: bool = False
+    not_on: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,8 @@ class CaseDefinition:
     """Who is a case: constituents, tiers in order (the first that fits counts), migration types by depth.
 
     `site` and `sized` name the constituents whose mentions give a report its site and its size, the first first.
+    `raises` and `lowers` are sets of constituents that move a report up or down among those of its tier, and never
+    into another. `phases` are named by words in a sentence with a mention of `phased`.
     """
 
     name: str
@@ -203,6 +207,10 @@ class CaseDefinition:
     types: tuple[Depth, ...]
     site: tuple[str, ...]
     sized: tuple[str, ...]
+    raises: tuple[tuple[str, ...], ...]
+    lowers: tuple[tuple[str, ...], ...]
+    phases: Mapping[str, tuple[tuple[str, ...], ...]]
+    phased: tuple[str, ...]
     path: str
 
 
@@ -221,6 +229,7 @@ class RuleSet:
     cases: Mapping[str, CaseDefinition]
     words: Mapping[str, frozenset[str]]
     slips: Mapping[str, str]
+    modalities: Mapping[str, tuple[tuple[str, ...], ...]]
     hash: str
     root: str
     context_examples: tuple[Example, ...] = field(default=())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from calcitrace.model import AnnotatedReport, Assessment
@@ -38,6 +39,10 @@ def as_json(annotated: AnnotatedReport, assessment: Assessment) -> dict[str, Any
         "absence_of_mass": assessment.absence_of_mass,
         "evidence": list(assessment.evidence),
         "reasons": list(assessment.reasons),
+        "phase": assessment.phase,
+        "likely_case": assessment.likely_case,
+        "case_probability": assessment.case_probability,
+        "contributions": [asdict(c) for c in assessment.contributions],
         "sections": [
             {"name": s.name, "heading": s.heading, "start": s.start, "end": s.end} for s in annotated.sections
         ],
@@ -68,11 +73,14 @@ def as_rich(annotated: AnnotatedReport, assessment: Assessment) -> RenderableTyp
     said = f"case status: {assessment.case_status}"
     if assessment.case_status != "no":
         said += f" ({assessment.migration_type}; {'; '.join(assessment.reasons)})"
+    if assessment.case_probability is not None:
+        likely = "a likely case" if assessment.likely_case else "no likely case"
+        said += f"\nprobability {assessment.case_probability:.3f}: {likely}"
     return Group(text, "", table, "", Text(said, "bold"))
 
 
-def why_rich(annotated: AnnotatedReport, explained: Sequence[SentenceWhy]) -> RenderableType:
-    """Each sentence with the rules and cues that matched it, what became of them, and what decided each mention."""
+def why_rich(annotated: AnnotatedReport, explained: Sequence[SentenceWhy], assessment: Assessment) -> RenderableType:
+    """Each sentence with its rules and cues and what decided each mention; then what made the probability."""
     from rich.console import Group
     from rich.text import Text
 
@@ -86,7 +94,22 @@ def why_rich(annotated: AnnotatedReport, explained: Sequence[SentenceWhy]) -> Re
         told = [r for r in sentence.mentions if r["because"] != "default" or r["axis"] == "presence"]
         if told:
             parts.append(_rows(told, ("words", "axis", "value", "because", "precedence")))
+    if assessment.contributions:
+        parts.append(Text("\nwhat made the probability (log odds)", "bold"))
+        parts.append(_rows(_shares(annotated, assessment), ("adds", "because of", "mentions")))
     return Group(*parts)
+
+
+def _shares(annotated: AnnotatedReport, assessment: Assessment) -> list[dict[str, object]]:
+    words = {m.mention_id: _one_line(m.text) for m in (*annotated.mentions, *annotated.conditions)}
+    return [
+        {
+            "adds": f"{c.log_odds:+.2f}",
+            "because of": c.feature,
+            "mentions": ", ".join(f"{words.get(m, '')} ({m})" for m in c.mentions),
+        }
+        for c in assessment.contributions
+    ]
 
 
 def _rows(rows: Sequence[Mapping[str, object]], heads: Sequence[str]) -> RenderableType:

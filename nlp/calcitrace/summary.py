@@ -43,8 +43,14 @@ def write_summary(manifest: Mapping[str, Any], cards: Sequence[Mapping[str, Any]
         assertions=ASSERTIONS,
         findings=findings,
         plot=Markup(bars(findings)),  # noqa: S704 - built from escaped finding names and numbers only
-        cards=[{**c, "pieces": list(pieces(c["text"], c["mentions"], c["report"]["evidence"]))} for c in cards],
+        cards=list(map(_card, cards)),
     )
+
+
+def _card(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page shows of a likely case: the text in pieces, and the words of each mention."""
+    words = {m["mention_id"]: " ".join(card["text"][m["start"] : m["end"]].split()) for m in card["mentions"]}
+    return {**card, "words": words, "pieces": list(pieces(card["text"], card["mentions"], card["report"]["evidence"]))}
 
 
 def by_finding(counts: Mapping[str, int]) -> dict[str, list[int]]:

@@ -35,6 +35,12 @@ REPORT_COLUMNS: dict[str, tuple[str, str]] = {
     "reasons": ("list<string>", "the constituents of the case definition that were met"),
     "size_mm": ("double", "largest stated dimension of the main deposit in millimetres"),
     "flags": ("list<string>", "what to look at twice: side conflicts, contradictions, dictation slips"),
+    "phase": ("string", "resorptive, formative, resting, post_calcific, as stated of the deposit, or none"),
+    "case_score": ("double", "order by the case definition alone: tier 0 to 3, moved within it by what else is said"),
+    "contributions": (
+        "list<struct<feature:string,log_odds:double,mentions:list<string>>>",
+        "of a likely case, what made its probability, the strongest first",
+    ),
 }
 MENTION_COLUMNS: dict[str, tuple[str, str]] = {
     "report_id": ("string", "id of the report"),
@@ -69,7 +75,6 @@ def report_row(
     report: Report,
     assessment: Assessment,
     n_mentions: int,
-    likely: bool,
     rules: str,
     flags: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -82,7 +87,7 @@ def report_row(
         "body_part": report.body_part,
         "case_status": str(assessment.case_status),
         "case_probability": assessment.case_probability,
-        "likely_case": likely,
+        "likely_case": assessment.likely_case,
         "migration_type": assessment.migration_type,
         "tendon": assessment.tendon,
         "bone": assessment.bone,
@@ -98,6 +103,13 @@ def report_row(
         "reasons": list(assessment.reasons),
         "size_mm": assessment.size_mm,
         "flags": list(flags),
+        "phase": assessment.phase,
+        "case_score": assessment.case_score,
+        "contributions": [
+            {"feature": clean(c.feature), "log_odds": c.log_odds, "mentions": list(map(clean, c.mentions))}
+            for c in assessment.contributions
+            if assessment.likely_case
+        ],
     }
     return {k: clean(v) if isinstance(v, str) else v for k, v in row.items()}
 
@@ -133,15 +145,19 @@ def schema(columns: Mapping[str, tuple[str, str]]) -> Any:
     """The pyarrow schema of a table."""
     import pyarrow as pa
 
-    cue = pa.struct([("text", pa.string()), ("start", pa.int32()), ("end", pa.int32()), ("rule_id", pa.string())])
+    text, texts = pa.string(), pa.list_(pa.string())
+    cue = pa.struct([("text", text), ("start", pa.int32()), ("end", pa.int32()), ("rule_id", text)])
+    contribution = pa.struct([("feature", text), ("log_odds", pa.float64()), ("mentions", texts)])
     types = {
-        "string": pa.string(),
+        "string": text,
         "double": pa.float64(),
         "bool": pa.bool_(),
         "int32": pa.int32(),
-        "list<string>": pa.list_(pa.string()),
+        "list<string>": texts,
+        "list<struct<text:string,start:int32,end:int32,rule_id:string>>": pa.list_(cue),
+        "list<struct<feature:string,log_odds:double,mentions:list<string>>>": pa.list_(contribution),
     }
-    return pa.schema([pa.field(name, types.get(kind) or pa.list_(cue)) for name, (kind, _) in columns.items()])
+    return pa.schema([pa.field(name, types[kind]) for name, (kind, _) in columns.items()])
 
 
 def parquet_bytes(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[str, str]]) -> bytes:

@@ -5,31 +5,45 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 from typing import Any
 
+from calcitrace.assess import assess
+from calcitrace.casemodel import CaseModel, load_model, starter_path
 from calcitrace.errors import RunError, UsageError
-from calcitrace.model import Report
+from calcitrace.features import assessed
+from calcitrace.model import AnnotatedReport, Assessment, Report
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import CaseDefinition, RuleSet
 from calcitrace.tables import clean, mention_row, report_row
 
 CHUNK = 50
+NO_MODEL = "none"
 MAX_CARD_TEXT = 20_000
 Work = Callable[[Sequence[Report]], Iterator[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a worker needs to know: the rules (folder and hash), case definition, model file and prevalence."""
+
+    patterns: str
+    ruleset_hash: str
+    case: str
+    model: str = ""
+    prevalence: float | None = None
 
 
 class Worker:
     """Turns reports into plain rows; each process builds its own and keeps it."""
 
-    def __init__(self, rules: RuleSet, case: str) -> None:
+    def __init__(self, rules: RuleSet, case: CaseDefinition, model: CaseModel | None, prevalence: float | None) -> None:
         from calcitrace.annotate import Annotator
-        from calcitrace.assess import assess
 
-        self.rules = rules
-        self.case = case_of(rules, case)
-        self._annotator, self._assess = Annotator(rules), assess
+        self.rules, self.case, self.model, self.prevalence = rules, case, model, prevalence
+        self._annotator = Annotator(rules)
 
     def __call__(self, report: Report) -> dict[str, Any]:
         """The report's rows, or the reason why it is quarantined (never its text)."""
@@ -40,11 +54,43 @@ class Worker:
 
     def _rows(self, report: Report) -> dict[str, Any]:
         annotated = self._annotator.annotate(report)
-        assessment = self._assess(annotated, self.rules, self.case)
-        likely = assessment.case_status in self.case.likely
+        assessment = judged(annotated, self.rules, self.case, self.model, self.prevalence)
         mentions = [mention_row(report.report_id, m) for m in annotated.mentions]
-        row = report_row(report, assessment, len(mentions), likely, self.rules.hash, annotated.flags)
-        return {"report": row, "mentions": mentions, "card": _card(report, row, mentions) if likely else None}
+        row = report_row(report, assessment, len(mentions), self.rules.hash, annotated.flags)
+        card = _card(report, row, mentions) if assessment.likely_case else None
+        return {"report": row, "mentions": mentions, "card": card}
+
+
+def judged(
+    annotated: AnnotatedReport,
+    rules: RuleSet,
+    case: CaseDefinition,
+    model: CaseModel | None,
+    prevalence: float | None = None,
+) -> Assessment:
+    """The assessment of a report by the case definition, and by the model where there is one."""
+    if model is None:
+        return assess(annotated, rules, case)
+    assessment, features = assessed(annotated, rules, case)
+    return model.judge(assessment, features, prevalence)
+
+
+def model_for(model: str, rules: RuleSet, case: CaseDefinition) -> tuple[CaseModel | None, str]:
+    """The model to use and its file: a file by its path, "none", or by default the starter model where it fits.
+
+    Raises:
+        ModelError: the file cannot be used, or does not fit these rules.
+    """
+    if model == NO_MODEL:
+        return None, ""
+    path = model or str(starter_path(case.name) or "")
+    if not path:
+        return None, ""
+    found = load_model(path)
+    if not model and not found.fits(rules, case):
+        return None, ""
+    found.check_fit(rules, case, path)
+    return found, path
 
 
 def _card(report: Report, row: Mapping[str, Any], mentions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -71,51 +117,52 @@ def case_of(rules: RuleSet, name: str) -> CaseDefinition:
 
 
 @lru_cache(maxsize=2)
-def _worker_of(patterns: str, case: str, ruleset_hash: str) -> Worker:
-    """The worker of this process, kept as long as rules and case stay the same."""
-    rules = load_rules(patterns or None)
-    if rules.hash != ruleset_hash:
+def _worker_of(setup: Setup) -> Worker:
+    """The worker of this process, kept as long as its setup stays the same."""
+    rules = load_rules(setup.patterns or None)
+    if rules.hash != setup.ruleset_hash:
         raise RunError("the rule files changed while the run was starting; give the same command again")
-    return Worker(rules, case)
+    case = case_of(rules, setup.case)
+    return Worker(rules, case, load_model(setup.model) if setup.model else None, setup.prevalence)
 
 
-def _start_worker(*arguments: str) -> None:
+def _start_worker(setup: Setup) -> None:
     """Leave Ctrl-C to the parent process, and build the pipeline before the first report comes."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _worker_of(*arguments)
+    _worker_of(setup)
 
 
-def _work(arguments: tuple[str, str, str], reports: Sequence[Report]) -> list[dict[str, Any]]:
-    worker = _worker_of(*arguments)
+def _work(setup: Setup, reports: Sequence[Report]) -> list[dict[str, Any]]:
+    worker = _worker_of(setup)
     return [worker(r) for r in reports]
 
 
 class Pool:
     """A context that gives `work(reports) -> rows`, in this process or over spawned ones, in order."""
 
-    def __init__(self, workers: int, arguments: tuple[str, str, str]) -> None:
-        self._workers, self._arguments = workers, arguments
+    def __init__(self, workers: int, setup: Setup) -> None:
+        self._workers, self._setup = workers, setup
         self._executor: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Work:
         if self._workers == 1:
             return self._here
         self._executor = ProcessPoolExecutor(
-            self._workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=self._arguments
+            self._workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(self._setup,)
         )
         return self._there
 
     def _here(self, reports: Sequence[Report]) -> Iterator[dict[str, Any]]:
         if reports:
-            yield from map(_worker_of(*self._arguments), reports)
+            yield from map(_worker_of(self._setup), reports)
 
     def _there(self, reports: Sequence[Report]) -> Iterator[dict[str, Any]]:
         assert self._executor
         chunks = [reports[i : i + CHUNK] for i in range(0, len(reports), CHUNK)]
         try:
-            for results in self._executor.map(_work, [self._arguments] * len(chunks), chunks):
+            for results in self._executor.map(_work, [self._setup] * len(chunks), chunks):
                 yield from results
         except BrokenProcessPool:
             raise RunError(

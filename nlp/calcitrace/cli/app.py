@@ -45,7 +45,22 @@ Patterns = Annotated[
 ]
 
 
+Model = Annotated[
+    str, typer.Option("--model", help="A model file that `train` wrote, instead of the starter model that ships.")
+]
+NoModel = Annotated[bool, typer.Option("--no-model", help="Use the case definition alone, without a probability.")]
+Prevalence = Annotated[
+    float | None,
+    typer.Option(help="Share of cases among your reports (0.005 is 0.5 %), for probabilities that hold there."),
+]
 TYPER_INTERRUPTED = 130
+
+
+def chosen_model(model: str, no_model: bool) -> str:
+    """The model that the two options ask for; "" is the starter model."""
+    if model and no_model:
+        raise UsageError("give --model or --no-model, not both")
+    return "none" if no_model else model
 
 
 def say(text: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from calcitrace.cli.app import Patterns, app, say
+from calcitrace.cli.app import Model, NoModel, Patterns, Prevalence, app, chosen_model, say
 from calcitrace.cli.bar import RunBar
 from calcitrace.errors import ExitCode, UsageError
 
@@ -37,6 +37,9 @@ def process(
     config: Annotated[Path | None, typer.Option(help="TOML file with these options (a flag wins over it).")] = None,
     case: Annotated[str, typer.Option(help="Case definition (a file in patterns/cases).")] = "",
     patterns: Patterns = None,
+    model: Model = "",
+    no_model: NoModel = False,
+    prevalence: Prevalence = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes to use.")] = 1,
     format: Annotated[str, typer.Option(help="parquet, or csv to write CSV files too.")] = "parquet",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row that must be rejected.")] = False,
@@ -48,6 +51,10 @@ def process(
     summary.html. Column names are recognised; what was chosen is printed. A later text under one report id is kept
     as ID~v2, ~v3 and so on. An interrupted run goes on when the same command is given again.
 
+    Each report gets a case status by the case definition and, from a model, a calibrated probability; likely cases
+    are those at or above the model's threshold. The starter model was trained on synthetic reports: `calcitrace model`
+    prints its card, `calcitrace train` learns from yours.
+
     Example: calcitrace process reports.csv --out run --text-column REPORT_BODY
     """
     given = dict(locals())
@@ -57,7 +64,7 @@ def process(
     columns = {field: given[flag] for flag, field in COLUMN_FLAGS.items() if flag in given}
     if format not in ("parquet", "csv"):
         raise UsageError(f"--format {format!r} is not one of parquet, csv")
-    options = run_options(config, {**given, "columns": columns})
+    options = run_options(config, {**given, "columns": columns, "model": chosen_model(model, no_model)})
     with RunBar() as bar:
         result = run(inputs, out, options, workers, strict, format == "csv", overwrite, bar.advance, sys.argv)
     bar.tell(result.chosen)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from calcitrace.cli.app import Patterns, app
+from calcitrace.cli.app import Model, NoModel, Patterns, Prevalence, app, chosen_model
 from calcitrace.errors import SourceError, UsageError
 
 PIPED_WIDTH = 160  # columns for what reads on, since a pipe has no width of its own
@@ -46,30 +46,34 @@ def show(
     why: Annotated[bool, typer.Option("--why", help="Tell every rule and cue, and what became of it.")] = False,
     case: Annotated[str, typer.Option(help="Case definition (a file in patterns/cases).")] = "",
     patterns: Patterns = None,
+    model: Model = "",
+    no_model: NoModel = False,
+    prevalence: Prevalence = None,
 ) -> None:
     """Read one report and show its mentions, their assertions and the cues that decided them.
 
     With --why, each sentence is followed by every rule and cue that matched it: what became a mention, what was
-    pruned and by what, how far each cue reaches, and which value won on each axis by precedence.
+    pruned and by what, how far each cue reaches, and which value won on each axis by precedence. Last stand the
+    reasons for the probability: what each feature adds to the log odds, and the mentions behind it.
 
     Example: calcitrace show --text "No cortical erosion. 8 mm calcific deposit in the supraspinatus."
     """
     given = _given(file or [], text)
     from calcitrace.annotate import Annotator
-    from calcitrace.assess import assess
     from calcitrace.corpus import DEFAULT_CASE
     from calcitrace.model import Report
     from calcitrace.rules import load_rules
     from calcitrace.show import as_json as plain
     from calcitrace.show import as_rich, why_rich
     from calcitrace.why import why as reasons
-    from calcitrace.workers import case_of
+    from calcitrace.workers import case_of, judged, model_for
 
     rules = load_rules(patterns)
     definition = case_of(rules, case or DEFAULT_CASE)
     annotator = Annotator(rules)
     annotated = annotator.annotate(Report("report", given))
-    assessment = assess(annotated, rules, definition)
+    found, _ = model_for(chosen_model(model, no_model), rules, definition)
+    assessment = judged(annotated, rules, definition, found, prevalence)
     explained = reasons(annotated, annotator) if why else []
     if as_json:
         told = {"why": [asdict(s) for s in explained]} if why else {}
@@ -80,7 +84,7 @@ def show(
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     console.print(as_rich(annotated, assessment))
     if why:
-        console.print(why_rich(annotated, explained))
+        console.print(why_rich(annotated, explained, assessment))
 
 
 def _given(files: list[str], text: str | None) -> str:

@@ -1,0 +1,215 @@
+"""A case model: weights that turn a report's features into a calibrated probability with its reasons, and their file.
+
+The file is JSON and holds names and numbers only: loading it executes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from calcitrace.errors import ModelError
+from calcitrace.features import Features, in_words, schema
+from calcitrace.model import Assessment, Contribution
+from calcitrace.ruleset import CaseDefinition, RuleSet
+
+FORMAT = 1
+MAX_BYTES = 50_000_000
+MOST_SHOWN = 8
+LEAST_SHOWN = 0.05
+_MARK = "calcitrace_model"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseModel:
+    """A linear model of the log odds of a case, at the prevalence of the reports that it learned from.
+
+    Attributes:
+        case: name of the case definition that the features are made with.
+        schema: see `calcitrace.features.schema`; rules with another do not fit.
+        ruleset_hash: the rules of the run that it learned from.
+        weights: feature -> weight; a feature that is not here weighs nothing.
+        slope, offset: log odds = slope * (intercept + sum of weights) + offset (calibration).
+        prevalence: share of cases among the reports it learned from.
+        threshold: probability, at that prevalence, from which on a report is a likely case.
+        card: what it learned from, its figures, intended use and limits.
+    """
+
+    case: str
+    schema: str
+    ruleset_hash: str
+    weights: Mapping[str, float]
+    intercept: float
+    word_weight: float
+    slope: float
+    offset: float
+    prevalence: float
+    threshold: float
+    card: Mapping[str, Any]
+
+    def score(self, features: Features) -> float:
+        """The uncalibrated log odds."""
+        known = self.weights
+        return self.intercept + sum(known[f] * v for f, v in features.values(self.word_weight) if f in known)
+
+    def probability(self, features: Features, prevalence: float | None = None) -> float:
+        """The probability of a case, 0 to 1, at the prevalence it learned at or at another one."""
+        return _probability(self._log_odds(features) + shift(self.prevalence, prevalence))
+
+    def is_likely(self, features: Features) -> bool:
+        """Whether the report is a likely case; this does not depend on the prevalence."""
+        return self._log_odds(features) >= log_odds(self.threshold)
+
+    def _log_odds(self, features: Features) -> float:
+        return self.slope * self.score(features) + self.offset
+
+    def contributions(self, features: Features, most: int = MOST_SHOWN) -> tuple[Contribution, ...]:
+        """What made the probability, the strongest first: each feature's share of the log odds."""
+        shares = [
+            (self.slope * self.weights[f] * v, f) for f, v in features.values(self.word_weight) if f in self.weights
+        ]
+        shares.sort(key=lambda s: (-abs(s[0]), s[1]))
+        return tuple(
+            Contribution(in_words(f), round(share, 3), features.mentions.get(f, ()))
+            for share, f in shares[:most]
+            if abs(share) >= LEAST_SHOWN
+        )
+
+    def judge(self, assessment: Assessment, features: Features, prevalence: float | None = None) -> Assessment:
+        """The assessment with its probability, its reasons, and whether it is a likely case."""
+        return replace(
+            assessment,
+            case_probability=self.probability(features, prevalence),
+            likely_case=self.is_likely(features),
+            contributions=self.contributions(features),
+        )
+
+    def check_fit(self, rules: RuleSet, case: CaseDefinition, name: str) -> None:
+        """Check that the features of these rules are those that the model knows.
+
+        Raises:
+            ModelError: the case definition is another, or findings or constituents have other names.
+        """
+        if self.fits(rules, case):
+            return
+        if self.case != case.name:
+            raise ModelError(
+                f"{name}: is for the case definition {self.case!r}, not {case.name!r}; "
+                "train one for it, or use --no-model"
+            )
+        raise ModelError(
+            f"{name}: was trained with rules whose findings or constituents have other names "
+            f"({self.ruleset_hash[:8]}, these are {rules.hash[:8]}); train anew with these rules, or use --no-model"
+        )
+
+    def fits(self, rules: RuleSet, case: CaseDefinition) -> bool:
+        """Whether the features of these rules are those that the model knows."""
+        return self.case == case.name and self.schema == schema(rules, case)
+
+
+def _probability(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
+
+
+def log_odds(probability: float) -> float:
+    """The log odds of a probability between 0 and 1."""
+    return math.log(probability / (1 - probability))
+
+
+def shift(trained: float, wanted: float | None) -> float:
+    """What another prevalence adds to the log odds (Saerens 2002: same findings in cases, another share of cases)."""
+    return 0.0 if wanted is None else log_odds(wanted) - log_odds(trained)
+
+
+def model_bytes(model: CaseModel) -> bytes:
+    """The model file: JSON with a checksum of its content; the same model gives the same bytes."""
+    content = asdict(model)
+    return (_json({_MARK: FORMAT, "sha256": _checksum(content), **content}, indent=1) + "\n").encode()
+
+
+def _json(value: Mapping[str, Any], indent: int | None = None) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=indent)
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_json(content).encode()).hexdigest()
+
+
+def load_model(path: str | Path) -> CaseModel:
+    """Read a model file; nothing in it is executed.
+
+    Raises:
+        ModelError: it cannot be read, is no model file, of another format, cut off, or changed since it was written.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ModelError(f"{path}: too large for a model file")
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ModelError(
+            f"{path}: cannot be read ({error.strerror}); give a file that `calcitrace train` wrote"
+        ) from None
+    except (ValueError, RecursionError):
+        raise ModelError(f"{path}: no model file, or cut off; `calcitrace train` writes one") from None
+    if not isinstance(found, dict) or _MARK not in found:
+        raise ModelError(f"{path}: no model file; `calcitrace train` writes one")
+    if found.pop(_MARK) != FORMAT:
+        raise ModelError(f"{path}: a model file of another version of calcitrace; train it anew")
+    if found.pop("sha256", None) != _sum_of(found):
+        raise ModelError(f"{path}: was changed after it was written; train it anew, or fetch it again")
+    return _checked(found, path)
+
+
+def _sum_of(content: Mapping[str, Any]) -> str:
+    try:
+        return _checksum(content)
+    except ValueError:  # a number that is none
+        return ""
+
+
+_TEXTS = ("case", "schema", "ruleset_hash")
+_NUMBERS = ("intercept", "word_weight", "slope", "offset", "prevalence", "threshold")
+
+
+def _checked(found: Mapping[str, Any], path: Path) -> CaseModel:
+    weights = found.get("weights")
+    good = (
+        set(found) == {*_TEXTS, *_NUMBERS, "weights", "card"}
+        and all(isinstance(found[k], str) for k in _TEXTS)
+        and all(_is_number(found[k]) for k in _NUMBERS)
+        and all(0 < found[k] < 1 for k in ("prevalence", "threshold"))
+        and isinstance(found["card"], dict)
+        and isinstance(weights, dict)
+        and all(_is_number(w) for w in weights.values())
+    )
+    if not good:
+        raise ModelError(f"{path}: lacks what a model has, or holds something else; train it anew")
+    return CaseModel(**found)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def starter_path(case: str) -> Path | None:
+    """The starter model that ships for a case definition, or None."""
+    path = Path(__file__).parent / "models" / f"{case}.json"
+    return path if path.is_file() else None
+
+
+def card_lines(card: Mapping[str, Any], indent: int = 0) -> Sequence[str]:
+    """A model card as lines of text."""
+    lines: list[str] = []
+    for key, value in card.items():
+        name = " " * indent + key.replace("_", " ")
+        if isinstance(value, Mapping):
+            lines += [f"{name}:", *card_lines(value, indent + 2)]
+        else:
+            lines.append(f"{name}: {value}")
+    return lines

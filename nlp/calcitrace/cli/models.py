@@ -1,0 +1,70 @@
+"""Commands about models: `train` one, look at the card of one with `model`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calcitrace.cli.app import app, say
+from calcitrace.errors import UsageError
+
+
+@app.command()
+def train(
+    labels: Annotated[Path, typer.Argument(help="CSV or JSONL with columns report_id and label.")],
+    run: Annotated[Path, typer.Option("--run", help="Finished run folder that read these reports.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Model file to write (JSON).")],
+    sensitivity: Annotated[float, typer.Option(help="Share of the cases that the threshold must keep.")] = 0.97,
+    start: Annotated[str, typer.Option(help="Model file to start from; by default the starter model.")] = "",
+    no_start: Annotated[bool, typer.Option("--no-start", help="Learn from the labels alone.")] = False,
+    weak: Annotated[int, typer.Option(help="Add so many unlabelled reports, labelled by the case definition.")] = 0,
+    note: Annotated[str, typer.Option(help="A sentence for the model card: who labelled, and how.")] = "",
+    seed: Annotated[int | None, typer.Option(help="Of folds and solver; the same seed gives the same file.")] = None,
+) -> None:
+    """Learn a case model from labelled reports and write it, with its card, to one file.
+
+    Labels are 1/0, yes/no or a case status (possible is left out); a third column, group, names what cross-validation
+    must keep together, by default the patient. The reports' texts are read again from the run's inputs. With few labels
+    the model stays close to the one it starts from; figures by nested cross-validation stand in the card.
+
+    Example: calcitrace train labels.csv --run run --out our_model.json --note "Two readers, consensus"
+    """
+    if start and no_start:
+        raise UsageError("give --start or --no-start, not both")
+    from calcitrace.casemodel import card_lines
+    from calcitrace.training import train as learn
+
+    made = learn(labels, run, out, sensitivity, "none" if no_start else start, weak, note, seed, say)
+    print("\n".join(card_lines(made.model.card)))
+    print(f"wrote {made.path}; use it with: calcitrace process REPORTS --out RUN --model {made.path}")
+
+
+@app.command()
+def model(
+    file: Annotated[Path | None, typer.Argument(help="A model file; by default the starter model.")] = None,
+    features: Annotated[int, typer.Option(help="Also print so many of its strongest features.")] = 0,
+) -> None:
+    """Print the card of a model: what it learned from, its figures, what it is for and what not.
+
+    Example: calcitrace model our_model.json --features 20
+    """
+    from calcitrace.casemodel import card_lines, load_model, starter_path
+    from calcitrace.corpus import DEFAULT_CASE
+    from calcitrace.features import in_words
+
+    path = file or starter_path(DEFAULT_CASE)
+    if path is None:
+        raise UsageError("no starter model ships with this installation; give a model file")
+    found = load_model(path)
+    about = {
+        "case definition": found.case,
+        "trained with rules": found.ruleset_hash[:12],
+        "share of cases it learned at": f"{found.prevalence:.3f}",
+        "threshold (probability at that share)": f"{found.threshold:.4f}",
+        "features": len(found.weights),
+    }
+    print("\n".join(card_lines({**found.card, **about})))
+    for name, weight in sorted(found.weights.items(), key=lambda w: -abs(w[1]))[:features]:
+        print(f"{weight:+8.3f}  {in_words(name)}")

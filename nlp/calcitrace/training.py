@@ -1,0 +1,317 @@
+"""From a file of labels and a run to a model file: labels checked, texts read again from the run's inputs, a card.
+
+Errors name the place (path:line or a report id), never what a report says; nothing is written until all has worked.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from calcitrace.casemodel import CaseModel, model_bytes
+from calcitrace.errors import ModelError, RunError, UsageError
+from calcitrace.features import assessed, schema
+from calcitrace.model import Report
+from calcitrace.rules import load_rules
+from calcitrace.runfolder import commit_file, file_hash, read_manifest
+from calcitrace.sources import Options, Tally, read_rows
+from calcitrace.workers import case_of, model_for
+
+if TYPE_CHECKING:
+    from calcitrace.classifier import Fitted, Labelled
+
+CASE = frozenset({"1", "yes", "true", "case", "definite", "probable"})
+NO_CASE = frozenset({"0", "no", "false", "none"})
+LEFT_OUT = frozenset({"possible", "unsure", ""})
+SENSITIVITY = 0.97
+WEAK_WEIGHT = 0.2
+INTENDED_USE = "to order reports for reading and to find likely cases for review by a radiologist; research only"
+LIMITS = "a probability holds for reports like those it learned from; measure it on your own before you rely on it"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What somebody decided of a report; `group` (by default the patient) is kept together in cross-validation."""
+
+    is_case: bool
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model that was trained and written, and how many labels it learned from."""
+
+    model: CaseModel
+    path: Path
+    labels: int
+    cases: int
+    left_out: int
+    weak: int
+
+
+def train(
+    labels: str | Path,
+    run: str | Path,
+    out: str | Path,
+    sensitivity: float = SENSITIVITY,
+    start: str = "",
+    weak: int = 0,
+    note: str = "",
+    seed: int | None = None,
+    on_progress: Callable[[str], None] = lambda _: None,
+) -> Trained:
+    """Learn a case model from labelled reports of a run and write it to `out`.
+
+    Args:
+        labels: CSV or JSONL with columns report_id and label (1/0, yes/no, case/no, or a case status; possible is left
+            out), and optionally group: what is kept together in cross-validation, by default the patient.
+        run: folder of a finished run that read these reports; its inputs are read again for the texts.
+        out: the model file to write.
+        sensitivity: share of the cases that the threshold must keep, above 0 to 1.
+        start: a model file to start from, "none" for none; by default the starter model, where it fits.
+        weak: how many reports without a label are added with what the case definition says of them, at little weight.
+        note: a sentence for the card, such as who adjudicated.
+        seed: of folds and solver; the same seed gives the same file.
+        on_progress: told what is being done.
+
+    Raises:
+        ModelError: labels or a starting model that cannot be used.
+        RunError: no finished run, or its inputs or rules have changed since.
+    """
+    from calcitrace.classifier import SEED, fit
+
+    if not 0 < sensitivity <= 1:
+        raise UsageError(f"sensitivity {sensitivity} is not above 0 and at most 1 (0.97 keeps 97 % of the cases)")
+    if weak < 0:
+        raise UsageError(f"{weak} weak labels make no sense; give 0 for none")
+    read, left_out = read_labels(Path(labels))
+    source = _Run(Path(run))
+    earlier, _ = model_for(start, source.rules, source.case)
+    on_progress(f"reading {len(read):,} labelled reports")
+    labelled, weak_used = _labelled(read, source, weak)
+    on_progress(f"learning from {len(labelled):,} reports")
+    names = (source.case.name, schema(source.rules, source.case), source.rules.hash)
+    fitted = fit(labelled, names, sensitivity, earlier, SEED if seed is None else seed)
+    card = {
+        "note": note,
+        "labels": {"file": Path(labels).name, "sha256": file_hash(Path(labels)), "left out as possible": left_out},
+        "seed": SEED if seed is None else seed,
+        "started from": "nothing" if earlier is None else earlier.card.get("name", f"rules {earlier.ruleset_hash[:8]}"),
+        **_card(fitted, labelled, weak_used, sensitivity, source),
+    }
+    model = replace(fitted.model, card={"name": Path(out).stem, **card})
+    commit_file(Path(out), model_bytes(model))
+    full = labelled.full
+    return Trained(model, Path(out), len(full), int(labelled.truth[full].sum()), left_out, weak_used)
+
+
+def read_labels(path: Path) -> tuple[dict[str, Label], int]:
+    """The labels of a file by report id, and how many rows say neither yes nor no (possible).
+
+    Raises:
+        ModelError: the file cannot be read, lacks a column, a label is unknown or an id is given twice (path:line), or
+            all labels are the same.
+    """
+    found: dict[str, Label] = {}
+    lines: dict[str, int] = {}
+    left_out = 0
+    for line, row in _label_rows(path):
+        report_id, said = row.get("report_id", ""), row.get("label", "").strip().lower()
+        if not report_id:
+            raise ModelError(f"{path}:{line}: no report_id; give the columns report_id and label")
+        if report_id in lines:
+            raise ModelError(f"{path}:{line}: report id {report_id!r} was labelled before (line {lines[report_id]})")
+        lines[report_id] = line
+        if said in LEFT_OUT:
+            left_out += 1
+        elif said in CASE | NO_CASE:
+            found[report_id] = Label(said in CASE, row.get("group", ""))
+        else:
+            raise ModelError(
+                f"{path}:{line}: the label is not one of {', '.join(sorted(CASE | NO_CASE | LEFT_OUT - {''}))}"
+            )
+    cases = sum(label.is_case for label in found.values())
+    if not cases or cases == len(found):
+        kind = "no case" if not cases else "only cases"
+        raise ModelError(
+            f"{path}: {len(found)} usable labels, {kind}; a model needs both cases and reports that are none"
+        )
+    return found, left_out
+
+
+def _label_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ModelError(f"{path}: not UTF-8; save the labels as UTF-8") from None
+    if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
+        yield from _json_labels(path, text)
+        return
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    if not {"report_id", "label"} <= set(rows.fieldnames or ()):
+        raise ModelError(f"{path}:1: needs the columns report_id and label")
+    try:
+        for row in rows:
+            yield rows.line_num, {k: v or "" for k, v in row.items() if k in ("report_id", "label", "group")}
+    except csv.Error:
+        raise ModelError(f"{path}:{rows.line_num}: not valid CSV") from None
+
+
+def _json_labels(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    for line, raw in enumerate(text.split("\n"), 1):
+        if not raw.strip():
+            continue
+        try:
+            row = json.loads(raw)
+        except (ValueError, RecursionError):
+            raise ModelError(f"{path}:{line}: not valid JSON; each line is one JSON object") from None
+        if not isinstance(row, dict) or not isinstance(row.get("report_id"), str):
+            raise ModelError(f"{path}:{line}: needs report_id (a string) and label")
+        label = row.get("label", row.get("case", row.get("case_status", "")))
+        said = str(int(label)) if isinstance(label, bool) else str(label)
+        yield line, {"report_id": row["report_id"], "label": said, "group": str(row.get("group", ""))}
+
+
+class _Run:
+    """A finished run whose reports are read again: its rules, case definition and inputs, all unchanged since."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.manifest = folder, read_manifest(folder)
+        if self.manifest.get("status") != "complete":
+            raise RunError(f"{folder}: the run has not finished; give the same `calcitrace process` command again")
+        options = self.manifest["options"]
+        self.rules = load_rules(options["patterns"] or None)
+        if self.rules.hash != self.manifest["ruleset_hash"]:
+            raise RunError(
+                f"{folder}: was made with rules {self.manifest['ruleset_hash'][:8]}, these are {self.rules.hash[:8]}; "
+                "process the reports again with the rules of today"
+            )
+        self.case = case_of(self.rules, options["case"])
+        self.reading = Options(options["columns"], options["encoding"], options["delimiter"])
+
+    def reports(self) -> Iterator[Report]:
+        """The reports of the run, in its order and with its ids.
+
+        Raises:
+            RunError: an input is gone or is not the file that the run read.
+        """
+        for file in self.manifest["inputs"]:
+            try:
+                same = file_hash(Path(file["path"])) == file["sha256"]
+            except OSError as error:
+                raise RunError(
+                    f"{file['path']}: cannot be read ({error.strerror}); training reads the run's inputs again"
+                ) from None
+            if not same:
+                raise RunError(f"{file['path']}: has changed since the run; process it again")
+        paths = [(Path(f["path"]), f["name"]) for f in self.manifest["inputs"]]
+        for _, _, made in read_rows(paths, self.reading, Tally()):
+            if isinstance(made, Report):
+                yield made
+
+
+def _labelled(labels: Mapping[str, Label], source: _Run, weak: int) -> tuple[Labelled, int]:
+    """The labelled reports with their features, in the run's order; then those with weak labels, by a fixed draw."""
+    from calcitrace.annotate import Annotator
+    from calcitrace.classifier import Labelled
+
+    annotator, rows, spare = Annotator(source.rules), [], []
+    for report in source.reports():
+        label = labels.get(report.report_id)
+        if label:
+            features = assessed(annotator.annotate(report), source.rules, source.case)[1]
+            rows.append((report.report_id, features, label.is_case, label.group or _unit(report), 1.0))
+        elif weak:
+            spare.append(report)
+        if len(rows) == len(labels) and not weak:
+            break
+    _all_found(labels, [r[0] for r in rows], source.folder)
+    drawn = sorted(spare, key=lambda r: hashlib.sha256(r.report_id.encode("utf-8", "replace")).digest())
+    for report in drawn:
+        if weak <= 0:
+            break
+        assessment, features = assessed(annotator.annotate(report), source.rules, source.case)
+        if assessment.case_status != "possible":
+            weak -= 1
+            rows.append((report.report_id, features, assessment.likely_case, _unit(report), WEAK_WEIGHT))
+    columns = list(zip(*(r[1:] for r in rows), strict=True))
+    return Labelled(*columns), len(rows) - len(labels)
+
+
+def _unit(report: Report) -> str:
+    return f"patient {report.patient_id}" if report.patient_id else f"report {report.report_id}"
+
+
+def _all_found(labels: Mapping[str, Label], found: Sequence[str], folder: Path) -> None:
+    missing = sorted(set(labels) - set(found))
+    if missing:
+        raise ModelError(
+            f"{folder}: {len(missing)} of {len(labels)} labelled reports are not in this run, first {missing[0]!r}"
+        )
+
+
+def _card(fitted: Fitted, labelled: Labelled, weak: int, sensitivity: float, source: _Run) -> dict[str, Any]:
+    full = labelled.full
+    cases = int(labelled.truth[full].sum())
+    return {
+        "data": {
+            "reports": len(full),
+            "cases": cases,
+            "no cases": len(full) - cases,
+            "units (patients or groups)": len({labelled.units[i] for i in full}),
+            "weak labels from the case definition": weak,
+            "inputs": [f["name"] for f in source.manifest["inputs"]],
+        },
+        "method": {
+            "learner": "logistic regression over facts of mentions and assessment, and words around them",
+            "strength (C), by grouped cross-validation": fitted.strength,
+            "calibration": fitted.calibration
+            if fitted.calibration == "platt"
+            else "prior only: too few cases for a calibration curve",
+            "wanted sensitivity": sensitivity,
+        },
+        "figures by nested cross-validation": _figures(fitted, labelled),
+        "calcitrace": version("calcitrace"),
+        "intended use": INTENDED_USE,
+        "limits": LIMITS,
+    }
+
+
+def _figures(fitted: Fitted, labelled: Labelled) -> Mapping[str, str] | str:
+    """Figures with intervals that take the unit as the unit, from models that had not seen it."""
+    from calcitrace.evaluate import score
+    from calcitrace.evaluate.labelled import LabelledReport
+
+    if fitted.scores is None or fitted.likely is None:
+        return "none: too few units to hold any out"
+    gold, found = [], []
+    for k, i in enumerate(labelled.full):
+        status = "definite" if labelled.is_case[i] else "no"
+        report = LabelledReport(str(k), labelled.units[i], case_status=status, given=frozenset({"case_status"}))
+        gold.append(report)
+        found.append(
+            replace(
+                report,
+                likely_case=bool(fitted.likely[k]),
+                case_probability=float(fitted.scores[k]),
+                given=frozenset({"likely_case", "case_probability"}),
+            )
+        )
+    figures = score(gold, found, resamples=500, list_errors=False).figures
+    names = ("sensitivity", "specificity", "auroc", "auprc", "brier", "calibration_error")
+    return {name: _shown(figures[name].value, figures[name].exact or figures[name].patients) for name in names}
+
+
+def _shown(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None:
+        return "not defined"
+    return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")

@@ -1,0 +1,157 @@
+"""The case definition: what a case file can say, and that another condition is another file and not a line of code."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from calcitrace import Annotator, Report, load_rules
+from calcitrace.assess import assess
+from calcitrace.errors import RuleError
+from calcitrace.modality import modality_of
+from calcitrace.rules import patterns_folder
+
+EROSION = "A 9 mm calcific deposit in the right supraspinatus tendon with erosion of the greater tuberosity beneath it."
+IN_BONE = "The supraspinatus calcification has migrated into the humeral head."
+EDEMA = "Calcific deposit in the supraspinatus tendon with bone marrow edema of the greater tuberosity."
+
+
+def assessed(annotator: Annotator, text: str, case: str = "intraosseous_migration", modality: str = ""):
+    """The assessment of one text under a case definition of the rules."""
+    report = Report("r", text, modality=modality)
+    return assess(annotator.annotate(report), annotator.rules, annotator.rules.cases[case])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the rules that a test may add to."""
+    copy = tmp_path_factory.mktemp("rules") / "patterns"
+    shutil.copytree(patterns_folder(), copy)
+    return copy
+
+
+def test_erosion_alone_is_a_case_in_the_wide_reading_and_not_in_the_strict_one(annotator: Annotator) -> None:
+    """Two readings of the same condition ship; the strict one asks for calcium in bone."""
+    assert assessed(annotator, EROSION).likely_case
+    strict = assessed(annotator, EROSION, "intraosseous_migration_strict")
+    assert (strict.case_status, strict.likely_case) == ("possible", False)
+    assert assessed(annotator, IN_BONE, "intraosseous_migration_strict").case_status == "definite"
+
+
+@pytest.mark.parametrize(
+    ("modality", "status"), [("MR", "possible"), ("CT", "possible"), ("XR", "no"), ("US", "no"), ("Radiograph", "no")]
+)
+def test_marrow_edema_counts_only_where_it_can_be_seen(annotator: Annotator, modality: str, status: str) -> None:
+    """A radiograph or ultrasound cannot show marrow edema; what it says of it comes from elsewhere."""
+    assert assessed(annotator, EDEMA, modality=modality).case_status == status
+
+
+@pytest.mark.parametrize(
+    ("report", "modality"),
+    [
+        (Report("r", "Right shoulder.", modality="MRI"), "MR"),
+        (Report("r", "ULTRASOUND LEFT SHOULDER\nThe cuff is intact."), "US"),
+        (Report("r", "X-ray of the hip.", modality="unknown"), "XR"),
+        (Report("r", "CT shoulder, comparison MRI of May.", modality=""), "CT"),
+        (Report("r", "The cuff is intact."), ""),
+    ],
+)
+def test_modality_is_told_by_its_column_or_by_the_beginning(
+    annotator: Annotator, report: Report, modality: str
+) -> None:
+    """Archives call a modality many names; an empty or strange column leaves it to the title."""
+    assert modality_of(report, annotator.rules.modalities, annotator.rules.spelling) == modality
+
+
+@pytest.mark.parametrize(
+    ("text", "phase"),
+    [
+        ("Resorptive phase calcific tendinitis of the supraspinatus.", "resorptive"),
+        ("The supraspinatus calcification is in the formative phase.", "formative"),
+        ("Calcific tendinitis of the supraspinatus.", "none"),
+        ("The labrum is quiescent. Calcific tendinitis of the supraspinatus.", "none"),
+    ],
+)
+def test_the_phase_is_what_a_sentence_about_the_deposit_states(annotator: Annotator, text: str, phase: str) -> None:
+    """A phase is read where it is stated of the deposit, and never inferred."""
+    assert assessed(annotator, text).phase == phase
+
+
+def test_what_speaks_for_a_case_orders_within_a_tier_and_never_lifts_into_another(annotator: Annotator) -> None:
+    """Absence of a mass and of an effusion raises a probable case among the probable ones."""
+    plain = assessed(annotator, EROSION)
+    quiet = assessed(annotator, EROSION + " No soft tissue mass. No joint effusion.")
+    assert plain.case_status == quiet.case_status == "probable"
+    assert plain.case_score < quiet.case_score < 2.5
+    nothing = assessed(annotator, "No soft tissue mass. No joint effusion. No trauma.")
+    assert nothing.case_status == "no"
+    assert nothing.case_score < 0.5
+
+
+def test_a_cuff_tear_lowers_a_case_among_its_tier(annotator: Annotator) -> None:
+    """A tear explains cysts and irregular bone; beside stated migration it only lowers the order."""
+    plain, torn = assessed(annotator, IN_BONE), assessed(annotator, IN_BONE + " Full-thickness supraspinatus tear.")
+    assert plain.case_status == torn.case_status == "definite"
+    assert torn.case_score < plain.case_score
+
+
+def test_another_condition_is_another_case_file(folder: Path) -> None:
+    """Septic joint with erosion, described in ten lines of YAML, is found, typed and placed by the same program."""
+    (folder / "cases" / "septic_erosion.yml").write_text(
+        """title: Septic arthritis with erosion
+likely: [definite]
+constituents:
+  infection: {findings: [infection], assertions: [present]}
+  erosion: {findings: [cortical_erosion], assertions: [present]}
+  effusion: {findings: [joint_effusion], assertions: [present]}
+tiers:
+  - {tier: definite, all: [infection, erosion]}
+  - {tier: possible, all: [infection, effusion]}
+types:
+  - {type: erosive, of: [erosion]}
+site: [erosion]
+sized: [erosion]
+""",
+        encoding="utf-8",
+    )
+    annotator = Annotator(load_rules(folder))
+    found = assessed(annotator, "Septic arthritis of the left hip with erosion of the femoral head.", "septic_erosion")
+    assert (found.case_status, found.migration_type, found.bone, found.laterality) == (
+        "definite",
+        "erosive",
+        "femur",
+        "left",
+    )
+    weak = assessed(annotator, "Septic arthritis of the left hip with a joint effusion.", "septic_erosion")
+    assert (weak.case_status, weak.likely_case) == ("possible", False)
+    assert assessed(annotator, "No septic arthritis.", "septic_erosion").case_status == "no"
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("extends: nothing_here\ntitle: T\n", "case.yml:1: extends names 'nothing_here'"),
+        ("extends: intraosseous_migration_strict\ntitle: T\n", "case.yml:1: extends names"),
+        ("extends: intraosseous_migration\ntitle: T\nraises: [deposit]\n", "case.yml:3: raises and lowers hold lists"),
+        ("extends: intraosseous_migration\ntitle: T\nlowers: [[nobody]]\n", "case.yml:3: 'nobody' is no constituent"),
+        (
+            "extends: intraosseous_migration\ntitle: T\nconstituents:\n"
+            "  odd: {findings: [pain], assertions: [present], not_on: [PET]}\n",
+            "not_on names 'PET'",
+        ),
+    ],
+)
+def test_a_wrong_case_file_is_told_by_its_line(folder: Path, written: str, said: str) -> None:
+    """What a case file says wrongly is located at path:line."""
+    path = folder / "cases" / "case.yml"
+    path.write_text(written, encoding="utf-8")
+    load_rules.cache_clear()
+    try:
+        with pytest.raises(RuleError) as error:
+            load_rules(folder)
+    finally:
+        path.unlink()
+        load_rules.cache_clear()
+    assert said in str(error.value)

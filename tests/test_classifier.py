@@ -1,0 +1,430 @@
+"""The classifier: what it sees, how it learns, what it refuses, and that its file can do no harm."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from calcitrace import Annotator, Report, RunOptions, process, read_run
+from calcitrace.casemodel import CaseModel, load_model, log_odds, model_bytes, starter_path
+from calcitrace.classifier import FeatureTable, Labelled, fit, make_classifier, platt
+from calcitrace.corpus import DEFAULT_CASE
+from calcitrace.errors import ModelError, RunError
+from calcitrace.features import Features, assessed, schema
+from calcitrace.training import read_labels, train
+
+CASES = (
+    "Calcific deposit of the supraspinatus with erosion of the greater tuberosity. No mass.",
+    "The infraspinatus calcification has migrated into the humeral head.",
+    "Deltoid calcification, 8 mm, with scalloping of the humeral cortex beneath it.",
+    "Calcific tendinitis of the gluteus maximus with cortical erosion of the femur and marrow edema.",
+)
+OTHERS = (
+    "Calcific tendinitis of the supraspinatus. The greater tuberosity is intact, no erosion.",
+    "Full-thickness supraspinatus tear with subcortical cysts. No calcification.",
+    "Marginal erosions of rheumatoid arthritis. No calcific deposit.",
+    "No fracture. No erosion. No calcification.",
+    "Osteomyelitis of the humerus with cortical destruction.",
+)
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[Report]:
+    """Eight cases and ten others, two reports a patient."""
+    texts = [*CASES, *CASES, *OTHERS, *OTHERS]
+    return [Report(f"r{k}", text + f" Image {k}.", f"p{k // 2}") for k, text in enumerate(texts)]
+
+
+@pytest.fixture(scope="module")
+def labelled(annotator: Annotator, reports: list[Report]) -> Labelled:
+    """The features of these reports with their labels."""
+    case = annotator.rules.cases[DEFAULT_CASE]
+    found = [assessed(annotator.annotate(r), annotator.rules, case)[1] for r in reports]
+    return Labelled(found, [k < 8 for k in range(18)], [r.patient_id for r in reports], [1.0] * 18)
+
+
+@pytest.fixture(scope="module")
+def names(annotator: Annotator) -> tuple[str, str, str]:
+    """Case definition, schema and rules of the models made here."""
+    rules = annotator.rules
+    return DEFAULT_CASE, schema(rules, rules.cases[DEFAULT_CASE]), rules.hash
+
+
+@pytest.fixture(scope="module")
+def model(labelled: Labelled, names: tuple[str, str, str]) -> CaseModel:
+    """A small model."""
+    return fit(labelled, names, 0.97).model
+
+
+@pytest.fixture
+def run(tmp_path: Path, reports: list[Report]) -> Path:
+    """A finished run over the reports."""
+    source = tmp_path / "reports.jsonl"
+    rows = [{"report_id": r.report_id, "text": r.text, "patient_id": r.patient_id} for r in reports]
+    source.write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+    process(source, tmp_path / "run", RunOptions(model="none"))
+    return tmp_path / "run"
+
+
+def labels_file(folder: Path, rows: str) -> Path:
+    """A CSV file of labels."""
+    path = folder / "labels.csv"
+    path.write_text("report_id,label\n" + rows, encoding="utf-8")
+    return path
+
+
+def right_labels() -> str:
+    """The labels of the run's reports."""
+    return "".join(f"r{k},{int(k < 8)}\n" for k in range(18))
+
+
+def test_features_are_facts_with_the_mentions_behind_them(annotator: Annotator) -> None:
+    """A fact names a constituent, a finding or the status, and leads back to mentions; words carry no numbers."""
+    rules = annotator.rules
+    annotated = annotator.annotate(Report("r", CASES[2], modality="XR"))
+    found = assessed(annotated, rules, rules.cases[DEFAULT_CASE])[1]
+    assert found.facts["case status: probable"] == 1.0
+    assert found.facts["modality: XR"] == 1.0
+    assert found.mentions["constituent: deposit"] == ("r#0",)
+    assert found.mentions["mention: cortical_erosion present"] == ("r#1",)
+    assert "scalloping" in found.words
+    assert "number mm" in found.words or "calcification number" in found.words
+    assert not any(c.isdigit() for w in found.words for c in w)
+
+
+def test_a_report_without_a_mention_has_no_words(annotator: Annotator) -> None:
+    """Only sentences with a finding of the case are looked at."""
+    rules = annotator.rules
+    annotated = annotator.annotate(Report("r", "The lungs are clear."))
+    found = assessed(annotated, rules, rules.cases[DEFAULT_CASE])[1]
+    assert found.words == ()
+    assert found.facts["case status: no"] == 1.0
+
+
+def test_the_table_keeps_what_two_reports_have(labelled: Labelled) -> None:
+    """A feature of one report alone is not learned; the table has a column a feature."""
+    table = FeatureTable().fit(labelled.reports)
+    columns = list(table.get_feature_names_out())
+    assert table.transform(labelled.reports).shape == (18, len(columns))
+    assert "constituent: deposit" in columns
+    once = [Features({"a": 1.0, "b": 1.0}), Features({"a": 1.0})]
+    assert list(FeatureTable().fit(once).get_feature_names_out()) == ["a"]
+
+
+def test_the_pipeline_is_scikit_learns(labelled: Labelled) -> None:
+    """The factory gives a plain pipeline whose parameters can be set and cloned."""
+    from sklearn.base import clone
+
+    pipeline = clone(make_classifier(strength=0.3)).set_params(classify__C=2.0)
+    pipeline.fit(labelled.reports, labelled.truth)
+    assert (pipeline.predict(labelled.reports) == labelled.truth).mean() >= 0.9
+
+
+def test_the_saved_model_scores_as_the_pipeline_does(labelled: Labelled, names: tuple[str, str, str]) -> None:
+    """The weights in the file are the pipeline's, to four decimals."""
+    found = fit(labelled, names, 0.97, hold_out=False)
+    pipeline = make_classifier(found.strength).fit(
+        labelled.reports, labelled.truth, classify__sample_weight=np.ones(len(labelled))
+    )
+    scores = [found.model.score(f) for f in labelled.reports]
+    assert scores == pytest.approx(list(pipeline.decision_function(labelled.reports)), abs=0.02)
+
+
+def test_same_labels_and_seed_give_the_same_bytes(labelled: Labelled, names: tuple[str, str, str]) -> None:
+    """Training is repeatable."""
+    one, two = (model_bytes(fit(labelled, names, 0.97, hold_out=False).model) for _ in range(2))
+    assert one == two
+
+
+def test_few_cases_give_a_prior_and_no_curve(labelled: Labelled, names: tuple[str, str, str]) -> None:
+    """Eight cases are too few for a calibration curve, and the model says so; forty are not."""
+    assert fit(labelled, names, 0.97, hold_out=False).calibration == "prior"
+    more = labelled.take(list(range(18)) * 3)
+    spread = Labelled(more.reports, more.is_case, [f"{k}" for k in range(len(more))], more.weights)
+    assert fit(spread, names, 0.97, hold_out=False).calibration == "platt"
+
+
+def test_a_patients_reports_are_never_on_both_sides(labelled: Labelled) -> None:
+    """Folds keep units together, and weak labels are learned from but never measured on."""
+    from calcitrace.classifier import _folds
+
+    weak = Labelled(labelled.reports, labelled.is_case, labelled.units, [0.2 if k % 9 == 0 else 1.0 for k in range(18)])
+    folds = list(_folds(weak, 1))
+    assert folds
+    for learn, test in folds:
+        assert not {weak.units[i] for i in learn} & {weak.units[i] for i in test}
+        assert all(weak.weights[i] == 1.0 for i in test)
+
+
+def test_platt_finds_the_slope_and_offset_of_simulated_scores() -> None:
+    """Scores whose true log odds are 2 s - 1 come out so."""
+    random = np.random.default_rng(1)
+    scores = random.normal(0, 2, 20_000)
+    truth = (random.random(20_000) < 1 / (1 + np.exp(-(2 * scores - 1)))).astype(np.int64)
+    assert platt(scores, truth) == pytest.approx((2.0, -1.0), abs=0.1)
+
+
+def test_another_prevalence_moves_the_odds_and_not_the_likely_cases(model: CaseModel, labelled: Labelled) -> None:
+    """Odds move by the ratio of the prevalences' odds; who is a likely case stays."""
+    features = labelled.reports[0]
+    here, rare = model.probability(features), model.probability(features, 0.005)
+    moved = log_odds(0.005) - log_odds(model.prevalence)
+    assert log_odds(rare) - log_odds(here) == pytest.approx(moved)
+    assert model.probability(features, model.prevalence) == pytest.approx(here)
+    assert rare < here
+    assert model.is_likely(features)
+
+
+def test_contributions_add_up_to_the_log_odds(model: CaseModel, labelled: Labelled) -> None:
+    """All contributions, intercept and offset together are the log odds of the probability."""
+    features = labelled.reports[1]
+    shares = sum(c.log_odds for c in model.contributions(features, most=10_000))
+    rest = model.slope * model.intercept + model.offset
+    small = 0.05 * len(list(features.values(model.word_weight)))  # shares too small to show are left out
+    assert shares + rest == pytest.approx(log_odds(model.probability(features)), abs=small)
+    strongest = [abs(c.log_odds) for c in model.contributions(features)]
+    assert strongest == sorted(strongest, reverse=True)
+
+
+def test_learning_from_an_earlier_model_keeps_its_order_with_few_labels(
+    annotator: Annotator, labelled: Labelled, names: tuple[str, str, str]
+) -> None:
+    """Four labels cannot turn the starter's ranking round."""
+    starter = load_model(starter_path(DEFAULT_CASE))
+    few = labelled.take([0, 2, 8, 10])
+    learned = fit(few, names, 0.97, earlier=starter).model
+    order = np.argsort([starter.score(f) for f in labelled.reports])
+    scores = np.array([learned.score(f) for f in labelled.reports])[order]
+    assert np.corrcoef(np.arange(18), np.argsort(np.argsort(scores)))[0, 1] > 0.9
+
+
+def test_the_threshold_keeps_the_wanted_share_of_the_cases(labelled: Labelled, names: tuple[str, str, str]) -> None:
+    """With all cases wanted, every labelled case is at or above the threshold by held-out scores."""
+    found = fit(labelled, names, 1.0)
+    assert found.likely is not None
+    assert found.model.threshold < 0.9
+    assert all(
+        found.model.is_likely(f) for f, is_case in zip(labelled.reports, labelled.is_case, strict=True) if is_case
+    )
+
+
+class _Hostile:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return exec, ("raise SystemExit('code of a model file ran')",)
+
+
+def test_a_model_file_from_a_hostile_hand_runs_nothing(tmp_path: Path) -> None:
+    """A pickle, however named, is refused without being unpickled."""
+    path = tmp_path / "model.json"
+    path.write_bytes(pickle.dumps(_Hostile()))
+    with pytest.raises(ModelError, match="no model file"):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda b: b[: len(b) // 2], "cut off"),
+        (lambda b: b"", "cut off"),
+        (lambda b: b"[1, 2]", "no model file"),
+        (lambda b: b'{"a": 1}', "no model file"),
+        (lambda b: b"[" * 100_000, "cut off"),
+        (lambda b: b.replace(b'"word_weight": 0.4', b'"word_weight": 0.5'), "was changed"),
+        (lambda b: b.replace(b'"calcitrace_model": 1', b'"calcitrace_model": 99'), "another version"),
+        (lambda b: b.replace(b'"slope": ', b'"slope": NaN, "s": '), "was changed"),
+    ],
+)
+def test_a_spoiled_model_file_is_refused_with_its_reason(tmp_path: Path, model: CaseModel, spoil, said: str) -> None:
+    """Cut off, foreign, changed by hand or of another version: each is told, with the file's name."""
+    path = tmp_path / "model.json"
+    path.write_bytes(spoil(model_bytes(model)))
+    with pytest.raises(ModelError, match=said) as error:
+        load_model(path)
+    assert "model.json" in str(error.value)
+
+
+def test_a_signed_file_with_wrong_content_is_refused(tmp_path: Path, model: CaseModel) -> None:
+    """A right checksum does not make strings into weights."""
+    from calcitrace.casemodel import _checksum
+
+    content = json.loads(model_bytes(model))
+    del content["sha256"], content["calcitrace_model"]
+    content["weights"] = {"a": "1"}
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps({"calcitrace_model": 1, "sha256": _checksum(content), **content}))
+    with pytest.raises(ModelError, match="lacks what a model has"):
+        load_model(path)
+
+
+def test_a_saved_model_comes_back_as_it_was(tmp_path: Path, model: CaseModel) -> None:
+    """Writing and loading lose nothing."""
+    path = tmp_path / "model.json"
+    path.write_bytes(model_bytes(model))
+    assert load_model(path) == model
+
+
+def test_a_model_for_other_rules_is_refused(tmp_path: Path, model: CaseModel, annotator: Annotator) -> None:
+    """Another case definition, or other names of findings and constituents, do not fit."""
+    rules = annotator.rules
+    strict = rules.cases["intraosseous_migration_strict"]
+    with pytest.raises(ModelError, match="is for the case definition"):
+        model.check_fit(rules, strict, "m.json")
+    odd = CaseModel(**{f: getattr(model, f) for f in CaseModel.__dataclass_fields__} | {"schema": "0"})
+    with pytest.raises(ModelError, match="findings or constituents have other names"):
+        odd.check_fit(rules, rules.cases[DEFAULT_CASE], "m.json")
+
+
+def test_train_writes_a_model_that_process_uses(tmp_path: Path, run: Path, command: Any) -> None:
+    """From labels to a model with its card, and to a run whose manifest names it."""
+    made = command(
+        "train",
+        labels_file(tmp_path, right_labels()),
+        "--run",
+        run,
+        "-o",
+        tmp_path / "own.json",
+        "--note",
+        "Two readers.",
+    )
+    assert made.code == 0, made.err
+    assert "cases: 8" in made.out
+    card = load_model(tmp_path / "own.json").card
+    assert card["note"] == "Two readers."
+    assert card["started from"] == "intraosseous_migration"
+    assert (
+        command("process", tmp_path / "reports.jsonl", "-o", tmp_path / "run2", "--model", tmp_path / "own.json").code
+        == 0
+    )
+    manifest = json.loads((tmp_path / "run2" / "manifest.json").read_text())
+    assert manifest["model"]["name"] == "own"
+    reports, _ = read_run(tmp_path / "run2")
+    likely = reports[reports["likely_case"]]
+    assert set(likely["report_id"]) >= {f"r{k}" for k in range(8)}
+    assert all(len(c) for c in likely["contributions"])
+    shown = command("model", tmp_path / "own.json", "--features", "3")
+    assert "intended use" in shown.out
+
+
+def test_training_twice_gives_the_same_file(tmp_path: Path, run: Path) -> None:
+    """Same labels, same run, same seed, same model."""
+    labels = labels_file(tmp_path, right_labels())
+    for name in ("a/m.json", "b/m.json"):
+        train(labels, run, tmp_path / name, start="none")
+    assert (tmp_path / "a/m.json").read_bytes() == (tmp_path / "b/m.json").read_bytes()
+
+
+def test_weak_labels_come_from_the_case_definition(tmp_path: Path, run: Path) -> None:
+    """Unlabelled reports of the run can be mixed in; the card says how many."""
+    few = labels_file(tmp_path, "r0,1\nr2,1\nr8,0\nr10,0\n")
+    made = train(few, run, tmp_path / "m.json", start="none", weak=6)
+    assert (made.labels, made.weak) == (4, 6)
+    assert made.model.card["data"]["weak labels from the case definition"] == 6
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("r0,1\nr1,1\n", "only cases"),
+        ("r8,0\nr9,0\n", "no case"),
+        ("", "0 usable labels"),
+        ("r0,1\nr0,0\nr8,0\n", "labels.csv:3: report id 'r0' was labelled before (line 2)"),
+        ("r0,1\nr8,maybe\n", "labels.csv:3: the label is not one of"),
+        ("r0,1\n,0\n", "labels.csv:3: no report_id"),
+        ("r0,1\nr8,0\nelsewhere,0\n", "1 of 3 labelled reports are not in this run, first 'elsewhere'"),
+    ],
+)
+def test_labels_that_cannot_be_learned_from_are_told(tmp_path: Path, run: Path, rows: str, said: str) -> None:
+    """One class, none, repeats, unknown labels and unknown reports: each is told, and nothing is written."""
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ModelError) as error:
+        train(labels_file(tmp_path, rows), run, tmp_path / "m.json")
+    assert said in str(error.value)
+    assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "labels.csv"])
+
+
+def test_labels_without_the_columns_are_told(tmp_path: Path) -> None:
+    """A file of another shape is told by its first line."""
+    path = tmp_path / "labels.csv"
+    path.write_text("id;y\nr0;1\n")
+    with pytest.raises(ModelError, match=r"labels.csv:1: needs the columns report_id and label"):
+        read_labels(path)
+
+
+def test_labels_may_be_json_lines_with_case_statuses(tmp_path: Path) -> None:
+    """A gold standard file is a file of labels; possible is left out."""
+    path = tmp_path / "gold.jsonl"
+    rows = [
+        {"report_id": "a", "case": "definite"},
+        {"report_id": "b", "case": "no"},
+        {"report_id": "c", "case": "possible"},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    found, left_out = read_labels(path)
+    assert {k: v.is_case for k, v in found.items()} == {"a": True, "b": False}
+    assert left_out == 1
+
+
+def test_a_run_whose_input_has_changed_is_refused(tmp_path: Path, run: Path) -> None:
+    """Training reads the texts again and must read the same ones."""
+    with (tmp_path / "reports.jsonl").open("a") as handle:
+        handle.write('{"report_id": "new", "text": "x"}\n')
+    with pytest.raises(RunError, match="has changed since the run"):
+        train(labels_file(tmp_path, right_labels()), run, tmp_path / "m.json")
+
+
+def test_without_a_model_the_case_definition_decides(tmp_path: Path, run: Path) -> None:
+    """A run with --no-model has no probability and says so; likely cases are definite and probable ones."""
+    reports, _ = read_run(run)
+    assert reports["case_probability"].isna().all()
+    assert list(reports["likely_case"]) == [s in ("definite", "probable") for s in reports["case_status"]]
+    assert json.loads((run / "manifest.json").read_text())["model"] is None
+
+
+def test_prevalence_is_recorded_and_moves_probabilities(tmp_path: Path, run: Path) -> None:
+    """The manifest says at which prevalence the probabilities stand."""
+    for name, share in (("at", None), ("rare", 0.005)):
+        process(tmp_path / "reports.jsonl", tmp_path / name, RunOptions(prevalence=share))
+    (here, _), (rare, _) = read_run(tmp_path / "at"), read_run(tmp_path / "rare")
+    assert (rare["case_probability"] < here["case_probability"]).all()
+    assert list(rare["likely_case"]) == list(here["likely_case"])
+    notes = [json.loads((tmp_path / n / "manifest.json").read_text())["model"] for n in ("at", "rare")]
+    assert notes[0]["probabilities_at_prevalence"] == notes[0]["trained_at_prevalence"]
+    assert notes[1]["probabilities_at_prevalence"] == 0.005
+
+
+def test_another_model_is_another_run(tmp_path: Path, run: Path) -> None:
+    """A run folder is not continued with another model."""
+    with pytest.raises(RunError, match="holds a run with other model"):
+        process(tmp_path / "reports.jsonl", run)
+
+
+def test_the_starter_model_says_what_it_is(command: Any) -> None:
+    """Its card says synthetic, and names its figures, use and limits."""
+    said = command("model").out
+    assert "STARTER MODEL, trained on synthetic reports only" in said
+    for part in ("intended use", "limits", "sensitivity", "trained with rules"):
+        assert part in said
+
+
+def test_show_gives_the_probability_and_its_reasons(command: Any) -> None:
+    """`show` prints the probability; with --why what made it, with the words of the mentions; --no-model neither."""
+    plain = command("show", "--text", CASES[0])
+    assert "probability 0." in plain.out
+    why = command("show", "--text", CASES[0], "--why").out
+    assert "what made the probability (log odds)" in why
+    assert "constituent: erosion" in why
+    assert "erosion (report#1)" in why
+    assert "probability" not in command("show", "--text", CASES[0], "--no-model").out
+    told = json.loads(command("show", "--text", CASES[0], "--json").out)
+    assert told["likely_case"] is True
+    assert told["contributions"][0].keys() == {"feature", "log_odds", "mentions"}
+
+
+def test_model_and_no_model_together_are_refused(command: Any) -> None:
+    """One says which model, the other that there is none."""
+    assert command("show", "--text", "x", "--model", "m.json", "--no-model").code == 2
