@@ -28,15 +28,20 @@ restate
 fast flags
 engine
 annotate
+modality
 assess examples usage
+features
+casemodel
 differences
 lint
 tables summary
 runfolder workers
+classifier
 corpus why
 show
 frames config
 evaluate
+training
 cli
 __main__
 """

@@ -165,7 +165,7 @@ def test_comparison_writes_a_row_for_every_system(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     (made,) = tmp_path.glob("*_baselines_small_*.json")
     systems = json.loads(made.read_text(encoding="utf-8"))["systems"]
-    assert len(systems) == 6
+    assert len(systems) == 7
     assert all("errors" not in s for s in systems.values())
     assert all(f"\n{name}" in done.stdout for name in systems)
 

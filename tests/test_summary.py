@@ -96,7 +96,7 @@ def test_the_counts_are_shown() -> None:
 def test_a_page_without_rejects_and_cases() -> None:
     """What there is none of is said, or left out."""
     seen = Texts(write_summary(manifest(reject_reasons={}, likely=0, parts=[]), [])).text
-    assert "No report met the case definition as definite or probable." in seen
+    assert "No report is a likely case." in seen
     assert "Rejected rows" not in seen
     assert "No mentions." in seen
 

@@ -38,7 +38,7 @@ def rows(annotator: Annotator, rules: RuleSet) -> tuple[dict[str, Any], list[dic
     annotated = annotator.annotate(report)
     mentions = [mention_row(report.report_id, m) for m in annotated.mentions]
     assessment = assess(annotated, rules, rules.cases[DEFAULT_CASE])
-    return report_row(report, assessment, len(mentions), False, rules.hash), mentions
+    return report_row(report, assessment, len(mentions), rules.hash), mentions
 
 
 def test_rows_hold_the_columns_and_nothing_else(rows: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
