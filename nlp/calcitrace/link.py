@@ -26,9 +26,10 @@ _NEAR = 7.0
 _VAGUE = 8.0
 _SAME_MATTER = 12.0
 _SKELETAL = frozenset({"bone", "bone_interior", "tendon", "bursa", "joint"})
-_ONE_CLAIM = 8
+_ONE_CLAIM = 2
 _LISTED = frozenset({"and", "or", ",", "/", "no", "nor"})
 _SIZED_NOUN = 5  # words within which a measured noun follows its size
+_BONE = ("bone", "bone_interior")
 _INVERTED = 9  # words between "in the patella" and what is there
 _OPENS = frozenset({",", ";", ":", ".", "and"})
 _ONLY_CLOSE = frozenset({"organ", "cartilage", "bone_interior"})
@@ -184,7 +185,7 @@ class Sides:
 
     def _contained(self, hit: Hit) -> bool:
         """Whether the words say that it lies in a bone: "calcium in the tuberosity", "in the patella, a fleck"."""
-        return any(s.kind == "bone" and self._contains(hit, h) for h, s in self._sites)
+        return any(s.kind in _BONE and self._contains(hit, h) for h, s in self._sites)
 
     def _contains(self, hit: Hit, bone: Hit) -> bool:
         """Whether a bone holds the mention: "calcium in it", "in it, a fleck of calcium", "it contains calcium"."""
@@ -192,17 +193,23 @@ class Sides:
         lead = bone.i - 1
         while lead >= 0 and forms[lead] in words["adjective"]:
             lead -= 1
+        own = forms[bone.i] in words["within"]  # "beneath the cortex", "within the bone" bring their own word
+        if own:
+            lead = bone.i
         before = forms[lead] if lead >= 0 else "."
         if bone.j <= hit.i <= bone.j + 1 and forms[hit.i] in words["holds"]:
             return before not in words["relates"]
         around = (*forms[bone.i : bone.j], *forms[bone.j : bone.j + 1])
-        if before not in words["inside"] or not words["attachment"].isdisjoint(around):
+        if not (own or before in words["inside"]) or not words["attachment"].isdisjoint(around):
             return False
         if hit.j <= lead:
             return all(w in words["lies"] or w.isdigit() for w in forms[hit.j : lead])
         between = forms[bone.j : hit.i]
+        if between[:1] == ("there",):
+            between = between[1:]
         opens = lead <= 1 or forms[lead - 1] in _OPENS
-        return opens and bone.j <= hit.i and len(between) <= _INVERTED and not words["finite"].intersection(between[1:])
+        plain = not words["finite"].intersection(between[1:]) and not words["relates"].intersection(between[1:])
+        return opens and bone.j <= hit.i and len(between) <= _INVERTED and plain
 
     def known(self, hit: Hit, placed: Sequence[Hit]) -> bool:
         """Whether it is spoken of as known ("the defect", "this erosion"), and nothing that is placed has its words."""

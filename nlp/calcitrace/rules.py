@@ -45,6 +45,7 @@ NEEDED_LISTS = (
     "definite",
     "coordinates",
     "inside",
+    "within",
     "holds",
     "attachment",
     "adjective",
