@@ -80,13 +80,15 @@ def test_the_python_of_the_readme_runs(number: int, tmp_path: Path, monkeypatch:
 
 
 def test_the_command_lines_of_the_readme_run(tmp_path: Path) -> None:
-    """Each command line shown under "On the command line" runs as it stands, in their order."""
-    (shown,) = [block for block in blocks("README.md", "sh") if "calcitrace process" in block]
+    """Each command line shown in a block with `calcitrace process` runs as it stands, in their order."""
+    shown = "".join(block for block in blocks("README.md", "sh") if "calcitrace process" in block)
     shutil.copy(ROOT / "corpora_samples" / "synthetic_msk.csv", tmp_path / "reports.csv")
     with (tmp_path / "reports.csv").open(encoding="utf-8", newline="") as handle:
         reports = list(csv.DictReader(handle))
     gold = [{**r, "mentions": [], "case": "no"} for r in reports]
     (tmp_path / "gold.jsonl").write_text("".join(json.dumps(g) + "\n" for g in gold), encoding="utf-8")
+    labels = [f"{r['report_id']},{int('migrat' in r['text'] or 'eros' in r['text'])}" for r in reports]
+    (tmp_path / "labels.csv").write_text("\n".join(["report_id,label", *labels]), encoding="utf-8")
     lines = [line.replace("calcitrace", f"{sys.executable} -m calcitrace", 1) for line in shown.splitlines()]
     done = [subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True) for line in lines]
     assert [(d.args, d.returncode) for d in done] == [(line, 0) for line in lines], [d.stderr for d in done]

@@ -475,7 +475,7 @@ def make_run(folder, texts=TEXTS, mentions=RUN_MENTIONS):
         for k, (r, finding, start, end, presence) in enumerate(mentions)
     ]
     rows = [mention_row(m.mention_id.split("#")[0], m) for m in made]
-    reports = [report_row(Report(r, t, f"P{r}"), Assessment(r), 1, False, "hash") for r, t in texts.items()]
+    reports = [report_row(Report(r, t, f"P{r}"), Assessment(r), 1, "hash") for r, t in texts.items()]
     manifest = {
         "status": "complete",
         "parts": [{"number": 0}],

@@ -30,6 +30,7 @@ _ONE_CLAIM = 2
 _LISTED = frozenset({"and", "or", ",", "/", "no", "nor"})
 _SIZED_NOUN = 5  # words within which a measured noun follows its size
 _BONE = ("bone", "bone_interior")
+_HELD = 5  # words between "the cyst" and what it holds or is free of
 _INVERTED = 9  # words between "in the patella" and what is there
 _OPENS = frozenset({",", ";", ":", ".", "and"})
 _ONLY_CLOSE = frozenset({"organ", "cartilage", "bone_interior"})
@@ -200,13 +201,16 @@ class Sides:
         if bone.j <= hit.i <= bone.j + 1 and forms[hit.i] in words["holds"]:
             return before not in words["relates"]
         around = (*forms[bone.i : bone.j], *forms[bone.j : bone.j + 1])
+        between = forms[bone.j : hit.i]
+        if before not in words["relates"] and len(between) <= _HELD and "," not in between:
+            if words["free_of"].intersection(between) or words["holds"].intersection(between):
+                return True
         if not (own or before in words["inside"]) or not words["attachment"].isdisjoint(around):
             return False
         if hit.j <= lead:
             return all(w in words["lies"] or w.isdigit() for w in forms[hit.j : lead])
-        between = forms[bone.j : hit.i]
-        if between[:1] == ("there",):
-            between = between[1:]
+        if "there" in between:  # "in the marrow at this level there is a fleck"
+            between = between[between.index("there") + 1 :]
         opens = lead <= 1 or forms[lead - 1] in _OPENS
         plain = not words["finite"].intersection(between[1:]) and not words["relates"].intersection(between[1:])
         return opens and bone.j <= hit.i and len(between) <= _INVERTED and plain

@@ -82,7 +82,9 @@ def _of_before(measure: Measure, forms: Sequence[str], words: Mapping[str, froze
     after = measure.j + (measure.j < len(forms) and forms[measure.j] in words["dimension"])
     if _starts(forms, after, words["dated_size"]) or _dated(forms[after : after + 2], words["month"]):
         return True
-    before = [w for w in forms[max(0, measure.i - 3) : measure.i] if w not in ("about", "approximately", "some")]
+    if _DATED.match(" ".join(forms[after : after + 6])) or _DATE_BEFORE.search(" ".join(forms[: measure.i])):
+        return True
+    before = [w for w in forms[max(0, measure.i - 3) : measure.i] if w not in ("about", "approximately", "some", "the")]
     if before and before[-1] in words["past_size"]:
         return True
     for form in reversed(forms[max(0, measure.i - LOOK_BACK) : measure.i]):
@@ -115,6 +117,24 @@ def _starts(forms: Sequence[str], at: int, phrases: frozenset[str]) -> bool:
 
 
 _SIZED = r"(\d+(?:\.\d+)?)(?: x \d+(?:\.\d+)?)*(?: (?:mm|cm))?"
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)"
+)
+_DATE = rf"(?:(?:\d{{1,2}} / ){{1,2}}\d{{2,4}}|(?:\d{{1,2}} )?{_MONTH}(?: (?:19|20)\d\d)?|(?:19|20)\d\d)"
+_IMAGE = r"(?:xr|x ray|ct|mr|mri|us|ultrasound|radiographs?|films?|scan|study|exam|examination)"
+_DATED = re.compile(
+    rf"(?:in|on|at|from|of) (?:(?:the|last|early|late|mid|prior|previous) )*"
+    rf"(?:{_DATE}\b|{_IMAGE} (?:of|from|in|dated) (?:the )?(?:last )?{_DATE}\b)"
+)
+_DATE_BEFORE = re.compile(rf"(?:[(,;] )(?:(?:in|on) )?(?:{_IMAGE} )?{_DATE} :(?: about)?$")
+_NOW_DATED = re.compile(
+    rf"\b{_SIZED}(?: (?!mm\b|cm\b)[^ .]+){{0,12}}? {_SIZED} {_DATED.pattern}",
+)
+_NOW_DATE = re.compile(
+    rf"\b{_SIZED}(?: (?!mm\b|cm\b)[^ .]+){{0,8}}? [(,;] (?:(?:in|on) )?(?:{_IMAGE} )?{_DATE} :(?: about)? {_SIZED}"
+)
+_ARROW = re.compile(rf"\b{_SIZED} (?:- >|→|->) {_SIZED}")
 _NOW_THEN = re.compile(
     rf"\b{_SIZED}(?: [a-z]+){{0,5}}? ?[,;(]?(?: (?:now|today))?(?: ?[,;(])? "
     r"(?:previously|prev|formerly|was|were|versus|vs|compared (?:with|to)|(?:down |up )?from|earlier|before)"
@@ -122,9 +142,10 @@ _NOW_THEN = re.compile(
 )
 _SAID_THEN = re.compile(rf"\b{_SIZED} ?[,;(]? {_SIZED} (?:previously|before|earlier|last time|in the prior)\b")
 _THEN_NOW = re.compile(
-    rf"\b(?:was|were|from|previously|formerly|measured|went from|crept from) {_SIZED}(?: (?!not\b)[^ .;]+){{0,6}}? "
+    rf"\b(?:was|were|from|previously|formerly|measured|went from|crept from) {_SIZED}(?: (?!not\b)[^ .;]+){{0,9}}? "
     rf"(?:now|today|to|currently|is now|and is)(?: (?:it|is|at|measures))* {_SIZED}"
 )
+_PAIRS = ((_NOW_THEN, 1), (_SAID_THEN, 1), (_THEN_NOW, 2), (_NOW_DATED, 1), (_NOW_DATE, 1), (_ARROW, 2))
 _SAME = 0.05
 
 
@@ -133,7 +154,7 @@ def size_changes(forms: Sequence[str]) -> Iterable[tuple[int, str]]:
     text = " ".join(forms)
     if not any(form.isdigit() or "." in form for form in forms):
         return
-    for pattern, now in ((_NOW_THEN, 1), (_SAID_THEN, 1), (_THEN_NOW, 2)):
+    for pattern, now in _PAIRS:
         for found in pattern.finditer(text):
             present, earlier = float(found[now]), float(found[3 - now])
             if not earlier or present > 200 or earlier > 200:

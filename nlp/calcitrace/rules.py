@@ -46,6 +46,7 @@ NEEDED_LISTS = (
     "coordinates",
     "inside",
     "within",
+    "free_of",
     "holds",
     "attachment",
     "adjective",
