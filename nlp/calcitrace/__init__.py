@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from calcitrace.annotate import Annotator
+    from calcitrace.casemodel import load_model
     from calcitrace.corpus import RunOptions, process
     from calcitrace.frames import read_run
     from calcitrace.model import AnnotatedReport, Assertion, Assessment, Mention, Report
     from calcitrace.rules import load_rules
     from calcitrace.ruleset import RuleSet
     from calcitrace.sources import read_reports
+    from calcitrace.training import train
 
 _HOMES = {
     "Annotator": "annotate",
@@ -27,8 +29,10 @@ _HOMES = {
     "Mention": "model",
     "Report": "model",
     "RuleSet": "ruleset",
+    "load_model": "casemodel",
     "load_rules": "rules",
     "read_reports": "sources",
+    "train": "training",
 }
 
 __all__ = [
@@ -40,10 +44,12 @@ __all__ = [
     "Report",
     "RuleSet",
     "RunOptions",
+    "load_model",
     "load_rules",
     "process",
     "read_reports",
     "read_run",
+    "train",
 ]
 
 

@@ -198,22 +198,31 @@ class Sides:
         if own:
             lead = bone.i
         before = forms[lead] if lead >= 0 else "."
-        if bone.j <= hit.i <= bone.j + 1 and forms[hit.i] in words["holds"]:
-            return before not in words["relates"]
+        if before not in words["relates"] and self._held(hit, bone):
+            return True
         around = (*forms[bone.i : bone.j], *forms[bone.j : bone.j + 1])
-        between = forms[bone.j : hit.i]
-        if before not in words["relates"] and len(between) <= _HELD and "," not in between:
-            if words["free_of"].intersection(between) or words["holds"].intersection(between):
-                return True
         if not (own or before in words["inside"]) or not words["attachment"].isdisjoint(around):
             return False
         if hit.j <= lead:
             return all(w in words["lies"] or w.isdigit() for w in forms[hit.j : lead])
-        if "there" in between:  # "in the marrow at this level there is a fleck"
+        return (lead <= 1 or forms[lead - 1] in _OPENS) and self._follows(hit, bone)
+
+    def _held(self, hit: Hit, bone: Hit) -> bool:
+        """Whether the words say that the bone holds the mention, or is free of it."""
+        forms, words = self._words.forms, self._session.linker.words
+        if bone.j <= hit.i <= bone.j + 1 and forms[hit.i] in words["holds"]:
+            return True
+        between = forms[bone.j : hit.i]
+        said = words["free_of"].intersection(between) or words["holds"].intersection(between)
+        return bool(said) and len(between) <= _HELD and "," not in between
+
+    def _follows(self, hit: Hit, bone: Hit) -> bool:
+        """Whether the mention follows its place: "in the marrow at this level there is a fleck"."""
+        words, between = self._session.linker.words, self._words.forms[bone.j : hit.i]
+        if "there" in between:
             between = between[between.index("there") + 1 :]
-        opens = lead <= 1 or forms[lead - 1] in _OPENS
-        plain = not words["finite"].intersection(between[1:]) and not words["relates"].intersection(between[1:])
-        return opens and bone.j <= hit.i and len(between) <= _INVERTED and plain
+        others = words["finite"] | words["relates"]
+        return bone.j <= hit.i and len(between) <= _INVERTED and not others.intersection(between[1:])
 
     def known(self, hit: Hit, placed: Sequence[Hit]) -> bool:
         """Whether it is spoken of as known ("the defect", "this erosion"), and nothing that is placed has its words."""
