@@ -131,7 +131,11 @@ def _shows(depth: Depth, found: Found, annotated: AnnotatedReport, rules: RuleSe
     mentions = [m for name in depth.of for m in found[name]]
     if not depth.words:
         return bool(mentions)
-    return any(holds(split_words(m.text, rules.spelling).forms, words) for m in mentions for words in depth.words)
+    return any(
+        any(holds(split_words(m.text, rules.spelling).forms, words) for words in depth.words)
+        or _sentence_has(m, depth.with_words, annotated, rules)
+        for m in mentions
+    )
 
 
 def _main_size(main: Mention | None, found: Found, case: CaseDefinition, rules: RuleSet) -> float | None:

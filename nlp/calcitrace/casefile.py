@@ -107,10 +107,11 @@ def _together(t: Table, row: Any, constituents: Mapping[str, Constituent]) -> tu
 
 def _depth(t: Table, row: Any, constituents: Mapping[str, Constituent], spelling: Mapping[str, str]) -> Depth:
     if not isinstance(row, Table):
-        raise t.fail("a type is a mapping with type, of, words", row)
-    row.only("type", "of", "words")
+        raise t.fail("a type is a mapping with type, of, words, with_words", row)
+    row.only("type", "of", "words", "with_words")
     _known(row, row.texts("of"), constituents, "constituent")
-    return Depth(str(row.text("type")), tuple(map(str, row.texts("of"))), _phrases(row.texts("words"), spelling))
+    words, around = (_phrases(row.texts(key), spelling) for key in ("words", "with_words"))
+    return Depth(str(row.text("type")), tuple(map(str, row.texts("of"))), words, around)
 
 
 def _phrases(written: Iterable[str], spelling: Mapping[str, str]) -> Phrases:

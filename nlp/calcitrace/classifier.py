@@ -272,15 +272,12 @@ def platt(scores: Numbers, truth: npt.NDArray[np.int64]) -> tuple[float, float]:
 
 
 def _threshold(logits: Numbers, truth: npt.NDArray[np.int64], sensitivity: float) -> float:
-    """The highest probability from which on the wanted share of the cases is kept, midway to the next lower report.
-
-    Never above one half: a report that is more likely a case than not is a likely case.
-    """
+    """The highest probability from which on the wanted share of the cases is kept, midway to the next lower report."""
     cases = np.sort(logits[truth == 1])
     lowest = cases[min(int((1 - sensitivity) * len(cases) + 1e-9), len(cases) - 1)]
     below = logits[logits < lowest]
     cut = (lowest + below.max()) / 2 if len(below) else lowest - 1.0
-    return round(float(np.clip(1 / (1 + np.exp(-cut)), 1e-6, 0.5)), 6)
+    return round(float(np.clip(1 / (1 + np.exp(-cut)), 1e-6, 1 - 1e-6)), 6)
 
 
 def _weights(pipeline: Pipeline, earlier: CaseModel | None) -> tuple[dict[str, float], float]:

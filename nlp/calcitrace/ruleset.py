@@ -183,11 +183,12 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """A migration type and the constituents (and words in them) that show it; the deepest stands first."""
+    """A migration type and the constituents that show it, by words in them or in their sentence; the deepest first."""
 
     type: str
     of: tuple[str, ...]
     words: tuple[tuple[str, ...], ...]
+    with_words: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
