@@ -143,7 +143,7 @@ def picture(found: dict[str, dict[str, list[Row]]], path: Path) -> None:
         axes.plot(numbers, middle, marker="o", label=way)
         axes.fill_between(numbers, list(map(min, values)), list(map(max, values)), alpha=0.15)
     axes.set_xlabel("labelled reports")
-    axes.set_ylabel("AUPRC on styles not seen (median and range of draws)")
+    axes.set_ylabel("AUPRC on styles not seen")
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=120, metadata={"Software": None})
 
