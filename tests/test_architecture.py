@@ -18,7 +18,8 @@ PACKAGE = Path(__file__).parents[1] / "nlp" / "calcitrace"
 # A module imports only what stands on a line above its own. A package (a folder) counts as one module.
 ORDER = """
 model errors ruleset samples
-strictyaml words measures dates
+strictyaml words dates
+measures
 terms casefile
 rules sources sections sentences
 screen sites
@@ -41,7 +42,7 @@ corpus why
 show
 frames config
 evaluate
-training
+training workload
 cli
 __main__
 """

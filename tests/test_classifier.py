@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +236,7 @@ def test_a_model_file_from_a_hostile_hand_runs_nothing(tmp_path: Path) -> None:
         (lambda b: b'{"a": 1}', "no model file"),
         (lambda b: b"[" * 100_000, "cut off"),
         (lambda b: b.replace(b'"word_weight": 0.4', b'"word_weight": 0.5'), "was changed"),
-        (lambda b: b.replace(b'"calcitrace_model": 1', b'"calcitrace_model": 99'), "another version"),
+        (lambda b: b.replace(b'"calcitrace_model": ', b'"calcitrace_model": 9'), "another version"),
         (lambda b: b.replace(b'"slope": ', b'"slope": NaN, "s": '), "was changed"),
     ],
 )
@@ -250,13 +251,13 @@ def test_a_spoiled_model_file_is_refused_with_its_reason(tmp_path: Path, model: 
 
 def test_a_signed_file_with_wrong_content_is_refused(tmp_path: Path, model: CaseModel) -> None:
     """A right checksum does not make strings into weights."""
-    from calcitrace.casemodel import _checksum
+    from calcitrace.casemodel import FORMAT, _checksum
 
     content = json.loads(model_bytes(model))
     del content["sha256"], content["calcitrace_model"]
     content["weights"] = {"a": "1"}
     path = tmp_path / "model.json"
-    path.write_text(json.dumps({"calcitrace_model": 1, "sha256": _checksum(content), **content}))
+    path.write_text(json.dumps({"calcitrace_model": FORMAT, "sha256": _checksum(content), **content}))
     with pytest.raises(ModelError, match="lacks what a model has"):
         load_model(path)
 
@@ -326,6 +327,18 @@ def test_weak_labels_come_from_the_case_definition(tmp_path: Path, run: Path) ->
     assert made.model.card["data"]["weak labels from the case definition"] == 6
 
 
+def test_weak_labels_are_drawn_without_keeping_the_archive() -> None:
+    """The draw keeps a bounded number, the same whether it is cut on the way or at the end."""
+    from calcitrace.training import _drawn
+
+    spare = [(f"{k * 7919 % 1000:03d}", Report(f"r{k}", "")) for k in range(1000)]
+    kept: list[tuple[str, Report]] = []
+    for entry in spare:
+        kept = _drawn([*kept, entry], 10)
+    assert kept == _drawn(spare, 10)
+    assert [key for key, _ in kept] == [f"{k:03d}" for k in range(10)]
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
@@ -383,6 +396,18 @@ def test_without_a_model_the_case_definition_decides(tmp_path: Path, run: Path) 
     assert reports["case_probability"].isna().all()
     assert list(reports["likely_case"]) == [s in ("definite", "probable") for s in reports["case_status"]]
     assert json.loads((run / "manifest.json").read_text())["model"] is None
+
+
+def test_cases_that_the_model_sets_aside_are_counted(tmp_path: Path, run: Path, model: CaseModel, command: Any) -> None:
+    """Reports that only the definition takes for likely cases are told at the end and on the summary page."""
+    strict = tmp_path / "strict.json"
+    strict.write_bytes(model_bytes(replace(model, threshold=0.999999)))
+    told = command("process", tmp_path / "reports.jsonl", "-o", tmp_path / "set", "--model", strict)
+    reports, _ = read_run(tmp_path / "set")
+    aside = (reports["case_status"].isin(["definite", "probable"]) & ~reports["likely_case"]).sum()
+    assert aside == 8
+    assert "the case definition alone would add 8" in told.out
+    assert "The case definition alone would add 8:" in " ".join((tmp_path / "set" / "summary.html").read_text().split())
 
 
 def test_prevalence_is_recorded_and_moves_probabilities(tmp_path: Path, run: Path) -> None:

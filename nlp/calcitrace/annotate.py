@@ -181,6 +181,7 @@ def _counting(targets: Sequence[Target], sided: Sides, named: Container[str], ru
     A doubtful term (`alone`) counts only without another mention of its finding close by; `named` are the findings
     that the report has mentioned, so that "the defect" needs no place.
     """
+    targets = [t for t in targets if not t[0].term.told or _told(t[0], targets, named)]
     allowed = [(h, cues) for h, cues in targets if sided.allows(h)]
     placed = [h for h, _ in allowed]
     allowed += [(h, cues) for h, cues in targets if h not in placed and h.name in named and sided.known(h, placed)]
@@ -195,6 +196,11 @@ def _counting(targets: Sequence[Target], sided: Sides, named: Container[str], ru
     for hit, cues in sorted(kept, key=lambda t: (t[0].i, t[0].j, t[0].name)):
         if not any(covers(k, hit, rules) for k, _ in kept):
             yield hit, _shared(hit, cues, targets)
+
+
+def _told(hit: Hit, targets: Sequence[Target], named: Container[str]) -> bool:
+    """Whether a finding that the hit's term asks for was named, earlier in the report or in the sentence."""
+    return any(n in named for n in hit.term.told) or any(h.name in hit.term.told and h.j <= hit.i for h, _ in targets)
 
 
 def _shared(hit: Hit, cues: tuple[CueHit, ...], targets: Sequence[Target]) -> tuple[CueHit, ...]:
@@ -233,7 +239,7 @@ def _standing(cues: Sequence[CueHit]) -> list[CueHit]:
     return [c for c in standing if c.group.name not in gone]
 
 
-_PRONOUNS = frozenset({"it", "this", "the", "measuring", "measures", "size", "which", "dimensions"})
+_PRONOUNS = frozenset({"it", "this", "the", "measuring", "measures", "size", "which", "what", "dimensions"})
 _NEAR_START = 4
 
 

@@ -18,7 +18,7 @@ from calcitrace.features import Features, in_words, schema
 from calcitrace.model import Assessment, Contribution
 from calcitrace.ruleset import CaseDefinition, RuleSet
 
-FORMAT = 1
+FORMAT = 2
 MAX_BYTES = 50_000_000
 MOST_SHOWN = 8
 LEAST_SHOWN = 0.05
@@ -37,6 +37,7 @@ class CaseModel:
         slope, offset: log odds = slope * (intercept + sum of weights) + offset (calibration).
         prevalence: share of cases among the reports it learned from.
         threshold: probability, at that prevalence, from which on a report is a likely case.
+        held_out: probabilities, at that prevalence, of the labelled cases by models that had not seen them.
         card: what it learned from, its figures, intended use and limits.
     """
 
@@ -50,6 +51,7 @@ class CaseModel:
     offset: float
     prevalence: float
     threshold: float
+    held_out: Sequence[float]
     card: Mapping[str, Any]
 
     def score(self, features: Features) -> float:
@@ -59,7 +61,7 @@ class CaseModel:
 
     def probability(self, features: Features, prevalence: float | None = None) -> float:
         """The probability of a case, 0 to 1, at the prevalence it learned at or at another one."""
-        return _probability(self._log_odds(features) + shift(self.prevalence, prevalence))
+        return probability_of(self._log_odds(features) + shift(self.prevalence, prevalence))
 
     def is_likely(self, features: Features) -> bool:
         """Whether the report is a likely case; this does not depend on the prevalence."""
@@ -112,7 +114,8 @@ class CaseModel:
         return self.case == case.name and self.schema == schema(rules, case)
 
 
-def _probability(logit: float) -> float:
+def probability_of(logit: float) -> float:
+    """The probability, 0 to 1, of log odds."""
     return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
 
 
@@ -180,11 +183,13 @@ _NUMBERS = ("intercept", "word_weight", "slope", "offset", "prevalence", "thresh
 def _checked(found: Mapping[str, Any], path: Path) -> CaseModel:
     weights = found.get("weights")
     good = (
-        set(found) == {*_TEXTS, *_NUMBERS, "weights", "card"}
+        set(found) == {*_TEXTS, *_NUMBERS, "weights", "held_out", "card"}
         and all(isinstance(found[k], str) for k in _TEXTS)
         and all(_is_number(found[k]) for k in _NUMBERS)
         and all(0 < found[k] < 1 for k in ("prevalence", "threshold"))
         and isinstance(found["card"], dict)
+        and isinstance(found["held_out"], list)
+        and all(_is_number(p) and 0 <= p <= 1 for p in found["held_out"])
         and isinstance(weights, dict)
         and all(_is_number(w) for w in weights.values())
     )

@@ -20,7 +20,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
 
 from calcitrace.casemodel import CaseModel, log_odds
-from calcitrace.features import Features
+from calcitrace.features import WORD, Features
 
 Numbers = npt.NDArray[np.float64]
 STRENGTHS = (0.003, 0.03, 0.3, 1.0, 3.0)  # of the labels against the prior; the inverse of the L2 penalty
@@ -195,6 +195,7 @@ def _fit(
         offset=round(offset, 6),
         prevalence=prevalence,
         threshold=threshold,
+        held_out=[],
         card={},
     )
     return model, strength, calibration
@@ -210,7 +211,10 @@ def _scores(pipeline: Pipeline, reports: Sequence[Features]) -> Numbers:
 
 
 def _folds(labelled: Labelled, seed: int) -> Iterator[tuple[list[int], list[int]]]:
-    """Places to learn from and to test on; a unit is never on both sides, and weak labels are never tested on."""
+    """Places to learn from and to test on; a unit is never on both sides, and weak labels are never tested on.
+
+    None where a fold would leave one class alone to learn from: then nothing can be held out.
+    """
     full = labelled.full
     truth = labelled.truth[full]
     units = [labelled.units[i] for i in full]
@@ -218,12 +222,13 @@ def _folds(labelled: Labelled, seed: int) -> Iterator[tuple[list[int], list[int]
     if most < 2:
         return
     weak = [i for i, w in enumerate(labelled.weights) if w < 1.0]
-    splitter = StratifiedGroupKFold(most, shuffle=True, random_state=seed)
-    for learn, test in splitter.split(full, truth, units):
+    found = []
+    for learn, test in StratifiedGroupKFold(most, shuffle=True, random_state=seed).split(full, truth, units):
         tested = {units[i] for i in test}
         own = [full[i] for i in learn] + [i for i in weak if labelled.units[i] not in tested]
-        if len({labelled.is_case[i] for i in own}) == 2:
-            yield own, [full[i] for i in test]
+        found.append((own, [full[i] for i in test]))
+    if all(len({labelled.is_case[i] for i in own}) == 2 for own, _ in found):
+        yield from found
 
 
 def _choose(labelled: Labelled, earlier: CaseModel | None, seed: int) -> tuple[float, Numbers | None]:
@@ -243,7 +248,7 @@ def _choose(labelled: Labelled, earlier: CaseModel | None, seed: int) -> tuple[f
             held_out[test] = _scores(
                 _learn(labelled.take(learn), strength, earlier, seed), [labelled.reports[i] for i in test]
             )
-        scores.append(np.nan_to_num(held_out[full]))
+        scores.append(held_out[full])
         losses.append([_loss(truth[test], held_out[test]) for _, test in folds])
     mean, spread = np.mean(losses, axis=1), np.std(losses, axis=1, ddof=1) / np.sqrt(len(folds))
     best = int(np.argmin(mean))
@@ -288,10 +293,7 @@ def _weights(pipeline: Pipeline, earlier: CaseModel | None) -> tuple[dict[str, f
     if earlier is not None:
         share = own.pop(START, 0.0) * START_SCALE
         for name, weight in earlier.weights.items():
-            own[name] = (
-                own.get(name, 0.0) + share * weight * earlier.word_weight / WORD_WEIGHT
-                if name.startswith("word: ")
-                else own.get(name, 0.0) + share * weight
-            )
+            scale = earlier.word_weight / WORD_WEIGHT if name.startswith(WORD) else 1.0
+            own[name] = own.get(name, 0.0) + share * weight * scale
         intercept += share * earlier.intercept
     return {n: round(w, 4) for n, w in sorted(own.items()) if round(w, 4)}, round(intercept, 4)

@@ -57,7 +57,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """A finished run: its folder and counts (`rows` = `reports` + `rejects`), and the first rejects of this call."""
+    """A finished run: its folder and counts (`rows` = `reports` + `rejects`), and the first rejects of this call.
+
+    `set_aside` are reports that the case definition takes for likely cases and the model does not.
+    """
 
     folder: Path
     rows: int
@@ -65,6 +68,7 @@ class RunResult:
     rejects: int
     mentions: int
     likely: int
+    set_aside: int
     chosen: Mapping[str, str]
     left_out: Mapping[str, int]
     first_rejects: Sequence[Reject]
@@ -141,6 +145,7 @@ def _result(run: RunFolder, tally: Tally, first_rejects: Sequence[Reject]) -> Ru
         rejects=run.total("rejects"),
         mentions=run.total("mentions"),
         likely=run.total("likely"),
+        set_aside=sum(p["counts"].get("case|set aside", 0) for p in run.parts.values()),
         chosen=tally.chosen,
         left_out=tally.left_out,
         first_rejects=first_rejects,
@@ -264,6 +269,7 @@ class _Made:
         self.counts.update(f"{m['finding']}|{m['assertion']}" for m in rows["mentions"])
         self.counts[f"case|{rows['report']['case_status']}"] += 1
         self.counts["likely"] += rows["report"]["likely_case"]
+        self.counts["case|set aside"] += rows["set_aside"]
         if rows["card"] and len(self._cards) < self._room:
             self._cards.append(rows["card"])
 

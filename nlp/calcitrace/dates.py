@@ -8,17 +8,17 @@ from collections.abc import Iterator, Sequence
 from calcitrace.model import Mention, Section
 
 MONTHS = "january february march april may june july august september october november december".split()
-_MONTH = r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
-_MONTH += r"|nov(?:ember)?|dec(?:ember)?)"
-_YEAR = r"(?:19|20)\d\d"
+MONTH = r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+MONTH += r"|nov(?:ember)?|dec(?:ember)?)"
+YEAR = r"(?:19|20)\d\d"
 _DAY = r"\d\d?(?:st|nd|rd|th)?"
 _DATE = re.compile(
     rf"""
-    (?P<iso>\b{_YEAR}-\d\d?-\d\d?\b)
+    (?P<iso>\b{YEAR}-\d\d?-\d\d?\b)
   | (?P<numbers>\b\d\d?[/.]\d\d?[/.](?:\d{{4}}|\d\d)\b)
-  | (?P<month_year>\b\d\d?/{_YEAR}\b)
-  | (?P<named>\b(?:{_DAY}[ ](?:of[ ])?)?{_MONTH}\b\.?(?:[ ]{_DAY}(?!\d),?)?(?:,?[ ]{_YEAR}\b)?)
-  | (?P<year>\b{_YEAR}\b)
+  | (?P<month_year>\b\d\d?/{YEAR}\b)
+  | (?P<named>\b(?:{_DAY}[ ](?:of[ ])?)?{MONTH}\b\.?(?:[ ]{_DAY}(?!\d),?)?(?:,?[ ]{YEAR}\b)?)
+  | (?P<year>\b{YEAR}\b)
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -65,7 +65,7 @@ def _of_numbers(written: str) -> str:
 
 
 def _of_names(written: str) -> str:
-    year = re.search(rf"\b{_YEAR}\b", written)
+    year = re.search(rf"\b{YEAR}\b", written)
     if not year:
         return " ".join(written.split())
     rest = written.replace(year.group(), "")

@@ -244,14 +244,15 @@ def fate(hit: Hit, hits: Sequence[Hit], rules: RuleSet) -> tuple[str, Hit | None
     if confuser:
         return "confused by", confuser
     rivals = (h for h in hits if h.what == "finding" and h != hit and _same_claim(h, hit))
-    longer = next((r for r in rivals if r.i < hit.j and hit.i < r.j and r.size > hit.size), None)
-    if longer:
-        return "part of", longer
     kept = prune(hits, rules)
     if hit in kept:
         return "counts", None
-    if hit.term.after and not _follows(hit, [h for h in hits if h.what == "finding"]):
+    plain = [h for h in hits if h.what == "finding" and not h.term.after]
+    if hit.term.after and not _follows(hit, plain):
         return "follows no mention that it asks for", None
+    longer = next((r for r in rivals if r.i < hit.j and hit.i < r.j and r.size > hit.size), None)
+    if longer:
+        return "part of", longer
     return "covered by", next((k for k in kept if k.i < hit.j and hit.i < k.j and k != hit), None)
 
 
@@ -260,14 +261,19 @@ def prune(hits: Sequence[Hit], rules: RuleSet) -> list[Hit]:
     nots = [h for h in hits if h.what == "not"]
     found = [h for h in hits if h.what == "finding"]
     found = [h for h in found if not any(_confuses(n, h) for n in nots)]
-    longest: list[Hit] = []
-    for hit in sorted(found, key=lambda h: (-h.size, h.i, h.term.rule_id)):
-        rivals = (k for k in longest if k.i < hit.j and hit.i < k.j and _same_claim(k, hit))
-        if not any(True for _ in rivals):
-            longest.append(hit)
-    longest = [h for h in longest if not h.term.after or _follows(h, longest)]
+    plain = _longest([h for h in found if not h.term.after])
+    longest = _longest([h for h in found if not h.term.after or _follows(h, plain)])
     kept = [h for h in longest if not any(_covers(k, h, rules) for k in longest)]
     return sorted(kept, key=lambda h: (h.i, h.j, h.name))
+
+
+def _longest(hits: Sequence[Hit]) -> list[Hit]:
+    """Of hits that overlap and make the same claim the longest."""
+    longest: list[Hit] = []
+    for hit in sorted(hits, key=lambda h: (-h.size, h.i, h.term.rule_id)):
+        if not any(k.i < hit.j and hit.i < k.j and _same_claim(k, hit) for k in longest):
+            longest.append(hit)
+    return longest
 
 
 def _confuses(confuser: Hit, hit: Hit) -> bool:
@@ -279,18 +285,19 @@ def _confuses(confuser: Hit, hit: Hit) -> bool:
 
 def _follows(hit: Hit, kept: Sequence[Hit]) -> bool:
     """Whether the nearest mention before the hit is of a finding that its term asks for."""
-    before = [k for k in kept if k.j <= hit.i and not k.term.after]
+    before = [k for k in kept if k.j <= hit.i]
     return bool(before) and max(before, key=lambda k: k.j).name in hit.term.after
 
 
 def _same_claim(one: Hit, other: Hit) -> bool:
     """Whether two overlapping hits of one finding compete; where conditions differ, the place decides later."""
-    return one.name == other.name and (one.term.at, one.term.not_at) == (other.term.at, other.term.not_at)
+    mine, its = one.term, other.term
+    return one.name == other.name and (mine.at, mine.not_at, mine.told) == (its.at, its.not_at, its.told)
 
 
 def _covers(longer: Hit, hit: Hit, rules: RuleSet) -> bool:
     """Whether a hit's words are taken in by a hit that counts whatever the place; the others are asked for later."""
-    return not longer.term.at and not longer.term.known and covers(longer, hit, rules)
+    return not (longer.term.at or longer.term.known or longer.term.told) and covers(longer, hit, rules)
 
 
 def covers(longer: Hit, hit: Hit, rules: RuleSet) -> bool:

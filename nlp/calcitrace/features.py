@@ -20,7 +20,7 @@ from calcitrace.words import split_words
 
 VERSION = 1
 MOST_COUNTED = 3  # a finding that is named more often says no more
-WORD = "word"
+WORD = "word: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Features:
         """All features with their values; a word that is there counts `word_weight`."""
         yield from self.facts.items()
         for word in self.words:
-            yield f"{WORD}: {word}", word_weight
+            yield f"{WORD}{word}", word_weight
 
 
 def schema(rules: RuleSet, case: CaseDefinition) -> str:
@@ -117,5 +117,4 @@ def _singles_and_pairs(forms: Sequence[str], stop: Container[str]) -> Iterator[s
 
 def in_words(name: str) -> str:
     """A feature's name for a reader."""
-    kind, _, said = name.partition(": ")
-    return f"the words {said!r}" if kind == WORD else name.replace("_", " ")
+    return f"the words {name.removeprefix(WORD)!r}" if name.startswith(WORD) else name.replace("_", " ")

@@ -111,7 +111,8 @@ def _doubled_terms(rules: RuleSet) -> Iterator[Fault]:
 
 
 def _claim(term: Term) -> Any:
-    return term.phrase or term.regex or str(term.tokens), term.at, term.not_at, term.alone, term.known, term.after
+    conditions = (term.at, term.not_at, term.alone, term.known, term.after, term.told)
+    return term.phrase or term.regex or str(term.tokens), *conditions
 
 
 def _unreachable(rules: RuleSet) -> Iterator[Fault]:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from calcitrace.dates import MONTH, YEAR
+
 _SIZE = re.compile(r"^\d+(?:[.,]\d+)?$")
-_YEAR = re.compile(r"^(?:19|20)\d\d$")
 _UNITS = {"mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "centimeter": 10.0, "centimeters": 10.0}
 _NUMBERS = {w: n for n, w in enumerate("one two three four five six seven eight nine ten eleven twelve".split(), 1)}
 _BELOW = {"subcentimeter": 10.0, "submillimeter": 1.0}
@@ -21,7 +22,6 @@ LISTS = (
     "present_size",
     "dated_size",
     "dimension",
-    "month",
 )
 
 
@@ -80,7 +80,7 @@ def _joined(found: Sequence[Measure], forms: Sequence[str]) -> Iterable[Measure]
 def _of_before(measure: Measure, forms: Sequence[str], words: Mapping[str, frozenset[str]]) -> bool:
     """Whether the size is of an earlier study."""
     after = measure.j + (measure.j < len(forms) and forms[measure.j] in words["dimension"])
-    if _starts(forms, after, words["dated_size"]) or _dated(forms[after : after + 2], words["month"]):
+    if _starts(forms, after, words["dated_size"]):
         return True
     if _DATED.match(" ".join(forms[after : after + 6])) or _DATE_BEFORE.search(" ".join(forms[: measure.i])):
         return True
@@ -93,11 +93,6 @@ def _of_before(measure: Measure, forms: Sequence[str], words: Mapping[str, froze
         if form in words["earlier_size"]:
             return True
     return False
-
-
-def _dated(forms: Sequence[str], months: frozenset[str]) -> bool:
-    """Whether the words are "in 2018", "in September" or "last September"."""
-    return len(forms) == 2 and forms[0] in ("in", "last") and (forms[1] in months or _YEAR.match(forms[1]) is not None)
 
 
 def _distance(measure: Measure, forms: Sequence[str], words: Mapping[str, frozenset[str]]) -> bool:
@@ -117,15 +112,13 @@ def _starts(forms: Sequence[str], at: int, phrases: frozenset[str]) -> bool:
 
 
 _SIZED = r"(\d+(?:\.\d+)?)(?: x \d+(?:\.\d+)?)*(?: (?:mm|cm))?"
-_MONTH = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
-    r"|nov(?:ember)?|dec(?:ember)?)"
-)
-_DATE = rf"(?:(?:\d{{1,2}} / ){{1,2}}\d{{2,4}}|(?:\d{{1,2}} )?{_MONTH}(?: (?:19|20)\d\d)?|(?:19|20)\d\d)"
+_DATE = rf"(?:(?:\d{{1,2}} / ){{1,2}}\d{{2,4}}|(?:\d{{1,2}} )?{MONTH}(?: {YEAR})?|{YEAR})"
 _IMAGE = r"(?:xr|x ray|ct|mr|mri|us|ultrasound|radiographs?|films?|scan|study|exam|examination)"
 _DATED = re.compile(
-    rf"(?:in|on|at|from|of) (?:(?:the|last|early|late|mid|prior|previous) )*"
+    rf"(?:(?:last |(?:in|on|at|from|of) (?:(?:the|last|early|late|mid|prior|previous) )*)"
     rf"(?:{_DATE}\b|{_IMAGE} (?:of|from|in|dated) (?:the )?(?:last )?{_DATE}\b)"
+    rf"|on (?:the )?{_IMAGE} \)"
+    r"|(?:[a-z]+ ){0,4}at (?:that|the) time\b)"
 )
 _DATE_BEFORE = re.compile(rf"(?:[(,;] )(?:(?:in|on) )?(?:{_IMAGE} )?{_DATE} :(?: about)?$")
 _NOW_DATED = re.compile(

@@ -27,7 +27,7 @@ class Term:
     """One way of saying something: a phrase in standard words, or a medspaCy token or regex pattern.
 
     `at` / `not_at` are the anatomy kinds at which alone / never the words count; `after` the findings of which one
-    must be the nearest before it in the sentence; an `alone` term counts only in a sentence that has no other mention
+    must be the nearest before it in the sentence; `told` those of which the report must have named one; an `alone` term counts only in a sentence that has no other mention
     of its finding ("BURSA: thickened", but not "thickened, with bursal fluid"); a `known` one only where the report
     has named the finding and speaks of it as known ("the focus").
     """
@@ -39,6 +39,7 @@ class Term:
     at: frozenset[str] = frozenset()
     not_at: frozenset[str] = frozenset()
     after: frozenset[str] = frozenset()
+    told: frozenset[str] = frozenset()
     alone: bool = False
     known: bool = False
     where: str = ""

@@ -61,7 +61,8 @@ class Sectioner:
         heads = list(self._heads(text))
         sections: list[Section] = []
         current = Section(FINDINGS, "", 0, 0, len(text))
-        has_findings = any(h.name == FINDINGS for h in heads)
+        ends = [h.start for h in heads[1:]] + [len(text)]
+        has_findings = any(h.name == FINDINGS and text[h.body : e].strip() for h, e in zip(heads, ends, strict=False))
         for head in heads:
             sections += self._closed(current, head.start, text, has_findings)
             name = head.name or (FINDINGS if _left_by_subhead(current, text, head.start) else current.name)
@@ -157,12 +158,15 @@ class Sectioner:
         return ""
 
     def _closed(self, section: Section, end: int, text: str, has_findings: bool) -> Iterator[Section]:
-        """The section cut at `end`; a short section's prose after a blank line is findings where none are headed."""
+        """The section cut at `end`; a short section's prose is findings where none are headed.
+
+        It begins after a blank line, or after a first line that does no more than name dated studies.
+        """
         section = replace(section, end=end)
         if section.name in SHORT_SECTIONS and not has_findings:
-            blank = re.search(r"\S[^\n]*\n[ \t\r]*\n(?=\s*\S)", text[section.body : end])
+            blank = _BLANK.search(text, section.body, end) or _LISTED.match(text, section.body, end)
             if blank:
-                cut = section.body + blank.end()
+                cut = blank.end()
                 yield replace(section, end=cut)
                 yield Section(FINDINGS, "", cut, cut, end)
                 return
@@ -185,6 +189,14 @@ class Sectioner:
         if cut < first.end:
             yield replace(first, start=cut, body=cut)
         yield from sections[1:]
+
+
+_BLANK = re.compile(r"\S[^\n]*\n[ \t\r]*\n(?=\s*\S)")
+_LISTED = re.compile(
+    r"[ \t]*(?:(?:and|of|from|MRI?|CT|XR|US|x-?rays?|films?|radiographs?|ultrasound|study|exam|dated|none|available"
+    r"|prior|previous|left|right|shoulder|hip|knee|[A-Z][a-z]{2,8}|[A-Z]{3,9})[ ,]+|\d[\d/.-]*[ ,]*){1,8}\.\s*\n(?=\s*\S)",
+    re.IGNORECASE,
+)
 
 
 def _left_by_subhead(current: Section, text: str, at: int) -> bool:

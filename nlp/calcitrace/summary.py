@@ -40,6 +40,7 @@ def write_summary(manifest: Mapping[str, Any], cards: Sequence[Mapping[str, Any]
         inputs=manifest["inputs"][:MAX_INPUTS],
         more_inputs=len(manifest["inputs"]) - MAX_INPUTS,
         status=[(s, counts[f"case|{s}"]) for s in STATUSES],
+        set_aside=counts["case|set aside"],
         assertions=ASSERTIONS,
         findings=findings,
         plot=Markup(bars(findings)),  # noqa: S704 - built from escaped finding names and numbers only

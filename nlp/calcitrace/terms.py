@@ -43,7 +43,7 @@ class TermReader:
         for item in t.items_of(key):
             where = f"{t.path}:{getattr(item, 'line', t.line)}"
             if isinstance(item, Table):
-                item.only("term", "combine", "tokens", "regex", "id", "at", "not_at", "after", "alone", "known")
+                item.only("term", "combine", "tokens", "regex", "id", "at", "not_at", "after", "told", "alone", "known")
                 found += self._mapped(item, owner, self._conditions(item, at, not_at, where))
             elif isinstance(item, Text):
                 found += self._phrases(t, item, owner, Term("", at=at, not_at=not_at, where=where))
@@ -58,6 +58,7 @@ class TermReader:
             at=self.kinds(item, "at") or at,
             not_at=self.kinds(item, "not_at") or not_at,
             after=frozenset(map(str, item.texts("after"))),
+            told=frozenset(map(str, item.texts("told"))),
             alone=item.text("alone", "") == "yes",
             known=item.text("known", "") == "yes",
             where=where,

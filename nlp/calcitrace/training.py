@@ -21,7 +21,7 @@ from calcitrace.features import assessed, schema
 from calcitrace.model import Report
 from calcitrace.rules import load_rules
 from calcitrace.runfolder import commit_file, file_hash, read_manifest
-from calcitrace.sources import Options, Tally, read_rows
+from calcitrace.sources import Options, Tally, read_rows, shown_id
 from calcitrace.workers import case_of, model_for
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ NO_CASE = frozenset({"0", "no", "false", "none"})
 LEFT_OUT = frozenset({"possible", "unsure", ""})
 SENSITIVITY = 0.97
 WEAK_WEIGHT = 0.2
+SPARE = 3  # reports kept for each weak label that is wanted, since some are possible and left out
 INTENDED_USE = "to order reports for reading and to find likely cases for review by a radiologist; research only"
 LIMITS = "a probability holds for reports like those it learned from; measure it on your own before you rely on it"
 
@@ -106,10 +107,18 @@ def train(
         "started from": "nothing" if earlier is None else earlier.card.get("name", f"rules {earlier.ruleset_hash[:8]}"),
         **_card(fitted, labelled, weak_used, sensitivity, source),
     }
-    model = replace(fitted.model, card={"name": Path(out).stem, **card})
+    model = replace(fitted.model, held_out=_held_out(fitted, labelled), card={"name": Path(out).stem, **card})
     commit_file(Path(out), model_bytes(model))
     full = labelled.full
     return Trained(model, Path(out), len(full), int(labelled.truth[full].sum()), left_out, weak_used)
+
+
+def _held_out(fitted: Fitted, labelled: Labelled) -> list[float]:
+    """The probabilities of the labelled cases by models that had not seen them, in ascending order."""
+    if fitted.scores is None:
+        return []
+    truth = labelled.truth[labelled.full]
+    return sorted(round(float(p), 6) for p, case in zip(fitted.scores, truth, strict=True) if case)
 
 
 def read_labels(path: Path) -> tuple[dict[str, Label], int]:
@@ -127,7 +136,9 @@ def read_labels(path: Path) -> tuple[dict[str, Label], int]:
         if not report_id:
             raise ModelError(f"{path}:{line}: no report_id; give the columns report_id and label")
         if report_id in lines:
-            raise ModelError(f"{path}:{line}: report id {report_id!r} was labelled before (line {lines[report_id]})")
+            raise ModelError(
+                f"{path}:{line}: report id {shown_id(report_id)!r} was labelled before (line {lines[report_id]})"
+            )
         lines[report_id] = line
         if said in LEFT_OUT:
             left_out += 1
@@ -224,27 +235,31 @@ def _labelled(labels: Mapping[str, Label], source: _Run, weak: int) -> tuple[Lab
     from calcitrace.annotate import Annotator
     from calcitrace.classifier import Labelled
 
-    annotator, rows, spare = Annotator(source.rules), [], []
+    annotator, rows = Annotator(source.rules), []
+    spare: list[tuple[str, Report]] = []
     for report in source.reports():
         label = labels.get(report.report_id)
         if label:
             features = assessed(annotator.annotate(report), source.rules, source.case)[1]
             rows.append((report.report_id, features, label.is_case, label.group or _unit(report), 1.0))
         elif weak:
-            spare.append(report)
+            spare.append((hashlib.sha256(report.report_id.encode("utf-8", "replace")).hexdigest(), report))
+            if len(spare) > 2 * SPARE * weak:
+                spare = _drawn(spare, SPARE * weak)
         if len(rows) == len(labels) and not weak:
             break
     _all_found(labels, [r[0] for r in rows], source.folder)
-    drawn = sorted(spare, key=lambda r: hashlib.sha256(r.report_id.encode("utf-8", "replace")).digest())
-    for report in drawn:
-        if weak <= 0:
-            break
+    for _, report in _drawn(spare, SPARE * weak):
         assessment, features = assessed(annotator.annotate(report), source.rules, source.case)
-        if assessment.case_status != "possible":
-            weak -= 1
+        if assessment.case_status != "possible" and len(rows) < len(labels) + weak:
             rows.append((report.report_id, features, assessment.likely_case, _unit(report), WEAK_WEIGHT))
     columns = list(zip(*(r[1:] for r in rows), strict=True))
     return Labelled(*columns), len(rows) - len(labels)
+
+
+def _drawn(spare: list[tuple[str, Report]], most: int) -> list[tuple[str, Report]]:
+    """The first of a fixed random order, so that memory does not grow with the archive."""
+    return sorted(spare, key=lambda s: s[0])[:most]
 
 
 def _unit(report: Report) -> str:
@@ -255,7 +270,8 @@ def _all_found(labels: Mapping[str, Label], found: Sequence[str], folder: Path) 
     missing = sorted(set(labels) - set(found))
     if missing:
         raise ModelError(
-            f"{folder}: {len(missing)} of {len(labels)} labelled reports are not in this run, first {missing[0]!r}"
+            f"{folder}: {len(missing)} of {len(labels)} labelled reports are not in this run, "
+            f"first {shown_id(missing[0])!r}"
         )
 
 

@@ -58,7 +58,8 @@ class Worker:
         mentions = [mention_row(report.report_id, m) for m in annotated.mentions]
         row = report_row(report, assessment, len(mentions), self.rules.hash, annotated.flags)
         card = _card(report, row, mentions) if assessment.likely_case else None
-        return {"report": row, "mentions": mentions, "card": card}
+        aside = assessment.case_status in self.case.likely and not assessment.likely_case
+        return {"report": row, "mentions": mentions, "card": card, "set_aside": aside}
 
 
 def judged(

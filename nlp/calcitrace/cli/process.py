@@ -82,6 +82,8 @@ def _report_result(result: RunResult) -> None:
         ("likely cases", result.likely),
     ):
         print(f"{name:14}{value:>10,}")
+    if result.set_aside:
+        print(f"the case definition alone would add {result.set_aside:,}; see case_status, or use --no-model")
     print(f"wrote {result.folder}; open {result.folder / 'summary.html'} in a browser")
     if result.left_out:
         said = ", ".join(f"{n:,} {ending}" for ending, n in sorted(result.left_out.items()))
