@@ -27,9 +27,10 @@ class Term:
     """One way of saying something: a phrase in standard words, or a medspaCy token or regex pattern.
 
     `at` / `not_at` are the anatomy kinds at which alone / never the words count; `after` the findings of which one
-    must be the nearest before it in the sentence; `told` those of which the report must have named one; an `alone` term counts only in a sentence that has no other mention
-    of its finding ("BURSA: thickened", but not "thickened, with bursal fluid"); a `known` one only where the report
-    has named the finding and speaks of it as known ("the focus").
+    must be the nearest before it in the sentence; `told` those of which the report must have named one before; an
+    `alone` term counts only in a sentence that has no other mention of its finding ("BURSA: thickened", but not
+    "thickened, with bursal fluid"); a `known` one only where the report has named the finding and speaks of it as
+    known ("the focus").
     """
 
     rule_id: str

@@ -194,7 +194,8 @@ class Sectioner:
 _BLANK = re.compile(r"\S[^\n]*\n[ \t\r]*\n(?=\s*\S)")
 _LISTED = re.compile(
     r"[ \t]*(?:(?:and|of|from|MRI?|CT|XR|US|x-?rays?|films?|radiographs?|ultrasound|study|exam|dated|none|available"
-    r"|prior|previous|left|right|shoulder|hip|knee|[A-Z][a-z]{2,8}|[A-Z]{3,9})[ ,]+|\d[\d/.-]*[ ,]*){1,8}\.\s*\n(?=\s*\S)",
+    r"|prior|previous|left|right|shoulder|hip|knee|[A-Z][a-z]{2,8}|[A-Z]{3,9})[ ,]+|\d[\d/.-]*[ ,]*){1,8}"
+    r"\.\s*\n(?=\s*\S)",
     re.IGNORECASE,
 )
 
