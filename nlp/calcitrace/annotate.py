@@ -5,10 +5,11 @@ from __future__ import annotations
 import bisect
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import overload
 
 from calcitrace.dates import change_since, only_date
-from calcitrace.engine import ENGINES, CueHit, covers
+from calcitrace.engine import ENGINES, CueHit, Judged, covers
 from calcitrace.flags import Flagger
 from calcitrace.link import Session, Sides
 from calcitrace.measures import measurements, size_change
@@ -22,6 +23,7 @@ from calcitrace.sites import Hit, Linker
 from calcitrace.subjects import Lists, subject
 from calcitrace.words import Words, split_words
 
+REMEMBERED = 20_000
 Target = tuple[Hit, tuple[CueHit, ...]]
 
 
@@ -41,6 +43,7 @@ class Annotator:
         self.linker = Linker(self.rules)
         self._flagger = Flagger(self.rules, self.linker)
         self._compared = frozenset(s.name for s in self.rules.sections.values() if s.unless_restated)
+        self._read = lru_cache(REMEMBERED)(self._judged)
         self._sectioner = Sectioner(self.rules.sections, self.linker.names_structure)
 
     @overload
@@ -85,6 +88,11 @@ class Annotator:
             if forms:
                 yield forms
 
+    def _judged(self, sentence: str) -> tuple[Words, Judged]:
+        """The words of a sentence (from 0) and what the rules say of them; equal sentences are judged once."""
+        words = split_words(sentence, self.rules.spelling)
+        return words, self._judge(words.forms)
+
     def _layout(self, text: str) -> tuple[tuple[Section, ...], list[tuple[int, int, int]]]:
         """Sections, and sentences as (start, end, index of section)."""
         sections = self._sectioner.split(text)
@@ -104,12 +112,11 @@ class Annotator:
         homeless: set[int] = set()
         conditions: list[Mention] = []
         named: set[str] = set()
-        for number, (start, end, place) in enumerate(sentences):
-            words = split_words(text, self.rules.spelling, start, end)
+        read = [self._read(text[start:end]) for start, end, _ in sentences]
+        for number, ((start, _, place), (words, judged)) in enumerate(zip(sentences, read, strict=True)):
             if not words.forms:
                 continue
-            judged = self._judge(words.forms)
-            section = sections[place]
+            words, section = words.moved(start), sections[place]
             sided = session.sentence(words, judged.sites, judged.sides, [h for h, _ in judged.targets], section)
             if not judged.targets:
                 _measure_last(mentions, words.forms, number, self.rules.words)
@@ -128,7 +135,8 @@ class Annotator:
             mentions = [m for k, m in enumerate(mentions) if k not in homeless]
         numbered = tuple(_numbered(report.report_id, mentions))
         linked = self._dated(settle(session.finish(numbered), self.rules), text, sections, sentences)
-        annotated = AnnotatedReport(report, sections, tuple((s, e) for s, e, _ in sentences), linked, tuple(conditions))
+        places, forms = tuple((s, e) for s, e, _ in sentences), tuple(words.forms for words, _ in read)
+        annotated = AnnotatedReport(report, sections, places, forms, linked, tuple(conditions))
         return replace(annotated, flags=self._flagger.flags(annotated))
 
     def _dated(

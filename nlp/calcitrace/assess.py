@@ -9,7 +9,7 @@ from calcitrace.modality import modality_of
 from calcitrace.model import AnnotatedReport, Assessment, Mention
 from calcitrace.ruleset import CaseDefinition, Constituent, Depth, RuleSet
 from calcitrace.sites import one_side, same_place
-from calcitrace.words import split_words
+from calcitrace.words import says, split_words
 
 CONCLUSIONS = frozenset({"impression", "addendum"})
 BODY = frozenset({"findings", "other", "recommendation", "title"})
@@ -43,7 +43,7 @@ def of_constituents(found: Found, annotated: AnnotatedReport, rules: RuleSet, ca
         evidence=tuple(dict.fromkeys(m.mention_id for m in sorted(evidence, key=lambda m: m.start))),
         reasons=tuple(f"{n}: {', '.join(sorted({m.finding for m in found[n]}))}" for n in tier.needs) if tier else (),
         size_mm=_main_size(main, found, case, rules),
-        phase=_phase(found, case, annotated, rules),
+        phase=_phase(found, case, annotated),
         case_score=_score(status, found, case),
         likely_case=status in case.likely,
     )
@@ -55,11 +55,11 @@ def _score(status: str, found: Found, case: CaseDefinition) -> float:
     return TIERS.index(status) + (up - down) / (2 * (len(case.raises) + len(case.lowers)) + 1)
 
 
-def _phase(found: Found, case: CaseDefinition, annotated: AnnotatedReport, rules: RuleSet) -> str:
+def _phase(found: Found, case: CaseDefinition, annotated: AnnotatedReport) -> str:
     """The phase that a sentence about the deposit names, "none" where none does."""
     mentions = [m for name in case.phased for m in found[name]]
     return next(
-        (p for p, said in case.phases.items() if any(_sentence_has(m, said, annotated, rules) for m in mentions)),
+        (p for p, said in case.phases.items() if any(says(annotated.forms[m.sentence], said) for m in mentions)),
         "none",
     )
 
@@ -82,7 +82,7 @@ def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinitio
         if constituent.final:
             own = [m for m in own if m.section in conclusions]
         if constituent.with_words:
-            own = [m for m in own if _sentence_has(m, constituent.with_words, annotated, rules)]
+            own = [m for m in own if says(annotated.forms[m.sentence], constituent.with_words)]
         if constituent.with_findings:
             beside = {
                 m.sentence for m in everything if m.finding in constituent.with_findings and m.assertion == "present"
@@ -104,24 +104,6 @@ def _fills(mention: Mention, constituent: Constituent) -> bool:
     )
 
 
-def _sentence_has(
-    mention: Mention, phrases: Sequence[tuple[str, ...]], annotated: AnnotatedReport, rules: RuleSet
-) -> bool:
-    start, end = annotated.sentences[mention.sentence]
-    forms = split_words(annotated.report.text, rules.spelling, start, end).forms
-    return any(holds(forms, p) for p in phrases)
-
-
-def holds(forms: Sequence[str], phrase: Sequence[str]) -> bool:
-    """Whether the words `phrase` stand in a row in `forms`; a word that ends in * is the beginning of one."""
-    size = len(phrase)
-    return any(all(map(_is_word, forms[i : i + size], phrase)) for i in range(len(forms) - size + 1))
-
-
-def _is_word(form: str, word: str) -> bool:
-    return form.startswith(word[:-1]) if word.endswith("*") else form == word
-
-
 def _depth(found: Found, case: CaseDefinition, annotated: AnnotatedReport, rules: RuleSet) -> str:
     """The deepest migration type that any mention shows, "none" where none does."""
     return next((d.type for d in case.types if _shows(d, found, annotated, rules)), "none")
@@ -132,8 +114,8 @@ def _shows(depth: Depth, found: Found, annotated: AnnotatedReport, rules: RuleSe
     if not depth.words:
         return bool(mentions)
     return any(
-        any(holds(split_words(m.text, rules.spelling).forms, words) for words in depth.words)
-        or _sentence_has(m, depth.with_words, annotated, rules)
+        says(split_words(m.text, rules.spelling).forms, depth.words)
+        or says(annotated.forms[m.sentence], depth.with_words)
         for m in mentions
     )
 

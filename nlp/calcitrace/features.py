@@ -16,7 +16,6 @@ from calcitrace.assess import CONCLUSIONS, Found, constituents, of_constituents
 from calcitrace.modality import modality_of
 from calcitrace.model import AnnotatedReport, Assessment, Mention
 from calcitrace.ruleset import CaseDefinition, RuleSet
-from calcitrace.words import split_words
 
 VERSION = 1
 MOST_COUNTED = 3  # a finding that is named more often says no more
@@ -96,9 +95,7 @@ def _words(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> 
     telling = telling_findings(case)
     told: set[str] = set()
     for number in {m.sentence for m in annotated.mentions if m.finding in telling}:
-        start, end = annotated.sentences[number]
-        forms = split_words(annotated.report.text, rules.spelling, start, end).forms
-        told.update(_singles_and_pairs(forms, rules.words["stop"]))
+        told.update(_singles_and_pairs(annotated.forms[number], rules.words["stop"]))
     return told
 
 

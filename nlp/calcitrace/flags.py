@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from calcitrace.model import AnnotatedReport, Mention
 from calcitrace.ruleset import RuleSet
-from calcitrace.sites import Linker
+from calcitrace.screen import of_regex
+from calcitrace.sites import Linker, one_side
 
 CONCLUSIONS = ("impression",)
 
@@ -17,7 +18,10 @@ class Flagger:
 
     def __init__(self, rules: RuleSet, linker: Linker) -> None:
         self._linker = linker
-        self._slips = {name: re.compile(regex, re.IGNORECASE) for name, regex in rules.slips.items()}
+        self._slips = {
+            name: [(re.compile(regex, re.IGNORECASE), of_regex(regex)) for regex in ways]
+            for name, ways in rules.slips.items()
+        }
 
     def flags(self, annotated: AnnotatedReport) -> tuple[str, ...]:
         """The flags of one report, in a fixed order; none says anything of what the report means.
@@ -26,8 +30,18 @@ class Flagger:
         `contradiction:<finding>`: asserted present in the findings and absent in the conclusion at the same bone, or
         the other way round; `dictation:<slip>`: a slip of `dictation.yml` stands in the text.
         """
-        slips = (f"dictation:{name}" for name, slip in self._slips.items() if slip.search(annotated.report.text))
+        slips = (f"dictation:{name}" for name in self._slipped(annotated.report.text))
         return (*_side_conflicts(annotated, self._linker), *_contradictions(annotated), *slips)
+
+    def _slipped(self, text: str) -> Iterator[str]:
+        """The slips that stand in a text."""
+        lowered = text.lower()
+        for name, ways in self._slips.items():
+            if any(
+                all(any(s in lowered for s in strings) for strings in needed) and way.search(text)
+                for way, needed in ways
+            ):
+                yield name
 
 
 def _side_conflicts(annotated: AnnotatedReport, linker: Linker) -> Iterator[str]:
@@ -40,12 +54,16 @@ def _side_conflicts(annotated: AnnotatedReport, linker: Linker) -> Iterator[str]
 
 
 def _sides(annotated: AnnotatedReport, linker: Linker) -> Mapping[str, str]:
-    """The one side that each kind of section names."""
-    texts: dict[str, str] = {}
+    """The one side that each kind of section names, in its headings or its sentences."""
+    sides: dict[str, list[str]] = {}
+    sentences, place = annotated.sentences, 0
     for section in annotated.sections:
-        texts[section.name] = texts.get(section.name, "") + " " + annotated.report.text[section.start : section.end]
-    texts.setdefault("title", annotated.report.body_part)
-    return {name: linker.side_of(text) for name, text in texts.items()}
+        said = sides.setdefault(section.name, [linker.side_of(section.heading)])
+        while place < len(sentences) and sentences[place][0] < section.end:
+            said += linker.sides_in(annotated.forms[place])
+            place += 1
+    sides.setdefault("title", [linker.side_of(annotated.report.body_part)])
+    return {name: one_side(s for s in said if s != "none") for name, said in sides.items()}
 
 
 def _contradictions(annotated: AnnotatedReport) -> Iterator[str]:

@@ -13,13 +13,12 @@ from dataclasses import replace
 from calcitrace.measures import Measure, measurements, size_changes
 from calcitrace.model import Mention, Report, Section
 from calcitrace.ruleset import Site
-from calcitrace.sites import Hit, Link, Linker, phrases
+from calcitrace.sites import Hit, Link, Linker
 from calcitrace.subjects import subject
-from calcitrace.words import Words, split_words
+from calcitrace.words import Words
 
 _FAR = 100.0
 MAX_ABBREVIATION = 5
-MAX_SITE_WORDS = 6
 TITLE_LINES = 4
 _CLOSE = 2.5
 _NEAR = 7.0
@@ -115,9 +114,7 @@ class Session:
             return
         self.subhead = key
         self._line_end = _end_of_line(self._text, section)
-        forms = split_words(section.heading, self.linker.spelling).forms
-        known = self.linker.site_phrases
-        self.subsites = tuple(s for p in phrases(forms, known, MAX_SITE_WORDS) for s in known[p])
+        self.subsites = self.linker.sites_of(section.heading)
         side = self.linker.side_of(section.heading)
         if side != "none":
             self.subside = side
@@ -166,7 +163,7 @@ class Sides:
         self._on_line = bool(words.starts) and session.on_heading_line(words.starts[0])
         self._targets = [t for t in targets if self.allows(t)]
         self._sides = _named_sides(sides, words.forms, sites)
-        self._measures = list(measurements(words.forms, session.linker.words))
+        self._measures = list(measurements(words.forms, session.linker.words)) if self._targets else []
         self._whole = self._longest()
         self._taken = self._sizes()
         self._changes = self._size_changes()
@@ -329,6 +326,8 @@ class Sides:
     def _size_changes(self) -> dict[Hit, str]:
         """What two measurements of one thing say: "5 mm, previously 13 mm" is a decrease of what they speak of."""
         found: dict[Hit, str] = {}
+        if not self._whole:
+            return found
         for at, change in size_changes(self._words.forms):
             said_of = [t for t in self._whole if at < t.i <= at + _SIZED_NOUN]
             said_of = said_of or subject(self._whole, self._words.forms, at, at, self._session.linker.words)

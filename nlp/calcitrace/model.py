@@ -149,7 +149,7 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedReport:
-    """A report with its sections, sentences (character offsets) and mentions in order of appearance.
+    """A report with its sections, sentences (character offsets, and standard words) and mentions in order.
 
     `conditions` are mentions of what is no finding but bears on a case (arthritis, surgery, biopsy ...); `flags` name
     what to look at twice (side conflicts, contradictions, dictation slips).
@@ -158,6 +158,7 @@ class AnnotatedReport:
     report: Report
     sections: tuple[Section, ...]
     sentences: tuple[tuple[int, int], ...]
+    forms: tuple[tuple[str, ...], ...]
     mentions: tuple[Mention, ...]
     conditions: tuple[Mention, ...] = ()
     flags: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from typing import Any
 from calcitrace.ruleset import Term
 
 MOST_STRINGS = 400
+LONG = 3
 
 
 def necessary(term: Term) -> frozenset[str] | None:
@@ -22,55 +23,90 @@ def necessary(term: Term) -> frozenset[str] | None:
 
     None where nothing can be said, so that the rule must always be tried.
     """
+    return next(iter(all_necessary(term)), None)
+
+
+def all_necessary(term: Term) -> list[frozenset[str]]:
+    """Every set of strings of which one must stand in a sentence that the term matches, the best first."""
     if term.phrase:
-        return frozenset({max(term.phrase, key=len)})
-    if term.tokens is not None:
-        return _of_tokens(term.tokens)
-    return of_regex(term.regex or "")
+        return [frozenset({max(term.phrase, key=len)})]
+    found = _of_tokens(term.tokens) if term.tokens is not None else of_regex(term.regex or "")
+    return sorted(found, key=_worth, reverse=True)
 
 
-def _of_tokens(tokens: Sequence[Mapping[str, Any]]) -> frozenset[str] | None:
-    best: frozenset[str] | None = None
+def _of_tokens(tokens: Sequence[Mapping[str, Any]]) -> list[frozenset[str]]:
+    found: list[frozenset[str]] = []
     for token in tokens:
         value = token.get("LOWER")
         if token.get("OP", "1") not in ("1", "+"):
             continue
         words = {value} if isinstance(value, str) else set(value.get("IN", ())) if isinstance(value, Mapping) else set()
         if words:
-            best = _better(best, frozenset(words))
-    return best
+            found.append(frozenset(words))
+    return found
 
 
-def of_regex(regex: str) -> frozenset[str] | None:
-    """Strings of which at least one stands in every text that the regular expression matches, or None."""
-    found = _of_sequence(parser.parse(regex, re.IGNORECASE))
-    return frozenset(s.lower() for s in found) if found else None
+def of_regex(regex: str) -> list[frozenset[str]]:
+    """Sets of strings; of each set one stands in every text that the regular expression matches."""
+    return [frozenset(s.lower() for s in found) for found in _of_sequence(parser.parse(regex, re.IGNORECASE))]
 
 
-def _of_sequence(items: Any) -> frozenset[str] | None:
-    """The best necessary set of the parts of a sequence; neighbouring literals make one string."""
-    best: frozenset[str] | None = None
-    run: list[str] = []
-    for code, argument in [*items, (None, None)]:
-        if code is op.LITERAL:
-            run.append(chr(argument))
+def _of_sequence(items: Any) -> list[frozenset[str]]:
+    """The necessary sets of the parts of a sequence: how what begins at each place must begin, and what is within."""
+    found: list[frozenset[str]] = []
+    items = list(items)
+    for k, (code, argument) in enumerate(items):
+        if code is op.LITERAL and k and items[k - 1][0] is op.LITERAL:
             continue
-        if run:
-            best = _better(best, frozenset({"".join(run)}))
-            run = []
-        best = _better(best, _of_item(code, argument))
-    return best
+        strings, _ = _beginnings(items[k:])
+        if all(strings):
+            found.append(strings)
+        if code is not op.BRANCH or min(map(len, strings)) < LONG:
+            found += _of_item(code, argument)
+    return found
 
 
-def _of_item(code: Any, argument: Any) -> frozenset[str] | None:
+def _beginnings(items: Any) -> tuple[frozenset[str], bool]:
+    """How every text that a sequence matches must begin, as strings, and whether they are all of the match."""
+    strings = frozenset({""})
+    for code, argument in items:
+        if code in (op.AT, op.ASSERT, op.ASSERT_NOT):
+            continue
+        following, whole = _begins(code, argument)
+        if len(strings) * len(following) > MOST_STRINGS:
+            return strings, False
+        strings = frozenset(a + b for a in strings for b in following)
+        if not whole:
+            return strings, False
+    return strings, True
+
+
+def _begins(code: Any, argument: Any) -> tuple[frozenset[str], bool]:
+    """The same of one part; where nothing can be said, the empty string."""
+    if code is op.LITERAL:
+        return frozenset({chr(argument)}), True
+    if code is op.SUBPATTERN:
+        return _beginnings(argument[-1])
+    if code is op.BRANCH:
+        parts = [_beginnings(branch) for branch in argument[1]]
+        return frozenset().union(*(strings for strings, _ in parts)), all(whole for _, whole in parts)
+    if code in (op.MAX_REPEAT, op.MIN_REPEAT) and argument[0] >= 1:
+        strings, whole = _beginnings(argument[2])
+        return strings, whole and argument[:2] == (1, 1)
+    return frozenset({""}), False
+
+
+def _of_item(code: Any, argument: Any) -> list[frozenset[str]]:
+    """The necessary sets within one part."""
     if code is op.SUBPATTERN:
         return _of_sequence(argument[-1])
     if code in (op.MAX_REPEAT, op.MIN_REPEAT):
         least, _, inner = argument
-        return _of_sequence(inner) if least else None
+        return _of_sequence(inner) if least else []
     if code is op.BRANCH:
-        return _of_branches(argument[1])
-    return None
+        together = _of_branches(argument[1])
+        return [together] if together else []
+    return []
 
 
 def _of_branches(branches: Sequence[Any]) -> frozenset[str] | None:
@@ -80,12 +116,10 @@ def _of_branches(branches: Sequence[Any]) -> frozenset[str] | None:
         needed = _of_sequence(branch)
         if not needed:
             return None
-        together |= needed
+        together |= sorted(needed, key=_worth)[-1]
     return frozenset(together) if len(together) <= MOST_STRINGS else None
 
 
-def _better(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
-    """The set that lets fewer texts through: longer strings first, then fewer of them."""
-    if not one or not other:
-        return one or other
-    return max(one, other, key=lambda s: (min(min(map(len, s)), 5), -len(s)))
+def _worth(strings: frozenset[str]) -> tuple[int, int]:
+    """How few texts a set lets through: longer strings are better, then fewer of them."""
+    return min(min(map(len, strings)), 5), -len(strings)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 INVISIBLE = "\x00\u00ad\u200b\u200c\u200d\u2060\ufeff"
 PLACEHOLDER = "\u25a1"
@@ -58,6 +59,10 @@ class Words:
     starts: tuple[int, ...]
     ends: tuple[int, ...]
 
+    def moved(self, by: int) -> Words:
+        """The same words where they begin `by` characters later."""
+        return Words(self.forms, tuple(s + by for s in self.starts), tuple(e + by for e in self.ends))
+
 
 def standard_form(word: str, spelling: Mapping[str, str]) -> str:
     """The form under which a word is matched: lower case, plain letters, standard spelling."""
@@ -71,6 +76,17 @@ def standard_form(word: str, spelling: Mapping[str, str]) -> str:
         word = word or PLACEHOLDER
     word = word.lower().replace("\x00", "")
     return spelling.get(word, word)
+
+
+def says(forms: Sequence[str], phrases: tuple[tuple[str, ...], ...]) -> bool:
+    """Whether one of the phrases stands in a row in the words; a word that ends in * is the beginning of one."""
+    return bool(phrases) and _any_of(phrases).search(f" {' '.join(forms)} ") is not None
+
+
+@lru_cache(maxsize=512)
+def _any_of(phrases: tuple[tuple[str, ...], ...]) -> re.Pattern[str]:
+    written = (" ".join(re.escape(w[:-1]) + "[^ ]*" if w[-1:] == "*" else re.escape(w) for w in p) for p in phrases)
+    return re.compile(f"(?<= )(?:{'|'.join(written)})(?= )")
 
 
 def split_words(text: str, spelling: Mapping[str, str], start: int = 0, end: int | None = None) -> Words:
