@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import overload
 
 from calcitrace.dates import change_since, only_date
-from calcitrace.engine import ENGINES, CueHit, Judged, covers
+from calcitrace.engine import ENGINES, covers
 from calcitrace.flags import Flagger
-from calcitrace.link import Session, Sides
+from calcitrace.link import Sentence, Session, Sides
 from calcitrace.measures import measurements, size_change
 from calcitrace.model import AnnotatedReport, Assertion, Cue, Mention, Report, Section
 from calcitrace.restate import settle
@@ -19,7 +19,7 @@ from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet, SectionRule
 from calcitrace.sections import Sectioner
 from calcitrace.sentences import split_sentences, wrap_width
-from calcitrace.sites import Hit, Linker
+from calcitrace.sites import CueHit, Hit, Linker
 from calcitrace.subjects import Lists, subject
 from calcitrace.words import Words, split_words
 
@@ -88,10 +88,12 @@ class Annotator:
             if forms:
                 yield forms
 
-    def _judged(self, sentence: str) -> tuple[Words, Judged]:
-        """The words of a sentence (from 0) and what the rules say of them; equal sentences are judged once."""
-        words = split_words(sentence, self.rules.spelling)
-        return words, self._judge(words.forms)
+    def _judged(self, text: str) -> Sentence:
+        """What a sentence says by itself; equal sentences are judged once."""
+        words = split_words(text, self.rules.spelling)
+        judged = self._judge(words.forms)
+        hits = [h for h, _ in judged.targets]
+        return Sentence(words, judged, hits, self.linker.sides_in(words.forms), tuple(self._flagger.slips(text)))
 
     def _layout(self, text: str) -> tuple[tuple[Section, ...], list[tuple[int, int, int]]]:
         """Sections, and sentences as (start, end, index of section)."""
@@ -113,14 +115,17 @@ class Annotator:
         conditions: list[Mention] = []
         named: set[str] = set()
         read = [self._read(text[start:end]) for start, end, _ in sentences]
-        for number, ((start, _, place), (words, judged)) in enumerate(zip(sentences, read, strict=True)):
-            if not words.forms:
+        for number, ((start, _, place), sentence) in enumerate(zip(sentences, read, strict=True)):
+            if not sentence.words.forms:
                 continue
-            words, section = words.moved(start), sections[place]
-            sided = session.sentence(words, judged.sites, judged.sides, [h for h, _ in judged.targets], section)
-            if not judged.targets:
-                _measure_last(mentions, words.forms, number, self.rules.words)
-            counting = list(_counting(judged.targets, sided, named, self.rules))
+            section = sections[place]
+            if not sentence.hits:
+                session.pass_by(sentence, section)
+                _measure_last(mentions, sentence.words.forms, number, self.rules.words)
+                continue
+            words = sentence.words.moved(start)
+            sided = session.sentence(sentence, words, section)
+            counting = list(_counting(sentence.judged.targets, sided, named, self.rules))
             for hit, cues in _spoken_of(counting, words.forms, self.rules.words):
                 named.add(hit.name)
                 asserted = self._assert(hit, cues, words, text, section)
@@ -135,9 +140,9 @@ class Annotator:
             mentions = [m for k, m in enumerate(mentions) if k not in homeless]
         numbered = tuple(_numbered(report.report_id, mentions))
         linked = self._dated(settle(session.finish(numbered), self.rules), text, sections, sentences)
-        places, forms = tuple((s, e) for s, e, _ in sentences), tuple(words.forms for words, _ in read)
+        places, forms = tuple((s, e) for s, e, _ in sentences), tuple(s.words.forms for s in read)
         annotated = AnnotatedReport(report, sections, places, forms, linked, tuple(conditions))
-        return replace(annotated, flags=self._flagger.flags(annotated))
+        return replace(annotated, flags=self._flagger.flags(annotated, read))
 
     def _dated(
         self,

@@ -7,33 +7,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from calcitrace.fast import Contexts, Modifier, PhraseTable, RegexTable, TokenTable
 from calcitrace.ruleset import CueGroup, RuleSet, Term
-from calcitrace.sites import Hit
+from calcitrace.sites import CueHit, Hit, Judged
 
 UNLABELLED = "caller"
-
-
-@dataclass(frozen=True, slots=True)
-class CueHit:
-    """A context rule that reaches a target: its group, its term and its words `i:j` of the sentence."""
-
-    group: CueGroup
-    term: Term
-    i: int
-    j: int
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """All that the rules say of one sentence, in word positions: targets with their cues, and anatomy."""
-
-    targets: tuple[tuple[Hit, tuple[CueHit, ...]], ...]
-    sites: tuple[Hit, ...]
-    sides: tuple[Hit, ...]
 
 
 class MedspacyJudge:

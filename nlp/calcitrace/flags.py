@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from calcitrace.link import Sentence
 from calcitrace.model import AnnotatedReport, Mention
 from calcitrace.ruleset import RuleSet
 from calcitrace.screen import of_regex
@@ -23,29 +24,33 @@ class Flagger:
             for name, ways in rules.slips.items()
         }
 
-    def flags(self, annotated: AnnotatedReport) -> tuple[str, ...]:
+    def flags(self, annotated: AnnotatedReport, sentences: Sequence[Sentence]) -> tuple[str, ...]:
         """The flags of one report, in a fixed order; none says anything of what the report means.
 
         `side_conflict:title/findings` (and other pairs): two parts name one side each, and not the same;
         `contradiction:<finding>`: asserted present in the findings and absent in the conclusion at the same bone, or
-        the other way round; `dictation:<slip>`: a slip of `dictation.yml` stands in the text.
+        the other way round; `dictation:<slip>`: a slip of `dictation.yml` stands in a sentence. A report that mentions
+        nothing has none.
         """
-        slips = (f"dictation:{name}" for name in self._slipped(annotated.report.text))
-        return (*_side_conflicts(annotated, self._linker), *_contradictions(annotated), *slips)
+        if not annotated.mentions and not annotated.conditions:
+            return ()
+        slipped = {slip for s in sentences for slip in s.slips}
+        slips = (f"dictation:{name}" for name in self._slips if name in slipped)
+        return (*_side_conflicts(annotated, sentences, self._linker), *_contradictions(annotated), *slips)
 
-    def _slipped(self, text: str) -> Iterator[str]:
-        """The slips that stand in a text."""
-        lowered = text.lower()
+    def slips(self, sentence: str) -> Iterator[str]:
+        """The slips that stand in a sentence."""
+        lowered = sentence.lower()
         for name, ways in self._slips.items():
             if any(
-                all(any(s in lowered for s in strings) for strings in needed) and way.search(text)
+                all(any(s in lowered for s in strings) for strings in needed) and way.search(sentence)
                 for way, needed in ways
             ):
                 yield name
 
 
-def _side_conflicts(annotated: AnnotatedReport, linker: Linker) -> Iterator[str]:
-    sides = _sides(annotated, linker)
+def _side_conflicts(annotated: AnnotatedReport, sentences: Sequence[Sentence], linker: Linker) -> Iterator[str]:
+    sides = _sides(annotated, sentences, linker)
     parts = [p for p in ("title", "findings", "impression") if sides.get(p) in ("left", "right")]
     for number, part in enumerate(parts):
         for other in parts[number + 1 :]:
@@ -53,14 +58,14 @@ def _side_conflicts(annotated: AnnotatedReport, linker: Linker) -> Iterator[str]
                 yield f"side_conflict:{part}/{other}"
 
 
-def _sides(annotated: AnnotatedReport, linker: Linker) -> Mapping[str, str]:
+def _sides(annotated: AnnotatedReport, sentences: Sequence[Sentence], linker: Linker) -> Mapping[str, str]:
     """The one side that each kind of section names, in its headings or its sentences."""
     sides: dict[str, list[str]] = {}
-    sentences, place = annotated.sentences, 0
+    places, place = annotated.sentences, 0
     for section in annotated.sections:
         said = sides.setdefault(section.name, [linker.side_of(section.heading)])
-        while place < len(sentences) and sentences[place][0] < section.end:
-            said += linker.sides_in(annotated.forms[place])
+        while place < len(places) and places[place][0] < section.end:
+            said += sentences[place].sides
             place += 1
     sides.setdefault("title", [linker.side_of(annotated.report.body_part)])
     return {name: one_side(s for s in said if s != "none") for name, said in sides.items()}

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from calcitrace.measures import Measure, measurements, size_changes
 from calcitrace.model import Mention, Report, Section
 from calcitrace.ruleset import Site
-from calcitrace.sites import Hit, Link, Linker
+from calcitrace.sites import Hit, Judged, Link, Linker
 from calcitrace.subjects import subject
 from calcitrace.words import Words
 
@@ -33,6 +33,21 @@ _HELD = 5  # words between "the cyst" and what it holds or is free of
 _INVERTED = 9  # words between "in the patella" and what is there
 _OPENS = frozenset({",", ";", ":", ".", "and"})
 _ONLY_CLOSE = frozenset({"organ", "cartilage", "bone_interior"})
+
+
+@dataclass(slots=True)
+class Sentence:
+    """What a sentence's text says by itself, whatever report it stands in; equal sentences share one.
+
+    `words` are counted from the sentence's beginning; `sides` are the sides it names, `slips` those of dictation.
+    """
+
+    words: Words
+    judged: Judged
+    hits: list[Hit]
+    sides: Sequence[str]
+    slips: Sequence[str]
+    sites_in: dict[str, list[tuple[Hit, Site]]] = field(default_factory=dict)
 
 
 class Session:
@@ -65,17 +80,32 @@ class Session:
         skeletal = sum(self._kinds[k] for k in ("bone", "joint", "bursa"))
         return not self._kinds["tendon"] and self._kinds["organ"] >= max(skeletal, 1)
 
-    def sentence(
-        self, words: Words, sites: Sequence[Hit], sides: Sequence[Hit], targets: Sequence[Hit], section: Section
-    ) -> Sides:
-        """The links of one sentence, which also becomes the memory for the next."""
+    def pass_by(self, sentence: Sentence, section: Section) -> None:
+        """A sentence without a target: it only becomes the memory for the next."""
         self._enter(section)
-        resolved = [(h, self.linker.sites[h.name]) for h in self._unambiguous(sites)]
-        found = Sides(self, words, resolved, sides, targets)
-        self._kinds.update(site.kind for _, site in resolved if not site.weak)
-        for _, site in resolved:
+        self._remember(self._sites(sentence))
+
+    def _remember(self, sites: Sequence[tuple[Hit, Site]]) -> None:
+        for _, site in sites:
+            if not site.weak:
+                self._kinds[site.kind] += 1
             if site.kind in ("bone", "tendon"):
                 self.last_site = site
+
+    def _sites(self, sentence: Sentence) -> list[tuple[Hit, Site]]:
+        """The structures that the sentence names in a report of this region."""
+        found = sentence.sites_in.get(self.region)
+        if found is None:
+            found = [(h, self.linker.sites[h.name]) for h in self._unambiguous(sentence.judged.sites)]
+            sentence.sites_in[self.region] = found
+        return found
+
+    def sentence(self, sentence: Sentence, words: Words, section: Section) -> Sides:
+        """The links of one sentence, which also becomes the memory for the next; `words` as they stand in the text."""
+        self._enter(section)
+        resolved, targets = self._sites(sentence), sentence.hits
+        found = Sides(self, words, resolved, sentence.judged.sides, targets)
+        self._remember(resolved)
         telling = [t for t in targets if t.name in self.linker.tells_tendon]
         for target in telling or targets:
             near = found.near(target, "tendon")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from calcitrace.model import Mention
-from calcitrace.ruleset import RuleSet, Site, Term
+from calcitrace.ruleset import CueGroup, RuleSet, Site, Term
 from calcitrace.words import split_words
 
 REMEMBERED = 5000  # headings and titles repeat
@@ -31,6 +31,25 @@ class Hit:
     def __contains__(self, other: Hit) -> bool:
         """Whether the words of another hit are among its own."""
         return self.i <= other.i and other.j <= self.j
+
+
+@dataclass(frozen=True, slots=True)
+class CueHit:
+    """A context rule that reaches a target: its group, its term and its words `i:j` of the sentence."""
+
+    group: CueGroup
+    term: Term
+    i: int
+    j: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """All that the rules say of one sentence, in word positions: targets with their cues, and anatomy."""
+
+    targets: tuple[tuple[Hit, tuple[CueHit, ...]], ...]
+    sites: tuple[Hit, ...]
+    sides: tuple[Hit, ...]
 
 
 @dataclass(frozen=True, slots=True)
