@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import overload
 
@@ -24,7 +24,19 @@ from calcitrace.subjects import Lists, subject
 from calcitrace.words import Words, split_words
 
 REMEMBERED = 20_000
+MOST_CIRCUMSTANCES = 8
 Target = tuple[Hit, tuple[CueHit, ...]]
+Step = tuple[tuple[Mention, bool], ...]
+
+
+@dataclass(slots=True)
+class _Found:
+    """A mention with places from the start of its sentence, which starts at `start` and is the one of this number."""
+
+    mention: Mention
+    homeless: bool
+    start: int
+    number: int
 
 
 class Annotator:
@@ -93,7 +105,10 @@ class Annotator:
         words = split_words(text, self.rules.spelling)
         judged = self._judge(words.forms)
         hits = [h for h, _ in judged.targets]
-        return Sentence(words, judged, hits, self.linker.sides_in(words.forms), tuple(self._flagger.slips(text)))
+        placed = {h.name for h in hits if h.term.known or h.term.at or h.term.not_at}
+        asks = placed.union(*(h.term.told for h in hits))
+        sides, slips = self.linker.sides_in(words.forms), tuple(self._flagger.slips(text))
+        return Sentence(text, words, judged, hits, sides, slips, frozenset(asks))
 
     def _layout(self, text: str) -> tuple[tuple[Section, ...], list[tuple[int, int, int]]]:
         """Sections, and sentences as (start, end, index of section)."""
@@ -110,39 +125,68 @@ class Annotator:
         text = report.text
         sections, sentences = self._layout(text)
         session = Session(self.linker, report)
-        mentions: list[Mention] = []
-        homeless: set[int] = set()
-        conditions: list[Mention] = []
+        found: list[_Found] = []
         named: set[str] = set()
         read = [self._read(text[start:end]) for start, end, _ in sentences]
         for number, ((start, _, place), sentence) in enumerate(zip(sentences, read, strict=True)):
             if not sentence.words.forms:
                 continue
-            section = sections[place]
+            known = session.enter(sections[place], start)
             if not sentence.hits:
-                session.pass_by(sentence, section)
-                _measure_last(mentions, sentence.words.forms, number, self.rules.words)
+                session.pass_by(sentence)
+                _measure_last(found, sentence.words.forms, number, self.rules)
                 continue
-            words = sentence.words.moved(start)
-            sided = session.sentence(sentence, words, section)
-            counting = list(_counting(sentence.judged.targets, sided, named, self.rules))
-            for hit, cues in _spoken_of(counting, words.forms, self.rules.words):
-                named.add(hit.name)
-                asserted = self._assert(hit, cues, words, text, section)
-                mention = _mention(hit, words, text, section, asserted, number, sided)
-                if hit.name in self.rules.conditions:
-                    conditions.append(mention)
-                    continue
-                if self.rules.findings[hit.name].local and not sided.sited(hit):
-                    homeless.add(len(mentions))
-                mentions.append(mention)
+            step = self._step(sentence, sections[place], session, known, named)
+            named.update(m.finding for m, _ in step)
+            found += [_Found(m, homeless, start, number) for m, homeless in step]
         if session.elsewhere():
-            mentions = [m for k, m in enumerate(mentions) if k not in homeless]
-        numbered = tuple(_numbered(report.report_id, mentions))
-        linked = self._dated(settle(session.finish(numbered), self.rules), text, sections, sentences)
+            found = [f for f in found if not f.homeless]
+        mentions, conditions = self._placed(report.report_id, found)
+        linked = self._dated(settle(session.finish(mentions), self.rules), text, sections, sentences)
         places, forms = tuple((s, e) for s, e, _ in sentences), tuple(s.words.forms for s in read)
-        annotated = AnnotatedReport(report, sections, places, forms, linked, tuple(conditions))
+        annotated = AnnotatedReport(report, sections, places, forms, linked, conditions)
         return replace(annotated, flags=self._flagger.flags(annotated, read))
+
+    def _step(
+        self, sentence: Sentence, section: Section, session: Session, known: tuple[object, ...], named: set[str]
+    ) -> Step:
+        """The mentions of one sentence, with whether each is at no bone, tendon, bursa or joint; places from its start.
+
+        What was found is kept with the sentence, for when it stands in the same circumstances again.
+        """
+        key = (*known, section.name, sentence.asks & named)
+        before = sentence.read_in.get(key)
+        if before is None:
+            step = tuple(self._mentions(sentence, section, session, named))
+            before = step, session.last_tendon, session.last_side
+            if len(sentence.read_in) < MOST_CIRCUMSTANCES:
+                sentence.read_in[key] = before
+        else:
+            session.remember(sentence, *before[1:])
+        found: Step = before[0]
+        return found
+
+    def _mentions(
+        self, sentence: Sentence, section: Section, session: Session, named: Container[str]
+    ) -> Iterator[tuple[Mention, bool]]:
+        words, sided = sentence.words, session.sentence(sentence)
+        counting = list(_counting(sentence.judged.targets, sided, named, self.rules))
+        for hit, cues in _spoken_of(counting, words.forms, self.rules.words):
+            asserted = self._assert(hit, cues, words, sentence.text, section)
+            finding = self.rules.findings.get(hit.name)
+            homeless = finding is not None and finding.local and not sided.sited(hit)
+            yield _mention(hit, words, sentence.text, section, asserted, sided), homeless
+
+    def _placed(self, report_id: str, found: Sequence[_Found]) -> tuple[tuple[Mention, ...], tuple[Mention, ...]]:
+        """The mentions, numbered in order of appearance, and those of conditions, where they stand in the text."""
+        mentions: list[Mention] = []
+        conditions: list[Mention] = []
+        for f in found:
+            if f.mention.finding in self.rules.conditions:
+                conditions.append(f.mention.placed(f.start, f.number, ""))
+            else:
+                mentions.append(f.mention.placed(f.start, f.number, f"{report_id}#{len(mentions)}"))
+        return tuple(mentions), tuple(conditions)
 
     def _dated(
         self,
@@ -256,23 +300,24 @@ _PRONOUNS = frozenset({"it", "this", "the", "measuring", "measures", "size", "wh
 _NEAR_START = 4
 
 
-def _measure_last(mentions: list[Mention], forms: Sequence[str], sentence: int, lists: Lists) -> None:
+def _measure_last(found: Sequence[_Found], forms: Sequence[str], sentence: int, rules: RuleSet) -> None:
     """What a sentence without mentions of its own measures: "It measures 14 mm.", "In 2010 it was 5 mm."
 
     A size of now goes to the last mention of the sentence before, if that has none; one of before tells its change.
     """
-    if not mentions or mentions[-1].sentence != sentence - 1:
-        return
     if forms[0] not in _PRONOUNS and not forms[0][0].isdigit() and "it" not in forms[:_NEAR_START]:
         return
-    last = mentions[-1]
+    place = next((f for f in reversed(found) if f.mention.finding in rules.findings), None)
+    if place is None or place.number != sentence - 1:
+        return
+    last, lists = place.mention, rules.words
     now = [m.size_mm for m in measurements(forms, lists)]
     before = [m.size_mm for m in measurements(forms, lists, earlier=True)]
     if now and last.size_mm is None:
         last = replace(last, size_mm=max(now))
     if before and last.size_mm and last.asserted.change == "none" and last.assertion in ("present", "possible"):
         last = replace(last, asserted=replace(last.asserted, change=size_change(last.size_mm, before[0])))
-    mentions[-1] = last
+    place.mention = last
 
 
 def _apply_section(
@@ -292,9 +337,7 @@ def word_range(words: Words, start: int, end: int) -> tuple[int, int]:
     return i, max(i, j)
 
 
-def _mention(
-    hit: Hit, words: Words, text: str, section: Section, asserted: Assertion, sentence: int, sided: Sides
-) -> Mention:
+def _mention(hit: Hit, words: Words, text: str, section: Section, asserted: Assertion, sided: Sides) -> Mention:
     start, end = words.starts[hit.i], words.ends[hit.j - 1]
     link = sided.link(hit)
     if asserted.change == "none" and link.change != "none" and asserted.assertion in ("present", "possible"):
@@ -308,15 +351,9 @@ def _mention(
         section=section.name,
         rule_id=hit.term.rule_id,
         asserted=asserted,
-        sentence=sentence,
         tendon=link.tendon,
         bone=link.bone,
         landmark=link.landmark,
         laterality=link.laterality,
         size_mm=link.size_mm,
     )
-
-
-def _numbered(report_id: str, mentions: Sequence[Mention]) -> Iterator[Mention]:
-    for number, mention in enumerate(sorted(mentions, key=lambda m: (m.start, m.end, m.finding))):
-        yield replace(mention, mention_id=f"{report_id}#{number}")

@@ -74,11 +74,17 @@ def absence_of_mass(annotated: AnnotatedReport) -> bool:
 def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> Found:
     """The mentions that fill each constituent of the case definition."""
     everything = (*annotated.mentions, *annotated.conditions)
+    by_finding: dict[str, list[Mention]] = {}
+    for mention in everything:
+        by_finding.setdefault(mention.finding, []).append(mention)
     conclusions = {s.name for s in annotated.sections} & CONCLUSIONS or BODY
     modality = modality_of(annotated.report, rules.modalities, rules.spelling) if everything else ""
     found: dict[str, list[Mention]] = {}
     for name, constituent in case.constituents.items():
-        own = [m for m in everything if _fills(m, constituent)] if modality not in constituent.not_on else []
+        named = [by_finding[f] for f in by_finding if f in constituent.findings]
+        own = [m for ms in named for m in ms if _fills(m, constituent)] if modality not in constituent.not_on else []
+        if len(named) > 1:
+            own.sort(key=_in_order)
         if constituent.final:
             own = [m for m in own if m.section in conclusions]
         if constituent.with_words:
@@ -96,11 +102,14 @@ def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinitio
     return found
 
 
+def _in_order(mention: Mention) -> tuple[bool, int, int, str]:
+    """Mentions of findings first, then those of conditions, each in order of appearance."""
+    return not mention.mention_id, mention.start, mention.end, mention.finding
+
+
 def _fills(mention: Mention, constituent: Constituent) -> bool:
-    return (
-        mention.finding in constituent.findings
-        and mention.assertion in constituent.assertions
-        and (not constituent.changes or mention.asserted.change in constituent.changes)
+    return mention.assertion in constituent.assertions and (
+        not constituent.changes or mention.asserted.change in constituent.changes
     )
 
 

@@ -56,8 +56,12 @@ class CaseModel:
 
     def score(self, features: Features) -> float:
         """The uncalibrated log odds."""
+        return self.intercept + sum(share for share, _ in self._shares(features))
+
+    def _shares(self, features: Features) -> list[tuple[float, str]]:
+        """What each known feature adds to the score."""
         known = self.weights
-        return self.intercept + sum(known[f] * v for f, v in features.values(self.word_weight) if f in known)
+        return [(known[f] * v, f) for f, v in features.values(self.word_weight) if f in known]
 
     def probability(self, features: Features, prevalence: float | None = None) -> float:
         """The probability of a case, 0 to 1, at the prevalence it learned at or at another one."""
@@ -72,9 +76,7 @@ class CaseModel:
 
     def contributions(self, features: Features, most: int = MOST_SHOWN) -> tuple[Contribution, ...]:
         """What made the probability, the strongest first: each feature's share of the log odds."""
-        shares = [
-            (self.slope * self.weights[f] * v, f) for f, v in features.values(self.word_weight) if f in self.weights
-        ]
+        shares = [(self.slope * share, f) for share, f in self._shares(features)]
         shares.sort(key=lambda s: (-abs(s[0]), s[1]))
         return tuple(
             Contribution(in_words(f), round(share, 3), features.mentions.get(f, ()))
@@ -84,10 +86,11 @@ class CaseModel:
 
     def judge(self, assessment: Assessment, features: Features, prevalence: float | None = None) -> Assessment:
         """The assessment with its probability, its reasons, and whether it is a likely case."""
+        logit = self._log_odds(features)
         return replace(
             assessment,
-            case_probability=self.probability(features, prevalence),
-            likely_case=self.is_likely(features),
+            case_probability=probability_of(logit + shift(self.prevalence, prevalence)),
+            likely_case=logit >= log_odds(self.threshold),
             contributions=self.contributions(features),
         )
 

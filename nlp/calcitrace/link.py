@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from calcitrace.measures import Measure, measurements, size_changes
 from calcitrace.model import Mention, Report, Section
@@ -39,15 +40,19 @@ _ONLY_CLOSE = frozenset({"organ", "cartilage", "bone_interior"})
 class Sentence:
     """What a sentence's text says by itself, whatever report it stands in; equal sentences share one.
 
-    `words` are counted from the sentence's beginning; `sides` are the sides it names, `slips` those of dictation.
+    `words` are counted from the sentence's beginning; `sides` are the sides it names, `slips` those of dictation;
+    `asks` are the findings of which it matters whether the report has named them.
     """
 
+    text: str
     words: Words
     judged: Judged
     hits: list[Hit]
     sides: Sequence[str]
     slips: Sequence[str]
+    asks: frozenset[str]
     sites_in: dict[str, list[tuple[Hit, Site]]] = field(default_factory=dict)
+    read_in: dict[object, Any] = field(default_factory=dict)
 
 
 class Session:
@@ -57,6 +62,7 @@ class Session:
         self.linker = linker
         self._text = report.text
         self._line_end = 0
+        self._on_line = False
         head = report.text[:1000].strip().split("\n")
         title = head[0][:200]
         named = linker.region_of(report.body_part) or linker.region_of(title) or ("", False)
@@ -80,9 +86,28 @@ class Session:
         skeletal = sum(self._kinds[k] for k in ("bone", "joint", "bursa"))
         return not self._kinds["tendon"] and self._kinds["organ"] >= max(skeletal, 1)
 
-    def pass_by(self, sentence: Sentence, section: Section) -> None:
-        """A sentence without a target: it only becomes the memory for the next."""
+    def enter(self, section: Section, start: int) -> tuple[object, ...]:
+        """Go on to a sentence that starts there; all that its links will depend on, besides its own words."""
         self._enter(section)
+        self._on_line = start < self._line_end
+        return (
+            self.region,
+            self.side,
+            self.subside,
+            self.subsites,
+            self.last_site,
+            self.last_tendon,
+            self.last_side,
+            self._on_line,
+        )
+
+    def remember(self, sentence: Sentence, last_tendon: Site | None, last_side: str) -> None:
+        """A sentence was read before under the same circumstances, and this is what came of it."""
+        self._remember(self._sites(sentence))
+        self.last_tendon, self.last_side = last_tendon, last_side
+
+    def pass_by(self, sentence: Sentence) -> None:
+        """A sentence without a target only becomes the memory for the next."""
         self._remember(self._sites(sentence))
 
     def _remember(self, sites: Sequence[tuple[Hit, Site]]) -> None:
@@ -100,11 +125,10 @@ class Session:
             sentence.sites_in[self.region] = found
         return found
 
-    def sentence(self, sentence: Sentence, words: Words, section: Section) -> Sides:
-        """The links of one sentence, which also becomes the memory for the next; `words` as they stand in the text."""
-        self._enter(section)
+    def sentence(self, sentence: Sentence) -> Sides:
+        """The links of one sentence, which also becomes the memory for the next."""
         resolved, targets = self._sites(sentence), sentence.hits
-        found = Sides(self, words, resolved, sentence.judged.sides, targets)
+        found = Sides(self, sentence.words, resolved, sentence.judged.sides, targets)
         self._remember(resolved)
         telling = [t for t in targets if t.name in self.linker.tells_tendon]
         for target in telling or targets:
@@ -134,9 +158,10 @@ class Session:
         bone = tendon.bone if mention.bone == "none" and tendon.bone else mention.bone
         return replace(mention, tendon=tendon.name, bone=bone)
 
-    def on_heading_line(self, start: int) -> bool:
-        """Whether what starts there stands on the line of its subhead, or that stands on a line of its own."""
-        return start < self._line_end
+    @property
+    def on_heading_line(self) -> bool:
+        """Whether the sentence stands on the line of its subhead, or that stands on a line of its own."""
+        return self._on_line
 
     def _enter(self, section: Section) -> None:
         key = f"{section.start}"
@@ -190,7 +215,7 @@ class Sides:
         targets: Sequence[Hit],
     ) -> None:
         self._session, self._words, self._sites, self._targets = session, words, sites, targets
-        self._on_line = bool(words.starts) and session.on_heading_line(words.starts[0])
+        self._on_line = session.on_heading_line
         self._targets = [t for t in targets if self.allows(t)]
         self._sides = _named_sides(sides, words.forms, sites)
         self._measures = list(measurements(words.forms, session.linker.words)) if self._targets else []
