@@ -107,7 +107,7 @@ class Annotator:
         hits = [h for h, _ in judged.targets]
         placed = {h.name for h in hits if h.term.known or h.term.at or h.term.not_at}
         asks = placed.union(*(h.term.told for h in hits))
-        sides, slips = self.linker.sides_in(words.forms), tuple(self._flagger.slips(text))
+        sides, slips = self.linker.sides_in(words.forms), self._flagger.slips(text)
         return Sentence(text, words, judged, hits, sides, slips, frozenset(asks))
 
     def _layout(self, text: str) -> tuple[tuple[Section, ...], list[tuple[int, int, int]]]:

@@ -74,17 +74,14 @@ def absence_of_mass(annotated: AnnotatedReport) -> bool:
 def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> Found:
     """The mentions that fill each constituent of the case definition."""
     everything = (*annotated.mentions, *annotated.conditions)
-    by_finding: dict[str, list[Mention]] = {}
+    said: dict[tuple[str, str], list[Mention]] = {}
     for mention in everything:
-        by_finding.setdefault(mention.finding, []).append(mention)
+        said.setdefault((mention.finding, mention.assertion), []).append(mention)
     conclusions = {s.name for s in annotated.sections} & CONCLUSIONS or BODY
     modality = modality_of(annotated.report, rules.modalities, rules.spelling) if everything else ""
     found: dict[str, list[Mention]] = {}
     for name, constituent in case.constituents.items():
-        named = [by_finding[f] for f in by_finding if f in constituent.findings]
-        own = [m for ms in named for m in ms if _fills(m, constituent)] if modality not in constituent.not_on else []
-        if len(named) > 1:
-            own.sort(key=_in_order)
+        own = _filling(constituent, said) if modality not in constituent.not_on else []
         if constituent.final:
             own = [m for m in own if m.section in conclusions]
         if constituent.with_words:
@@ -102,15 +99,16 @@ def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinitio
     return found
 
 
+def _filling(constituent: Constituent, said: Mapping[tuple[str, str], list[Mention]]) -> list[Mention]:
+    """The mentions with a finding, assertion and change that the constituent takes, in order."""
+    kinds = [k for k in said if k[0] in constituent.findings and k[1] in constituent.assertions]
+    own = [m for k in kinds for m in said[k] if not constituent.changes or m.asserted.change in constituent.changes]
+    return sorted(own, key=_in_order) if len(kinds) > 1 else own
+
+
 def _in_order(mention: Mention) -> tuple[bool, int, int, str]:
     """Mentions of findings first, then those of conditions, each in order of appearance."""
     return not mention.mention_id, mention.start, mention.end, mention.finding
-
-
-def _fills(mention: Mention, constituent: Constituent) -> bool:
-    return mention.assertion in constituent.assertions and (
-        not constituent.changes or mention.asserted.change in constituent.changes
-    )
 
 
 def _depth(found: Found, case: CaseDefinition, annotated: AnnotatedReport, rules: RuleSet) -> str:

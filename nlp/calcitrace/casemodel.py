@@ -76,7 +76,12 @@ class CaseModel:
 
     def contributions(self, features: Features, most: int = MOST_SHOWN) -> tuple[Contribution, ...]:
         """What made the probability, the strongest first: each feature's share of the log odds."""
-        shares = [(self.slope * share, f) for share, f in self._shares(features)]
+        return self._strongest(self._shares(features), features, most)
+
+    def _strongest(
+        self, added: Sequence[tuple[float, str]], features: Features, most: int = MOST_SHOWN
+    ) -> tuple[Contribution, ...]:
+        shares = [(self.slope * share, f) for share, f in added]
         shares.sort(key=lambda s: (-abs(s[0]), s[1]))
         return tuple(
             Contribution(in_words(f), round(share, 3), features.mentions.get(f, ()))
@@ -86,12 +91,13 @@ class CaseModel:
 
     def judge(self, assessment: Assessment, features: Features, prevalence: float | None = None) -> Assessment:
         """The assessment with its probability, its reasons, and whether it is a likely case."""
-        logit = self._log_odds(features)
+        shares = self._shares(features)
+        logit = self.slope * (self.intercept + sum(share for share, _ in shares)) + self.offset
         return replace(
             assessment,
             case_probability=probability_of(logit + shift(self.prevalence, prevalence)),
             likely_case=logit >= log_odds(self.threshold),
-            contributions=self.contributions(features),
+            contributions=self._strongest(shares, features),
         )
 
     def check_fit(self, rules: RuleSet, case: CaseDefinition, name: str) -> None:

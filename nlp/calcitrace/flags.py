@@ -12,6 +12,7 @@ from calcitrace.screen import of_regex
 from calcitrace.sites import Linker, one_side
 
 CONCLUSIONS = ("impression",)
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 
 
 class Flagger:
@@ -19,10 +20,16 @@ class Flagger:
 
     def __init__(self, rules: RuleSet, linker: Linker) -> None:
         self._linker = linker
-        self._slips = {
-            name: [(re.compile(regex, re.IGNORECASE), of_regex(regex)) for regex in ways]
-            for name, ways in rules.slips.items()
-        }
+        self._slips = tuple(rules.slips)
+        self._by_first: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+        self._others: list[tuple[str, re.Pattern[str], Sequence[frozenset[str]]]] = []
+        for name, ways in rules.slips.items():
+            for first, regex in ways:
+                way = re.compile(regex, re.IGNORECASE)
+                if first:
+                    self._by_first.setdefault(first, []).append((name, way))
+                else:
+                    self._others.append((name, way, of_regex(regex)))
 
     def flags(self, annotated: AnnotatedReport, sentences: Sequence[Sentence]) -> tuple[str, ...]:
         """The flags of one report, in a fixed order; none says anything of what the report means.
@@ -38,15 +45,15 @@ class Flagger:
         slips = (f"dictation:{name}" for name in self._slips if name in slipped)
         return (*_side_conflicts(annotated, sentences, self._linker), *_contradictions(annotated), *slips)
 
-    def slips(self, sentence: str) -> Iterator[str]:
+    def slips(self, sentence: str) -> frozenset[str]:
         """The slips that stand in a sentence."""
         lowered = sentence.lower()
-        for name, ways in self._slips.items():
-            if any(
-                all(any(s in lowered for s in strings) for strings in needed) and way.search(sentence)
-                for way, needed in ways
-            ):
-                yield name
+        begun = self._by_first.keys() & _WORD.findall(lowered)
+        found = {name for first in begun for name, way in self._by_first[first] if way.search(sentence)}
+        for name, way, needed in self._others:
+            if all(any(s in lowered for s in strings) for strings in needed) and way.search(sentence):
+                found.add(name)
+        return frozenset(found)
 
 
 def _side_conflicts(annotated: AnnotatedReport, sentences: Sequence[Sentence], linker: Linker) -> Iterator[str]:

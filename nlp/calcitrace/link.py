@@ -49,7 +49,7 @@ class Sentence:
     judged: Judged
     hits: list[Hit]
     sides: Sequence[str]
-    slips: Sequence[str]
+    slips: frozenset[str]
     asks: frozenset[str]
     sites_in: dict[str, list[tuple[Hit, Site]]] = field(default_factory=dict)
     read_in: dict[object, Any] = field(default_factory=dict)
@@ -216,6 +216,7 @@ class Sides:
     ) -> None:
         self._session, self._words, self._sites, self._targets = session, words, sites, targets
         self._on_line = session.on_heading_line
+        self._known_costs: dict[tuple[int, int], list[tuple[float, Site]]] = {}
         self._targets = [t for t in targets if self.allows(t)]
         self._sides = _named_sides(sides, words.forms, sites)
         self._measures = list(measurements(words.forms, session.linker.words)) if self._targets else []
@@ -292,14 +293,14 @@ class Sides:
 
         A word like "bony" within the mention itself does not tell of which region it is.
         """
-        costs = ((self._cost(hit, h), s) for h, s in self._sites if not s.weak)
+        costs = ((c, s) for c, s in self._costs(hit) if not s.weak)
         near = min(((c, s.kind) for c, s in costs if not (c < 0 and s.generic)), default=(_FAR, ""))
         inside = near[0] < 0 and near[1] == "soft_tissue"
         return inside or (near[0] < _NEAR and near[1] in _SKELETAL)
 
     def kind(self, hit: Hit) -> str:
         """The anatomy kind at which the mention sits, or "" where nothing tells."""
-        near = sorted((self._cost(hit, h), s.kind) for h, s in self._sites)
+        near = sorted((c, s.kind) for c, s in self._costs(hit))
         for cost, kind in near:
             if cost <= _CLOSE or kind not in _ONLY_CLOSE:
                 return kind
@@ -332,7 +333,7 @@ class Sides:
 
     def near(self, hit: Hit, kind: str) -> Site | None:
         """The structure of a kind that this sentence ties to the mention, if any."""
-        here = [(self._cost(hit, h) + _VAGUE * s.generic, s) for h, s in self._sites if s.kind == kind]
+        here = [(c + _VAGUE * s.generic, s) for c, s in self._costs(hit) if s.kind == kind]
         return min(here, key=lambda c: c[0])[1] if here else None
 
     def _nearest(self, hit: Hit, kind: str) -> Site | None:
@@ -344,6 +345,13 @@ class Sides:
                 return site
         last = self._session.last_tendon if kind == "tendon" else self._session.last_site
         return last if last and last.kind == kind else None
+
+    def _costs(self, hit: Hit) -> list[tuple[float, Site]]:
+        """How far each structure of the sentence is from a mention."""
+        key = hit.i, hit.j
+        if key not in self._known_costs:
+            self._known_costs[key] = [(self._cost(hit, h), s) for h, s in self._sites]
+        return self._known_costs[key]
 
     def _cost(self, hit: Hit, site: Hit) -> float:
         """How far a structure is from a mention, in words weighted by what stands between."""

@@ -182,8 +182,8 @@ class _Reader:
         found = {str(n): frozenset(" ".join(split_words(w, self.spelling).forms) for w in _written(t, n)) for n in t}
         return {**dict.fromkeys(NEEDED_LISTS, frozenset()), **found}
 
-    def slips(self) -> dict[str, tuple[str, ...]]:
-        """What dictation leaves in a text, by name: regular expressions over the text as it stands."""
+    def slips(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        """What dictation leaves in a text, by name: first word ("" where none is fixed) and regular expression."""
         path = self.root / "dictation.yml"
         if not path.exists():
             return {}
@@ -311,19 +311,19 @@ def _inflected(item: Table) -> Iterator[Text]:
             yield text
 
 
-def _slip(t: Table) -> tuple[str, ...]:
-    """The regular expressions of a slip: one for all phrases with the same first word, and each that is written."""
+def _slip(t: Table) -> tuple[tuple[str, str], ...]:
+    """The ways of a slip: a first word with the regex of all phrases that begin with it, and each written regex."""
     rests: dict[str, list[str]] = {}
     for phrase in _written(t, "phrases"):
-        first, *rest = map(re.escape, phrase.split())
-        rests.setdefault(first, []).append("".join(rf"\s+{word}" for word in rest))
-    ways = [rf"\b{first}(?:{'|'.join(own)})\b" for first, own in rests.items()]
+        first, *rest = phrase.lower().split()
+        rests.setdefault(first, []).append("".join(rf"\s+{re.escape(word)}" for word in rest))
+    ways = [(first, rf"\b{re.escape(first)}(?:{'|'.join(own)})\b") for first, own in rests.items()]
     for regex in t.texts("regex"):
         try:
             re.compile(regex)
         except re.error as error:
             raise t.fail(f"regex does not compile: {error}", regex) from None
-        ways.append(regex)
+        ways.append(("", regex))
     if not ways:
         raise t.fail("a slip needs phrases or regex")
     return tuple(ways)

@@ -231,7 +231,7 @@ class RuleSet:
     conditions: Mapping[str, Finding]
     cases: Mapping[str, CaseDefinition]
     words: Mapping[str, frozenset[str]]
-    slips: Mapping[str, tuple[str, ...]]
+    slips: Mapping[str, tuple[tuple[str, str], ...]]
     modalities: Mapping[str, tuple[tuple[str, ...], ...]]
     hash: str
     root: str
