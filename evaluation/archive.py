@@ -26,25 +26,37 @@ NORMAL = {
     "joint": (
         "Joint spaces are maintained.",
         "Alignment is anatomic.",
-        "The articular cartilage is preserved.",
+        "The articular cartilage is preserved without focal full-thickness loss.",
         "No loose body is seen.",
         "The visualized ligaments are intact.",
         "Muscle bulk is symmetric without fatty atrophy.",
         "The neurovascular bundle is unremarkable.",
-        "The long head of the biceps is located in its groove.",
+        "The long head of the biceps tendon is located in its groove and has normal signal.",
         "There is mild degenerative change of the acromioclavicular joint.",
-        "The subscapularis tendon is intact.",
+        "The subscapularis tendon is intact to its insertion.",
         "The labrum is suboptimally evaluated without intra-articular contrast.",
         "No abnormality of the visualized lung apex.",
         "Subcutaneous tissues are unremarkable.",
         "Bone mineralization is appropriate for age.",
         "The teres minor tendon and muscle are normal.",
         "There is no significant tendon retraction.",
+        "The coracoacromial arch is of a type II configuration with a small lateral downslope.",
+        "The coracoclavicular ligaments are continuous.",
+        "The rotator interval structures are normal in appearance.",
+        "The inferior glenohumeral ligament is of normal thickness.",
+        "The quadrilateral space is free of abnormality.",
+        "No Hill-Sachs deformity or bony Bankart lesion is demonstrated.",
+        "The spinoglenoid and suprascapular notches are clear.",
+        "The deltoid muscle and its attachments are intact.",
+        "Visualized portions of the chest wall are unremarkable.",
+        "Sequences were degraded by mild patient motion but remain diagnostic.",
+        "The study was performed according to the standard departmental protocol.",
+        "The axillary soft tissues are within normal limits.",
     ),
     "body": (
         "The heart is normal in size.",
         "No pericardial effusion.",
-        "The liver is normal in size and attenuation.",
+        "The liver is normal in size and attenuation without focal abnormality.",
         "The gallbladder is unremarkable.",
         "The spleen, pancreas and adrenal glands are normal.",
         "The kidneys enhance symmetrically without hydronephrosis.",
@@ -53,18 +65,29 @@ NORMAL = {
         "The lungs are clear without consolidation.",
         "No pneumothorax.",
         "The mediastinal contours are within normal limits.",
-        "The aorta is normal in caliber.",
+        "The aorta is normal in caliber with mild atherosclerotic change.",
         "Degenerative changes are seen throughout the spine.",
         "The urinary bladder is unremarkable.",
         "The thyroid gland is normal.",
         "The paranasal sinuses are clear.",
+        "The ventricles and sulci are normal for age.",
+        "There is no free fluid in the pelvis.",
+        "The portal and hepatic veins are patent.",
+        "The appendix is normal.",
+        "The central airways are patent.",
+        "The intrahepatic and extrahepatic bile ducts are not dilated.",
+        "Vascular structures opacify normally.",
+        "The abdominal wall is intact without hernia.",
+        "The study was performed according to the standard departmental protocol.",
+        "Automated exposure control was used to keep the dose as low as reasonably achievable.",
     ),
 }
 BODY = frozenset(
     "chest abdomen breast pelvis head neck brain dental temporal_bone obstetric orbit orbits aorta jaw cardiac heart"
     " scrotum sinus sinuses liver thyroid kidney renal adrenal face mandible urogram mrcp kub whole_body".split()
 )
-MOST_NORMAL = 9
+NORMAL_IN = {"MR": (10, 18), "CT": (8, 16)}  # sentences; radiographs and ultrasound have fewer
+NORMAL_ELSE = (3, 7)
 _CONCLUSION = re.compile(r"(?im)^\W*(?:impression|conclusions?|opinion|comment|summary)\b")
 _SIZE = re.compile(r"(?<![\d.,])(\d{1,2})(?= ?(?:x \d|mm\b|cm\b))")
 _YEAR = re.compile(r"\b(19|20)(\d\d)\b")
@@ -118,7 +141,8 @@ def _changed(origin: dict[str, str], number: int, draw: random.Random) -> Made:
     shift, factor = draw.randint(-6, 6), draw.choice((0.8, 0.9, 1.0, 1.1, 1.2))
     text = _YEAR.sub(lambda m: str(min(int(m.group()) + shift, 2025)), origin["text"])
     text = _SIZE.sub(lambda m: str(max(round(int(m[1]) * factor), 1)), text)
-    text = _filled(text, NORMAL["body" if origin["body_part"] in BODY else "joint"], draw)
+    normal = NORMAL["body" if origin["body_part"] in BODY else "joint"]
+    text = _filled(text, draw.sample(normal, draw.randint(*NORMAL_IN.get(origin["modality"], NORMAL_ELSE))))
     accession = f"{draw.randint(10**7, 10**8 - 1)}"
     year = 2005 + draw.randrange(20)
     return Made(
@@ -133,12 +157,11 @@ def _changed(origin: dict[str, str], number: int, draw: random.Random) -> Made:
     )
 
 
-def _filled(text: str, normal: Sequence[str], draw: random.Random) -> str:
+def _filled(text: str, normal: Sequence[str]) -> str:
     """The report with sentences about normal structures before its conclusion."""
-    said = " ".join(draw.sample(normal, draw.randint(2, MOST_NORMAL)))
     conclusion = _CONCLUSION.search(text)
     at = conclusion.start() if conclusion else len(text)
-    return f"{text[:at].rstrip()}\n{said}\n\n{text[at:]}".rstrip()
+    return f"{text[:at].rstrip()}\n{' '.join(normal)}\n\n{text[at:]}".rstrip()
 
 
 def write_archive(archive: Iterator[Made], out: Path) -> int:

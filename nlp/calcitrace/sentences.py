@@ -30,6 +30,7 @@ _LAST_WORD = re.compile(r"[^\s(\[,;:]*$")
 MIN_WRAP = 45
 MAX_SENTENCE = 1000
 SHOUTED_LINE = 30
+LONG_WORD = 4  # letters; no abbreviation has more
 
 
 def split_sentences(text: str, start: int = 0, end: int | None = None, width: int | None = None) -> Iterator[Sentence]:
@@ -72,10 +73,17 @@ def _trimmed(text: str, begin: int, end: int) -> Iterator[Sentence]:
 
 def _ends(text: str, begin: int, found: re.Match[str], start: int, end: int, width: int) -> bool:
     if found.lastgroup == "stop":
-        return _stop_ends(text, begin, found.start(), found.end(), end)
+        return _plainly_ends(text, begin, found) or _stop_ends(text, begin, found.start(), found.end(), end)
     if found.lastgroup == "line":
         return _line_ends(text, start, found.start(), found.end(), end, width)
     return True
+
+
+def _plainly_ends(text: str, begin: int, found: re.Match[str]) -> bool:
+    """Whether a full stop stands between a long plain word and a capital letter: the common case, told quickly."""
+    at = found.start()
+    word = text[max(text.rfind(" ", begin, at), begin) : at].strip()
+    return found.group() == "." and len(word) > LONG_WORD and word.isalpha() and text[at + 2 : at + 3].isupper()
 
 
 def _stop_ends(text: str, begin: int, at: int, after: int, end: int) -> bool:
