@@ -149,7 +149,7 @@ def _before(mention: Mention, rules: RuleSet) -> bool:
 def _side(found: Found, case: CaseDefinition) -> str:
     """The side of the first constituent of `site` that is there; bilateral where it is on both."""
     first = next((found[name] for name in case.site if found[name]), [])
-    return one_side(m.laterality for m in first if m.laterality != "none")
+    return one_side(m.laterality for m in first)
 
 
 def _main_mention(found: Found, case: CaseDefinition, rules: RuleSet) -> Mention | None:
@@ -158,6 +158,8 @@ def _main_mention(found: Found, case: CaseDefinition, rules: RuleSet) -> Mention
     Within it the tendon that is named most often; where no tendon has a name of its own, a general one ("cuff").
     """
     deposits = [m for name in case.site for m in found[name]]
+    if not deposits:
+        return None
     for named in (True, False):
         for name in case.site:
             tendons = Counter(m.tendon for m in found[name] if _is_named(m.tendon, rules) >= named)
@@ -165,7 +167,7 @@ def _main_mention(found: Found, case: CaseDefinition, rules: RuleSet) -> Mention
                 best = tendons.most_common(1)[0][0]
                 own = [m for m in deposits if m.tendon == best]
                 return next((m for m in own if m.laterality != "none"), own[0])
-    return next((m for m in deposits if m.bone != "none"), deposits[0] if deposits else None)
+    return next((m for m in deposits if m.bone != "none"), deposits[0])
 
 
 def _is_own(tendon: str, rules: RuleSet) -> bool:

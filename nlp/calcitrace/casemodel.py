@@ -89,15 +89,18 @@ class CaseModel:
             if abs(share) >= LEAST_SHOWN
         )
 
-    def judge(self, assessment: Assessment, features: Features, prevalence: float | None = None) -> Assessment:
-        """The assessment with its probability, its reasons, and whether it is a likely case."""
+    def judge(
+        self, assessment: Assessment, features: Features, prevalence: float | None = None, explain: bool = False
+    ) -> Assessment:
+        """The assessment with its probability and whether it is a likely case; with reasons if so, or to `explain`."""
         shares = self._shares(features)
         logit = self.slope * (self.intercept + sum(share for share, _ in shares)) + self.offset
+        likely = logit >= log_odds(self.threshold)
         return replace(
             assessment,
             case_probability=probability_of(logit + shift(self.prevalence, prevalence)),
-            likely_case=logit >= log_odds(self.threshold),
-            contributions=self._strongest(shares, features),
+            likely_case=likely,
+            contributions=self._strongest(shares, features) if likely or explain else (),
         )
 
     def check_fit(self, rules: RuleSet, case: CaseDefinition, name: str) -> None:

@@ -75,7 +75,7 @@ def _sides(annotated: AnnotatedReport, sentences: Sequence[Sentence], linker: Li
             said += sentences[place].sides
             place += 1
     sides.setdefault("title", [linker.side_of(annotated.report.body_part)])
-    return {name: one_side(s for s in said if s != "none") for name, said in sides.items()}
+    return {name: one_side(said) for name, said in sides.items()}
 
 
 def _contradictions(annotated: AnnotatedReport) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from calcitrace.measures import Measure, measurements, size_changes
 from calcitrace.model import Mention, Report, Section
 from calcitrace.ruleset import Site
-from calcitrace.sites import Hit, Judged, Link, Linker
+from calcitrace.sites import Hit, Judged, Link, Linker, one_side
 from calcitrace.subjects import subject
 from calcitrace.words import Words
 
@@ -68,9 +68,10 @@ class Session:
         named = linker.region_of(report.body_part) or linker.region_of(title) or ("", False)
         self.region, self.region_is_sure = named
         self.side = linker.side_of(title)
-        for place in (report.body_part, " ".join(head[1:TITLE_LINES])[:400]):
-            if self.side == "none":
-                self.side = linker.side_of(place)
+        if self.side == "none":
+            self.side = linker.side_of(report.body_part)
+        if self.side == "none":
+            self.side = one_side(linker.side_of(line[:200]) for line in head[1:TITLE_LINES])
         self.subhead = ""
         self.subsites: tuple[Site, ...] = ()
         self.subside = "none"

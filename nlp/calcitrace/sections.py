@@ -8,6 +8,7 @@ neighbour, unless it names a structure inside the findings ("Supraspinatus: ..."
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -24,7 +25,8 @@ _COLON_HEAD = re.compile(
     re.UNICODE,
 )
 _BARE_HEAD = re.compile(r"[ \t>*#_=-]*(?P<head>[^\W\d_][^\n:;]{0,50}?)[ \t*_=.-]*\r?\n?$")
-_CAPITALS, _SMALL = re.compile("[A-Z]+"), re.compile("[a-z]+")
+_CAPITALS, _SMALL = string.ascii_uppercase.encode(), string.ascii_lowercase.encode()
+_SHOUTED = re.compile("[A-Z]{2}")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _QUALIFIERS = re.compile(r"\[\*\*.*?\*\*\]|<[A-Z]+>|\(.*?\)|\b(?:\d|dated|by|on)\b.*$|[\d/_.-]+")
 _PARTS = re.compile(r"[ \t]*(?:/|&|\+|,|\band\b)[ \t]*", re.I)
@@ -93,8 +95,8 @@ class Sectioner:
         """The headings of a line, in places from its beginning; `first` of a text, which may be one that `shouts`."""
         opens = self._line_start(line, first or shouts, current)
         since = opens.body if opens else 0
-        inside = list(self._inline.finditer(line))
-        if not shouts:
+        inside = list(self._inline.finditer(line)) if ":" in line else []
+        if not shouts and _SHOUTED.search(line):
             inside += (m for m in self._inline_caps.finditer(line) if _opens(m["head"], line[m.end() :]))
         heads = [self._head(m) for m in sorted(inside, key=lambda m: m.start("head")) if m.start("head") >= since]
         return (opens, *heads) if opens else tuple(heads)
@@ -220,7 +222,8 @@ def _is_caps(words: str) -> bool:
 def _shouts(text: str) -> bool:
     """Whether the report is typed in capitals, so that capitals mark no headings."""
     if text.isascii():
-        return len(_CAPITALS.sub("", text)) < len(_SMALL.sub("", text))
+        letters = text.encode()
+        return len(letters.translate(None, _CAPITALS)) < len(letters.translate(None, _SMALL))
     return sum(map(str.isupper, text)) > sum(map(str.islower, text))
 
 

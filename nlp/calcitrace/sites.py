@@ -118,7 +118,7 @@ class Linker:
     def sides_in(self, forms: tuple[str, ...]) -> list[str]:
         """The sides that these words name."""
         sides = (self._side_terms[p] for p in self._side_names.find(forms))
-        return [s for s in sides if s != "none"]
+        return list(sides)
 
     def _forms(self, text: str) -> tuple[str, ...]:
         return split_words(text, self.spelling).forms
@@ -126,7 +126,7 @@ class Linker:
 
 def one_side(sides: Iterable[str]) -> str:
     """left, right, bilateral (both) or none, from all sides named."""
-    named = set(sides)
+    named = set(sides) - {"none"}
     if "bilateral" in named or {"left", "right"} <= named:
         return "bilateral"
     return next(iter(named), "none")

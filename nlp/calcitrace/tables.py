@@ -107,7 +107,7 @@ def report_row(
         "case_score": assessment.case_score,
         "contributions": [
             {"feature": clean(c.feature), "log_odds": c.log_odds, "mentions": list(map(clean, c.mentions))}
-            for c in (assessment.contributions if assessment.likely_case else ())
+            for c in assessment.contributions
         ],
     }
     return {k: clean(v) if isinstance(v, str) else v for k, v in row.items()}

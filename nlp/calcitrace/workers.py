@@ -68,12 +68,13 @@ def judged(
     case: CaseDefinition,
     model: CaseModel | None,
     prevalence: float | None = None,
+    explain: bool = False,
 ) -> Assessment:
     """The assessment of a report by the case definition, and by the model where there is one."""
     if model is None:
         return assess(annotated, rules, case)
     assessment, features = assessed(annotated, rules, case)
-    return model.judge(assessment, features, prevalence)
+    return model.judge(assessment, features, prevalence, explain)
 
 
 def model_for(model: str, rules: RuleSet, case: CaseDefinition) -> tuple[CaseModel | None, str]:
