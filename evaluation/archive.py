@@ -4,7 +4,9 @@
 
 Each report is one of the gold standard (train and everyday parts) with its sizes and dates changed, an accession
 number, and the sentences about normal structures that fill real reports. In scope are reports of the train parts that
-speak of a calcification; the others come from the everyday parts. The same seed gives the same archive.
+speak of a calcification. Of the others `TRICKY` come from the everyday parts, which were written to mislead, and the
+rest say little but that all is normal; so about a third of them hold a word for calcium. The same seed gives the same
+archive. Sentences repeat as they do in an archive; how much real ones repeat is not known here, so benchmarks say it.
 """
 
 from __future__ import annotations
@@ -82,12 +84,32 @@ NORMAL = {
         "Automated exposure control was used to keep the dose as low as reasonably achievable.",
     ),
 }
+ORDINARY = (
+    "Mild scattered degenerative change, commensurate with age.",
+    "No acute fracture or dislocation is identified.",
+    "There is a small hiatal hernia.",
+    "No evidence of acute infection.",
+    "Mild bibasilar atelectasis.",
+    "A simple cyst is noted incidentally, of no clinical significance.",
+    "Mild soft tissue swelling.",
+    "There is no suspicious mass.",
+    "Stable appearance compared with the previous examination.",
+    "Trace joint fluid, within physiologic limits.",
+)
+CONCLUSIONS = (
+    "No acute abnormality.",
+    "Normal examination.",
+    "No significant change since the previous examination.",
+    "Unremarkable study.",
+    "No finding to explain the symptoms.",
+)
 BODY = frozenset(
     "chest abdomen breast pelvis head neck brain dental temporal_bone obstetric orbit orbits aorta jaw cardiac heart"
     " scrotum sinus sinuses liver thyroid kidney renal adrenal face mandible urogram mrcp kub whole_body".split()
 )
 NORMAL_IN = {"MR": (10, 18), "CT": (8, 16)}  # sentences; radiographs and ultrasound have fewer
 NORMAL_ELSE = (3, 7)
+TRICKY = 0.6
 _CONCLUSION = re.compile(r"(?im)^\W*(?:impression|conclusions?|opinion|comment|summary)\b")
 _SIZE = re.compile(r"(?<![\d.,])(\d{1,2})(?= ?(?:x \d|mm\b|cm\b))")
 _YEAR = re.compile(r"\b(19|20)(\d\d)\b")
@@ -128,12 +150,18 @@ def make_archive(reports: int, in_scope: float, seed: int = 0, cases: float | No
         elif chance < in_scope:
             origin = draw.choice(scope if cases is None else well)
         else:
-            origin = draw.choice(others)
+            origin = draw.choice(others) if draw.random() < TRICKY else _ordinary(draw.choice(others), draw)
         yield _changed(origin, number, draw)
 
 
 def _gold(parts: Sequence[str]) -> list[dict[str, str]]:
     return [json.loads(line) for p in parts for line in (GOLD / f"{p}.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def _ordinary(origin: dict[str, str], draw: random.Random) -> dict[str, str]:
+    """A report of the same kind that says no more than its title and one finding of no matter."""
+    title = origin["text"].split("\n")[0][:80]
+    return {**origin, "text": f"{title}\n\n{draw.choice(ORDINARY)}\n\nIMPRESSION: {draw.choice(CONCLUSIONS)}"}
 
 
 def _changed(origin: dict[str, str], number: int, draw: random.Random) -> Made:

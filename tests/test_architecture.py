@@ -23,6 +23,7 @@ measures
 terms casefile
 rules sources sections sentences
 screen sites
+sieve
 subjects
 link
 restate

@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Any
 
 from calcitrace.ruleset import CueGroup, RuleSet, Term
-from calcitrace.screen import all_necessary, necessary
+from calcitrace.screen import all_necessary, longest_word, necessary
 from calcitrace.sites import Hit
 
 Span = tuple[int, int]
@@ -65,12 +65,12 @@ class RegexTable:
         needles: dict[str, list[int]] = {}
         for place, (number, term) in enumerate(terms):
             self._rules.append((number, re.compile(term.regex or "", re.IGNORECASE)))
-            found = [strings for strings in all_necessary(term) if all(map(_longest_word, strings))]
+            found = [strings for strings in all_necessary(term) if all(map(longest_word, strings))]
             for k in range(SETS):
                 if k >= len(found):
                     self._free[k] |= 1 << place
                     continue
-                for word in map(_longest_word, found[k]):
+                for word in map(longest_word, found[k]):
                     needles.setdefault(word, [0] * SETS)[k] |= 1 << place
         self._needles: dict[str, list[tuple[str, list[int]]]] = {}
         for needle, bits in needles.items():
@@ -119,11 +119,6 @@ class RegexTable:
                         rules = [a | b for a, b in zip(rules, bits, strict=True)]
         self._known[form] = tuple(rules) if any(rules) else ()
         return self._known[form]
-
-
-def _longest_word(string: str) -> str:
-    """The longest piece of a necessary string that lies within one word."""
-    return max(string.split(" "), key=len)
 
 
 def _to_words(forms: Sequence[str], starts: Sequence[int], start: int, end: int) -> Span:

@@ -16,6 +16,7 @@ from calcitrace.ruleset import Term
 
 MOST_STRINGS = 400
 LONG = 3
+MOST_LETTERS = 6  # more do not make a string rarer
 
 
 def necessary(term: Term) -> frozenset[str] | None:
@@ -29,7 +30,7 @@ def necessary(term: Term) -> frozenset[str] | None:
 def all_necessary(term: Term) -> list[frozenset[str]]:
     """Every set of strings of which one must stand in a sentence that the term matches, the best first."""
     if term.phrase:
-        return [frozenset({max(term.phrase, key=len)})]
+        return [frozenset({word}) for word in sorted(set(term.phrase), key=lambda w: (-len(w), w))]
     found = _of_tokens(term.tokens) if term.tokens is not None else of_regex(term.regex or "")
     return sorted(found, key=_worth, reverse=True)
 
@@ -121,5 +122,10 @@ def _of_branches(branches: Sequence[Any]) -> frozenset[str] | None:
 
 
 def _worth(strings: frozenset[str]) -> tuple[int, int]:
-    """How few texts a set lets through: longer strings are better, then fewer of them."""
-    return min(min(map(len, strings)), 5), -len(strings)
+    """How few texts a set lets through: longer words are better, then fewer of them."""
+    return min(min(map(len, map(longest_word, strings))), MOST_LETTERS), -len(strings)
+
+
+def longest_word(string: str) -> str:
+    """The longest piece of a necessary string that lies within one word."""
+    return max(string.split(" "), key=len)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+PREFIXES = ("sub", "intra", "inter", "juxta", "peri", "trans", "supra", "infra", "retro", "para")
 INVISIBLE = "\x00\u00ad\u200b\u200c\u200d\u2060\ufeff"
 PLACEHOLDER = "\u25a1"
 _HYPHENS = "-\u2010\u2011\u2012\u00ad"
@@ -38,7 +39,7 @@ _WORD = re.compile(
   | (?P<leader>(?:\.{{2,}}|\u2026|(?<=[ ])\.(?=[ ]))(?:[ \t]*:)?)
   | (?P<times>[xX\u00d7](?=\s?\d))
   | (?P<number>\d+(?:[.,]\d+)*)
-  | (?P<prefixed>(?i:sub|intra|inter|juxta|peri|trans|supra|infra|retro|para)(?:[{_HYPHENS}][ ]?\n?[ ]*|[ ])
+  | (?P<prefixed>(?i:{"|".join(PREFIXES)})(?:[{_HYPHENS}][ ]?\n?[ ]*|[ ])
       (?!(?i:and|or|to|in|of|the)\b)[^\W\d_]{{4,}})
   | (?P<word>[^\W\d_](?:{_IN}[^\W_]|[\u0300-\u036f])*(?:['\u2019](?:t|s|re|ve|ll)\b)?)
   | (?P<mark>[^\s{INVISIBLE}])
@@ -48,7 +49,7 @@ _WORD = re.compile(
 _HYPHEN = re.compile(rf"[{_HYPHENS}\s]+")
 _FIXED = {"placeholder": PLACEHOLDER, "leader": ":"}  # "Fracture ..... none" reads as "Fracture: none"
 _DASHES = "\u2013\u2014\u2212"
-_FOLD = str.maketrans({"\u2019": "'", "\u00e6": "e", "\u0153": "e"})
+FOLD = str.maketrans({"\u2019": "'", "\u00e6": "e", "\u0153": "e"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def standard_form(word: str, spelling: Mapping[str, str]) -> str:
     if not word.isascii():
         word = unicodedata.normalize("NFKC", word.encode("utf-8", "ignore").decode("utf-8"))
         word = "".join(c for c in word if c not in INVISIBLE)
-        word = word.lower().translate(_FOLD)
+        word = word.lower().translate(FOLD)
         word = "".join(
             c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c) and not c.isspace()
         )
