@@ -25,6 +25,7 @@ rules sources sections sentences
 screen sites
 sieve
 subjects
+sides
 link
 restate
 fast flags
@@ -37,11 +38,13 @@ casemodel
 differences
 lint
 tables summary
-runfolder workers
+runfolder
+crew
+workers
 classifier
 corpus why
 show
-frames config
+frames config progress shards
 evaluate
 training workload
 cli

@@ -11,7 +11,7 @@ from typing import overload
 from calcitrace.dates import change_since, only_date
 from calcitrace.engine import ENGINES, covers
 from calcitrace.flags import Flagger
-from calcitrace.link import Sentence, Session, Sides
+from calcitrace.link import Session
 from calcitrace.measures import measurements, size_change
 from calcitrace.model import AnnotatedReport, Assertion, Cue, Mention, Report, Section
 from calcitrace.restate import settle
@@ -19,7 +19,8 @@ from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet, SectionRule
 from calcitrace.sections import Sectioner
 from calcitrace.sentences import split_sentences, wrap_width
-from calcitrace.sites import CueHit, Hit, Linker
+from calcitrace.sides import Sides
+from calcitrace.sites import CueHit, Hit, Linker, Sentence
 from calcitrace.subjects import Lists, subject
 from calcitrace.words import Words, split_words
 
@@ -92,6 +93,10 @@ class Annotator:
             ((hit, cues),) = self._judge(words.forms, [(i, j)]).targets
             found[number] = self._assert(hit, cues, words, text, sections[section])
         return found
+
+    def could_mention(self, text: str) -> set[str]:
+        """The findings and conditions of which a term matches in a sentence: all that a mention can be of."""
+        return {h.name for start, end, _ in self._layout(text)[1] for h in self._read(text[start:end]).hits}
 
     def sentences(self, text: str) -> Iterator[tuple[str, ...]]:
         """The sentences of a text as the rules see them: standard words."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from calcitrace.link import Sentence
 from calcitrace.model import AnnotatedReport, Mention
 from calcitrace.ruleset import RuleSet
 from calcitrace.screen import of_regex
-from calcitrace.sites import Linker, one_side
+from calcitrace.sites import Linker, Sentence, one_side
 
 CONCLUSIONS = ("impression",)
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from calcitrace.model import Mention
 from calcitrace.ruleset import CueGroup, RuleSet, Site, Term
-from calcitrace.words import split_words
+from calcitrace.words import Words, split_words
 
 REMEMBERED = 5000  # headings and titles repeat
 
@@ -50,6 +51,25 @@ class Judged:
     targets: tuple[tuple[Hit, tuple[CueHit, ...]], ...]
     sites: tuple[Hit, ...]
     sides: tuple[Hit, ...]
+
+
+@dataclass(slots=True)
+class Sentence:
+    """What a sentence's text says by itself, whatever report it stands in; equal sentences share one.
+
+    `words` are counted from the sentence's beginning; `sides` are the sides it names, `slips` those of dictation;
+    `asks` are the findings of which it matters whether the report has named them.
+    """
+
+    text: str
+    words: Words
+    judged: Judged
+    hits: list[Hit]
+    sides: Sequence[str]
+    slips: frozenset[str]
+    asks: frozenset[str]
+    sites_in: dict[str, list[tuple[Hit, Site]]] = field(default_factory=dict)
+    read_in: dict[object, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

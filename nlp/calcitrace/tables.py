@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from calcitrace.model import Assessment, Mention, Report
 
+READ, UNREAD, OUT = "read", "no_term", "screened_out"
 REPORT_COLUMNS: dict[str, tuple[str, str]] = {
     "report_id": ("string", "id as given; later versions of one id end in ~v2, ~v3 ..."),
     "patient_id": ("string", "as given"),
@@ -28,7 +29,7 @@ REPORT_COLUMNS: dict[str, tuple[str, str]] = {
     "n_mentions": ("int32", "number of mentions"),
     "evidence": ("list<string>", "ids of the mentions that led to case_status"),
     "ruleset_hash": ("string", "SHA-256 of the rule files"),
-    "status": ("string", "read"),
+    "status": ("string", "read; no_term: no rule could fire; screened_out: no tier of the case could be met"),
     "version_of": ("string", "the id as given, where this row is a later version of it"),
     "sex": ("string", "as given"),
     "age": ("string", "as given"),
@@ -77,6 +78,7 @@ def report_row(
     n_mentions: int,
     rules: str,
     flags: Sequence[str] = (),
+    status: str = READ,
 ) -> dict[str, Any]:
     """One row of the table `reports`."""
     row = {
@@ -96,7 +98,7 @@ def report_row(
         "n_mentions": n_mentions,
         "evidence": [clean(e) for e in assessment.evidence],
         "ruleset_hash": rules,
-        "status": "read",
+        "status": status,
         "version_of": report.version_of,
         "sex": report.sex,
         "age": report.age,
