@@ -15,6 +15,7 @@ from typing import Any
 from calcitrace.ruleset import Term
 
 MOST_STRINGS = 400
+WORD_BEGINS = (op.AT, op.AT_BOUNDARY)
 LONG = 3
 MOST_LETTERS = 6  # more do not make a string rarer
 
@@ -53,7 +54,10 @@ def of_regex(regex: str) -> list[frozenset[str]]:
 
 
 def _of_sequence(items: Any) -> list[frozenset[str]]:
-    """The necessary sets of the parts of a sequence: how what begins at each place must begin, and what is within."""
+    """The necessary sets of the parts of a sequence: how what begins at each place must begin, and what is within.
+
+    A string that begins with a blank begins a word.
+    """
     found: list[frozenset[str]] = []
     items = list(items)
     for k, (code, argument) in enumerate(items):
@@ -61,7 +65,7 @@ def _of_sequence(items: Any) -> list[frozenset[str]]:
             continue
         strings, _ = _beginnings(items[k:])
         if all(strings):
-            found.append(strings)
+            found.append(frozenset(f" {s}" for s in strings) if k and items[k - 1] == WORD_BEGINS else strings)
         if code is not op.BRANCH or min(map(len, strings)) < LONG:
             found += _of_item(code, argument)
     return found

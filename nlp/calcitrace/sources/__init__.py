@@ -10,7 +10,7 @@ from pathlib import Path
 
 from calcitrace.errors import SourceError, StrictError
 from calcitrace.model import Reject, Report
-from calcitrace.sources.columns import CHOICES, FIELDS, PIECES, joined, text_of
+from calcitrace.sources.columns import CHOICES, FIELDS, PIECES, choose_columns, joined, text_of
 from calcitrace.sources.formats import SOURCES, format_of
 from calcitrace.sources.reading import Bad, Options, Row, Tally, decode
 
@@ -21,11 +21,13 @@ __all__ = [
     "Inputs",
     "Options",
     "Tally",
+    "choose_columns",
     "decode",
     "expand",
     "format_of",
     "read_reports",
     "read_rows",
+    "report_of",
     "shown_id",
 ]
 VERSION_MARK = "~v"
@@ -84,7 +86,7 @@ def read_rows(
             faults += number == 0
             if faults == len(paths):
                 raise SourceError(f"{path}: {row.reason}" if isinstance(row, Bad) else str(path))
-            made = _report(row, name, number)
+            made = report_of(row, name, number)
             if isinstance(made, Report):
                 made = versions.settle(made, name, number)
             tally.rows += 1
@@ -201,7 +203,8 @@ def _formats() -> str:
     return ", ".join(f".{name}" for name in SOURCES)
 
 
-def _report(row: Row | Bad, name: str, number: int) -> Report | Reject:
+def report_of(row: Row | Bad, name: str, number: int) -> Report | Reject:
+    """The report that a row is, or why it is none; `name` and `number` are its file and its place there."""
     if isinstance(row, Bad):
         return Reject(name, number, row.reason)
     values: dict[str, str] = {}
