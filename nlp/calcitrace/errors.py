@@ -60,3 +60,13 @@ class RunError(CalcitraceError):
     """A run folder that cannot be written, read or continued."""
 
     exit_code = ExitCode.INTEGRITY
+
+
+class StoreError(CalcitraceError):
+    """A review store that cannot be opened or belongs to another run."""
+
+    exit_code = ExitCode.INTEGRITY
+
+
+class ConflictError(StoreError):
+    """Something was saved in the meantime, by another page or process, that stands against this."""

@@ -1,0 +1,402 @@
+"""The store of human decisions: one SQLite file that is only ever added to, safe for several processes.
+
+A decision is changed by a row that undoes it and a new one; triggers refuse every update and removal. Rollback journal
+and full synchronisation: what was acknowledged is on the disk, and the store is one file that can be copied. It holds
+ids and decisions, never report text. Keep it on a local disk; a network drive may not lock as SQLite needs.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from calcitrace.errors import ConflictError, StoreError, UsageError
+from calcitrace.runfolder import now
+
+FORMAT = 1
+APPLICATION = 0x63616C63  # "calc": tells a store from another SQLite file
+DECISIONS = ("yes", "no", "unsure")
+SIDES = ("left", "right", "bilateral", "none")
+READER, ADJUDICATOR = "reader", "adjudicator"
+UNDO = "undo"
+MAX_COMMENT, MAX_WORD = 4_000, 200
+BUSY = 15.0  # seconds to wait for another process
+_TABLES = ("about", "stratum", "item", "decision", "seen")
+_SCHEMA = f"""
+PRAGMA application_id = {APPLICATION};
+PRAGMA user_version = {FORMAT};
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE stratum (name TEXT PRIMARY KEY, reports INTEGER NOT NULL, drawn INTEGER NOT NULL);
+CREATE TABLE item (
+  report_id TEXT PRIMARY KEY, patient_id TEXT NOT NULL, unit TEXT NOT NULL, stratum TEXT NOT NULL,
+  place INTEGER NOT NULL, probability REAL NOT NULL, double INTEGER NOT NULL
+);
+CREATE TABLE decision (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, at TEXT NOT NULL,
+  reviewer TEXT NOT NULL, role TEXT NOT NULL CHECK (role IN ('{READER}', '{ADJUDICATOR}')),
+  report_id TEXT NOT NULL, patient_id TEXT NOT NULL,
+  decision TEXT NOT NULL CHECK (decision IN ('yes', 'no', 'unsure', '{UNDO}')),
+  migration_type TEXT NOT NULL, tendon TEXT NOT NULL, laterality TEXT NOT NULL,
+  comment TEXT NOT NULL, flag INTEGER NOT NULL, seconds REAL, informed INTEGER NOT NULL,
+  undoes INTEGER UNIQUE REFERENCES decision (id)
+);
+CREATE INDEX decision_report ON decision (report_id, reviewer);
+CREATE INDEX decision_reviewer ON decision (reviewer, role, id);
+CREATE TABLE seen (report_id TEXT NOT NULL, reviewer TEXT NOT NULL, what TEXT NOT NULL, at TEXT NOT NULL);
+CREATE INDEX seen_report ON seen (report_id, reviewer, what);
+CREATE VIEW current AS SELECT * FROM decision d WHERE d.decision <> '{UNDO}'
+  AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = d.id);
+""" + "".join(
+    f"CREATE TRIGGER {table}_{act} BEFORE {act} ON {table} BEGIN SELECT RAISE(ABORT, 'the store is append-only'); END;\n"
+    for table in _TABLES
+    for act in ("UPDATE", "DELETE")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a reviewer says of a report; type, tendon and side are "none" where the decision is not yes or not told."""
+
+    report_id: str
+    decision: str
+    migration_type: str = "none"
+    tendon: str = "none"
+    laterality: str = "none"
+    comment: str = ""
+    flag: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Opinion):
+    """A row of the store: an opinion with who gave it, when (UTC) and how.
+
+    Attributes:
+        id: place in the order in which decisions were saved, over all reviewers.
+        role: reader or adjudicator.
+        seconds: for which the report was shown; None where it is not known.
+        informed: whether the reviewer had seen the reasons and the probability of the report before.
+        undoes: the id of the decision that this row takes back; then `decision` is "undo".
+    """
+
+    patient_id: str = ""
+    reviewer: str = ""
+    role: str = READER
+    at: str = ""
+    id: int = 0
+    seconds: float | None = None
+    informed: bool = False
+    undoes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A report of the queue: its unit (a patient), stratum, place in the ranking and whether every reader reads it."""
+
+    report_id: str
+    patient_id: str
+    unit: str
+    stratum: str
+    place: int
+    probability: float
+    double: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """What holds of a report: its decision and by whom; "open" where readers disagree and nobody has adjudicated."""
+
+    report_id: str
+    patient_id: str
+    unit: str
+    decision: str
+    by: str
+    opinion: Decision | None
+    reviewers: tuple[str, ...]
+
+
+class Store:
+    """A store of decisions on disk.
+
+    Args:
+        path: the file; it must exist unless `create`.
+        create: make it where it does not exist.
+
+    Raises:
+        StoreError: it cannot be opened, is damaged or no store of this format.
+    """
+
+    def __init__(self, path: str | Path, create: bool = False) -> None:
+        self.path = Path(path)
+        if not create and not self.path.is_file():
+            raise StoreError(f"{self.path}: no such store; `calcitrace review RUN --store {self.path}` makes one")
+        self._lock = threading.RLock()
+        try:
+            self._db = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA synchronous = EXTRA")
+            self._db.execute("PRAGMA trusted_schema = OFF")
+            self._prepare()
+        except sqlite3.Error as error:
+            raise self._broken(error) from None
+
+    def _prepare(self) -> None:
+        """Make the tables of a new file; refuse what is no store."""
+        if self._is_empty():
+            with self._writing():
+                if self._is_empty():
+                    for statement in _statements(_SCHEMA):
+                        self._db.execute(statement)
+        kind, made = (self._db.execute(f"PRAGMA {p}").fetchone()[0] for p in ("application_id", "user_version"))
+        if (kind, made) != (APPLICATION, FORMAT):
+            raise StoreError(f"{self.path}: not a review store of this version; choose another file")
+
+    def _is_empty(self) -> bool:
+        return not self._db.execute("SELECT 1 FROM sqlite_master").fetchone()
+
+    def _broken(self, error: sqlite3.Error) -> StoreError:
+        kind = getattr(error, "sqlite_errorname", type(error).__name__)
+        return StoreError(f"{self.path}: cannot be used ({kind}); check that it is a review store on a local disk")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction that no other process can come between; undone as a whole where anything fails."""
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise self._broken(error) from None
+
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        with self._lock:
+            try:
+                return self._db.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise self._broken(error) from None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._db.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # the queue, written once
+
+    def fill(self, about: Mapping[str, Any], strata: Mapping[str, tuple[int, int]], items: Iterable[Item]) -> None:
+        """Write the queue of a new store: what it is about, its strata (reports, drawn) and its items.
+
+        Raises:
+            ConflictError: another process has filled it.
+        """
+        rows = [tuple(asdict(i).values()) for i in items]
+        with self._writing():
+            if self._db.execute("SELECT 1 FROM about").fetchone():
+                raise ConflictError(f"{self.path}: holds a queue already")
+            self._db.executemany("INSERT INTO about VALUES (?, ?)", [(k, json.dumps(v)) for k, v in about.items()])
+            self._db.executemany("INSERT INTO stratum VALUES (?, ?, ?)", [(n, *c) for n, c in strata.items()])
+            self._db.executemany("INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def about(self) -> dict[str, Any]:
+        """What the queue was made from and how; empty for a new store."""
+        return {r["name"]: json.loads(r["value"]) for r in self._rows("SELECT * FROM about")}
+
+    def strata(self) -> dict[str, tuple[int, int]]:
+        """How many reports of the run each stratum has, and how many of them were drawn into the queue."""
+        return {r["name"]: (r["reports"], r["drawn"]) for r in self._rows("SELECT * FROM stratum ORDER BY rowid")}
+
+    def items(self) -> list[Item]:
+        """The queue in the order of its first ranking."""
+        return [
+            Item(*tuple(r)[:6], double=bool(r["double"])) for r in self._rows("SELECT * FROM item ORDER BY place")
+        ]
+
+    # decisions
+
+    def decide(
+        self,
+        opinion: Opinion,
+        reviewer: str,
+        key: str,
+        role: str = READER,
+        seconds: float | None = None,
+        informed: bool = False,
+        at: str = "",
+    ) -> Decision:
+        """Save a decision; when this returns it is on the disk.
+
+        Args:
+            opinion: on a report of the queue.
+            reviewer: who decided.
+            key: unique; saving again with the same key changes nothing and returns what was saved.
+            role: reader or adjudicator.
+            seconds: for which the report was shown.
+            informed: the reviewer has seen the reasons.
+            at: when, for decisions made elsewhere; by default now.
+
+        Raises:
+            UsageError: something that makes no sense.
+            ConflictError: the reviewer has decided on this report (undo that first), or an adjudicator has read it.
+        """
+        check_opinion(opinion)
+        check_reviewer(reviewer)
+        if role not in (READER, ADJUDICATOR) or not 0 < len(key) <= MAX_WORD:
+            raise UsageError("a decision needs a role (reader or adjudicator) and a key")
+        with self._writing():
+            item = self._db.execute("SELECT patient_id FROM item WHERE report_id = ?", (opinion.report_id,)).fetchone()
+            if item is None:
+                raise UsageError("the report is not in the queue of this store")
+            before = self._same_key(key, opinion.report_id, reviewer)
+            if before:
+                return before
+            own = "SELECT role, decision FROM current WHERE report_id = ? AND reviewer = ?"
+            if self._db.execute(own, (opinion.report_id, reviewer)).fetchone():
+                raise ConflictError("this reviewer has decided on the report; undo that decision first")
+            values = (*asdict(opinion).values(), item["patient_id"], reviewer, role, at or now(), seconds, informed, None)
+            return self._add(key, values)
+
+    def undo(self, decision: int, reviewer: str, key: str, informed: bool = False) -> Decision:
+        """Take back a decision of one's own, by a new row; the same key twice changes nothing.
+
+        Raises:
+            ConflictError: there is no such decision of this reviewer, or it was taken back.
+        """
+        with self._writing():
+            row = self._db.execute("SELECT * FROM current WHERE id = ? AND reviewer = ?", (decision, reviewer)).fetchone()
+            before = self._db.execute("SELECT report_id FROM decision WHERE key = ?", (key,)).fetchone()
+            if before and (saved := self._same_key(key, before["report_id"], reviewer)):
+                return saved
+            if row is None:
+                raise ConflictError("there is no such decision to undo")
+            said = Opinion(row["report_id"], UNDO)
+            values = (row["patient_id"], reviewer, row["role"], now(), None, informed, decision)
+            return self._add(key, (*asdict(said).values(), *values))
+
+    def _same_key(self, key: str, report_id: str, reviewer: str) -> Decision | None:
+        row = self._db.execute("SELECT * FROM decision WHERE key = ?", (key,)).fetchone()
+        if row and (row["report_id"], row["reviewer"]) != (report_id, reviewer):
+            raise ConflictError("the key of the decision was used for another one")
+        return _decision(row) if row else None
+
+    def _add(self, key: str, values: Sequence[Any]) -> Decision:
+        names = [f.name for f in fields(Decision) if f.name != "id"]
+        marks = ", ".join("?" * (len(names) + 1))
+        added = self._db.execute(f"INSERT INTO decision (key, {', '.join(names)}) VALUES ({marks})", (key, *values))
+        row = self._db.execute("SELECT * FROM decision WHERE id = ?", (added.lastrowid,)).fetchone()
+        return _decision(row)
+
+    def history(self) -> list[Decision]:
+        """Every row ever saved, in order."""
+        return list(map(_decision, self._rows("SELECT * FROM decision ORDER BY id")))
+
+    def current(self, reviewer: str = "", role: str = "") -> list[Decision]:
+        """The decisions that hold, in the order in which they were saved; of one reviewer or role, or of all."""
+        query = "SELECT * FROM current WHERE (? = '' OR reviewer = ?) AND (? = '' OR role = ?) ORDER BY id"
+        return list(map(_decision, self._rows(query, (reviewer, reviewer, role, role))))
+
+    def decided(self) -> list[tuple[str, str, str, str]]:
+        """Report id, reviewer, role and decision of all that holds; less to read than `current`."""
+        return [tuple(r) for r in self._rows("SELECT report_id, reviewer, role, decision FROM current")]
+
+    # what was shown
+
+    def note(self, report_id: str, reviewer: str, what: str) -> None:
+        """Keep that a reviewer was shown a report ("opened") or its reasons ("reasons")."""
+        with self._writing():
+            self._db.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", (report_id, reviewer, what, now()))
+
+    def has_seen(self, report_id: str, reviewer: str, what: str) -> bool:
+        """Whether that was noted."""
+        query = "SELECT 1 FROM seen WHERE report_id = ? AND reviewer = ? AND what = ? LIMIT 1"
+        return bool(self._rows(query, (report_id, reviewer, what)))
+
+    def opened_since(self, moment: str) -> set[tuple[str, str]]:
+        """Report id and reviewer of what was opened since a moment (UTC, as in `now`)."""
+        query = "SELECT DISTINCT report_id, reviewer FROM seen WHERE what = 'opened' AND at >= ?"
+        return {(r["report_id"], r["reviewer"]) for r in self._rows(query, (moment,))}
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script one by one, so that they share one transaction."""
+    held = ""
+    for line in script.split("\n"):
+        held += line + "\n"
+        if sqlite3.complete_statement(held):
+            yield held
+            held = ""
+
+
+def _decision(row: sqlite3.Row) -> Decision:
+    values = {f.name: row[f.name] for f in fields(Decision)}
+    return Decision(**{**values, "flag": bool(row["flag"]), "informed": bool(row["informed"])})
+
+
+def check_opinion(opinion: Opinion) -> None:
+    """Check the parts of an opinion that do not depend on the rules.
+
+    Raises:
+        UsageError: one that makes no sense; the message repeats nothing of it.
+    """
+    if opinion.decision not in DECISIONS:
+        raise UsageError(f"the decision is not one of {', '.join(DECISIONS)}")
+    if opinion.laterality not in SIDES:
+        raise UsageError(f"the side is not one of {', '.join(SIDES)}")
+    if len(opinion.comment) > MAX_COMMENT:
+        raise UsageError(f"the comment has more than {MAX_COMMENT:,} characters")
+    if max(len(opinion.migration_type), len(opinion.tendon)) > MAX_WORD:
+        raise UsageError("migration type or tendon is too long")
+
+
+def check_reviewer(name: str) -> None:
+    """Check the name of a reviewer.
+
+    Raises:
+        UsageError: empty, too long or with control characters.
+    """
+    if not name.strip() or len(name) > MAX_WORD or not name.isprintable():
+        raise UsageError("a reviewer needs a name (initials will do) of printable characters: --reviewer NAME")
+
+
+def finals(store: Store) -> list[Final]:
+    """What holds of each report that anybody has decided on, in the order of the queue.
+
+    The adjudicator's word holds; else that of all readers where they say the same; else the report is open.
+    """
+    said: dict[str, list[Decision]] = {}
+    for decision in store.current():
+        said.setdefault(decision.report_id, []).append(decision)
+    return [_final(item, said[item.report_id]) for item in store.items() if item.report_id in said]
+
+
+def _final(item: Item, said: Sequence[Decision]) -> Final:
+    judged = [d for d in said if d.role == ADJUDICATOR]
+    names = tuple(sorted({d.reviewer for d in said}))
+    chosen: Decision | None = (judged or list(said))[-1]
+    if judged:
+        by = "adjudicated"
+    elif len({d.decision for d in said}) > 1:
+        by, chosen = "readers disagree", None
+    else:
+        by = "one reader" if len(said) == 1 else "readers agree"
+    decision = chosen.decision if chosen else "open"
+    return Final(item.report_id, item.patient_id, item.unit, decision, by, chosen, names)
+
+
+def disagreements(store: Store) -> list[str]:
+    """The ids of reports on which readers differ (yes, no, unsure) and nobody has adjudicated, in the queue's order."""
+    return [f.report_id for f in finals(store) if f.decision == "open"]

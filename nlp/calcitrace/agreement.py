@@ -1,0 +1,157 @@
+"""How far two readers agree: percent, Cohen's kappa and Gwet's AC1 with intervals, by item and over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+from calcitrace.adjudication import DECISIONS, READER, Decision, Store
+from calcitrace.errors import StoreError
+from calcitrace.evaluate.intervals import Figure, Numbers, Resampler
+
+BLOCK = 50
+RESAMPLES = 1000
+SEED = 20240229
+ITEMS: dict[str, Callable[[Decision], str]] = {
+    "decision": lambda d: d.decision,
+    "migration type": lambda d: d.migration_type,
+    "side": lambda d: d.laterality,
+    "tendon": lambda d: d.tendon,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How two readers agree on one item over the reports that both decided.
+
+    Attributes:
+        readers: the two, by name.
+        item: decision, or (where both said yes) migration type, side or tendon.
+        block: "all", or the stretch of reports in the order in which the second of the two decided.
+        table: how often the first reader's value met the second's.
+        percent, kappa, ac1: figures with intervals; None where they are not defined.
+    """
+
+    readers: tuple[str, str]
+    item: str
+    block: str
+    n: int
+    table: dict[tuple[str, str], int]
+    percent: Figure
+    kappa: Figure
+    ac1: Figure
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        table = [{"first": a, "second": b, "n": n} for (a, b), n in sorted(self.table.items())]
+        figures = {k: getattr(self, k).as_json() for k in ("percent", "kappa", "ac1")}
+        return {"readers": list(self.readers), "item": self.item, "block": self.block, "table": table, **figures}
+
+
+def agreement(store: Store, block: int = BLOCK, resamples: int = RESAMPLES) -> list[Agreement]:
+    """The agreement of each two readers: by item over all reports, then the decision in blocks over time.
+
+    What a reader said after having seen the reasons (a decision undone and given anew) does not count; the opinion
+    before does.
+
+    Args:
+        store: with reports that two readers decided on.
+        block: how many reports a block over time has.
+        resamples: draws of patients for the intervals.
+
+    Raises:
+        StoreError: no report was decided by two readers.
+    """
+    found: list[Agreement] = []
+    said = _blind(store)
+    units = {i.report_id: i.unit for i in store.items()}
+    for a, b in combinations(sorted(said), 2):
+        shared = [(said[a][r], said[b][r]) for r in said[a].keys() & said[b].keys()]
+        shared.sort(key=lambda p: max(p[0].id, p[1].id))
+        both_yes = [p for p in shared if p[0].decision == p[1].decision == "yes"]
+        for item in ITEMS:
+            pairs = shared if item == "decision" else both_yes
+            if pairs:
+                found.append(_agreement((a, b), item, "all", pairs, units, resamples))
+        if len(shared) > block:
+            for start in range(0, len(shared), block):
+                part = shared[start : start + block]
+                name = f"{start + 1}-{start + len(part)}"
+                found.append(_agreement((a, b), "decision", name, part, units, resamples))
+    if not found:
+        raise StoreError(f"{store.path}: no report was decided by two readers, so there is no agreement to measure")
+    return found
+
+
+def _blind(store: Store) -> dict[str, dict[str, Decision]]:
+    """The decisions of each reader by report, as they were before the reasons were seen."""
+    rows = [d for d in store.history() if d.role == READER and not d.informed]
+    undone = {d.undoes for d in rows}
+    said: dict[str, dict[str, Decision]] = {}
+    for d in rows:
+        if d.id not in undone and d.undoes is None:
+            said.setdefault(d.reviewer, {})[d.report_id] = d
+    return said
+
+
+def _agreement(
+    readers: tuple[str, str],
+    item: str,
+    block: str,
+    pairs: Sequence[tuple[Decision, Decision]],
+    units: dict[str, str],
+    resamples: int,
+) -> Agreement:
+    import numpy as np
+
+    value = ITEMS[item]
+    told = [(value(a), value(b)) for a, b in pairs]
+    names = list(DECISIONS) if item == "decision" else sorted({v for pair in told for v in pair})
+    place = {name: k for k, name in enumerate(names)}
+    first, second = (np.array([place[p[k]] for p in told]) for k in (0, 1))
+    draws = Resampler([units.get(a.report_id, a.report_id) for a, _ in pairs], resamples, SEED)
+    cell = first * len(names) + second
+
+    def table(weights: Numbers) -> Numbers:
+        return np.bincount(cell, weights, len(names) ** 2).reshape(len(names), -1)
+
+    return Agreement(
+        readers,
+        item,
+        block,
+        len(pairs),
+        {pair: told.count(pair) for pair in dict.fromkeys(told)},
+        draws.proportion((first == second).astype(float), np.ones(len(pairs))),
+        draws.figure(lambda w: kappa(table(w)), len(pairs)),
+        draws.figure(lambda w: ac1(table(w)), len(pairs)),
+    )
+
+
+def kappa(table: Numbers) -> float:
+    """Cohen's kappa (1960) of a square table of counts; NaN where chance alone would agree always."""
+    share = table / table.sum()
+    agreed, chance = share.trace(), float(share.sum(0) @ share.sum(1))
+    return (agreed - chance) / (1 - chance) if chance < 1 - 1e-12 else float("nan")
+
+
+def ac1(table: Numbers) -> float:
+    """Gwet's AC1 (2008) of a square table of counts: steady where one answer is rare, as here; NaN for one answer."""
+    share = table / table.sum()
+    if len(share) < 2:
+        return float("nan")
+    mean = (share.sum(0) + share.sum(1)) / 2
+    chance = float((mean * (1 - mean)).sum()) / (len(share) - 1)
+    return float((share.trace() - chance) / (1 - chance))
+
+
+def changed_after_reasons(store: Store) -> int:
+    """How many decisions were given after their reviewer had seen the reasons."""
+    return sum(d.informed and d.undoes is None for d in store.history())
+
+
+def disagreement_rows(store: Store, report_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """One row a report and reviewer of the reports on which readers differ."""
+    wanted = set(report_ids)
+    return [asdict(d) for d in store.current() if d.report_id in wanted]
