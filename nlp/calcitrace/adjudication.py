@@ -16,16 +16,22 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from calcitrace.decisions import (
+    ADJUDICATOR,
+    MAX_WORD,
+    READER,
+    UNDO,
+    Decision,
+    Item,
+    Opinion,
+    check_opinion,
+    check_reviewer,
+)
 from calcitrace.errors import ConflictError, StoreError, UsageError
 from calcitrace.runfolder import now
 
 FORMAT = 1
 APPLICATION = 0x63616C63  # "calc": tells a store from another SQLite file
-DECISIONS = ("yes", "no", "unsure")
-SIDES = ("left", "right", "bilateral", "none")
-READER, ADJUDICATOR = "reader", "adjudicator"
-UNDO = "undo"
-MAX_COMMENT, MAX_WORD = 4_000, 200
 BUSY = 15.0  # seconds to wait for another process
 _TABLES = ("about", "stratum", "item", "decision", "seen")
 _SCHEMA = f"""
@@ -53,58 +59,10 @@ CREATE INDEX seen_report ON seen (report_id, reviewer, what);
 CREATE VIEW current AS SELECT * FROM decision d WHERE d.decision <> '{UNDO}'
   AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = d.id);
 """ + "".join(
-    f"CREATE TRIGGER {table}_{act} BEFORE {act} ON {table} BEGIN SELECT RAISE(ABORT, 'the store is append-only'); END;\n"
+    f"CREATE TRIGGER {table}_{act} BEFORE {act} ON {table} BEGIN SELECT RAISE(ABORT, 'append-only'); END;\n"
     for table in _TABLES
     for act in ("UPDATE", "DELETE")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Opinion:
-    """What a reviewer says of a report; type, tendon and side are "none" where the decision is not yes or not told."""
-
-    report_id: str
-    decision: str
-    migration_type: str = "none"
-    tendon: str = "none"
-    laterality: str = "none"
-    comment: str = ""
-    flag: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Decision(Opinion):
-    """A row of the store: an opinion with who gave it, when (UTC) and how.
-
-    Attributes:
-        id: place in the order in which decisions were saved, over all reviewers.
-        role: reader or adjudicator.
-        seconds: for which the report was shown; None where it is not known.
-        informed: whether the reviewer had seen the reasons and the probability of the report before.
-        undoes: the id of the decision that this row takes back; then `decision` is "undo".
-    """
-
-    patient_id: str = ""
-    reviewer: str = ""
-    role: str = READER
-    at: str = ""
-    id: int = 0
-    seconds: float | None = None
-    informed: bool = False
-    undoes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A report of the queue: its unit (a patient), stratum, place in the ranking and whether every reader reads it."""
-
-    report_id: str
-    patient_id: str
-    unit: str
-    stratum: str
-    place: int
-    probability: float
-    double: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +180,7 @@ class Store:
 
     def items(self) -> list[Item]:
         """The queue in the order of its first ranking."""
-        return [
-            Item(*tuple(r)[:6], double=bool(r["double"])) for r in self._rows("SELECT * FROM item ORDER BY place")
-        ]
+        return [Item(*tuple(r)[:6], double=bool(r["double"])) for r in self._rows("SELECT * FROM item ORDER BY place")]
 
     # decisions
 
@@ -267,7 +223,16 @@ class Store:
             own = "SELECT role, decision FROM current WHERE report_id = ? AND reviewer = ?"
             if self._db.execute(own, (opinion.report_id, reviewer)).fetchone():
                 raise ConflictError("this reviewer has decided on the report; undo that decision first")
-            values = (*asdict(opinion).values(), item["patient_id"], reviewer, role, at or now(), seconds, informed, None)
+            values = (
+                *asdict(opinion).values(),
+                item["patient_id"],
+                reviewer,
+                role,
+                at or now(),
+                seconds,
+                informed,
+                None,
+            )
             return self._add(key, values)
 
     def undo(self, decision: int, reviewer: str, key: str, informed: bool = False) -> Decision:
@@ -277,7 +242,9 @@ class Store:
             ConflictError: there is no such decision of this reviewer, or it was taken back.
         """
         with self._writing():
-            row = self._db.execute("SELECT * FROM current WHERE id = ? AND reviewer = ?", (decision, reviewer)).fetchone()
+            row = self._db.execute(
+                "SELECT * FROM current WHERE id = ? AND reviewer = ?", (decision, reviewer)
+            ).fetchone()
             before = self._db.execute("SELECT report_id FROM decision WHERE key = ?", (key,)).fetchone()
             if before and (saved := self._same_key(key, before["report_id"], reviewer)):
                 return saved
@@ -344,32 +311,6 @@ def _statements(script: str) -> Iterator[str]:
 def _decision(row: sqlite3.Row) -> Decision:
     values = {f.name: row[f.name] for f in fields(Decision)}
     return Decision(**{**values, "flag": bool(row["flag"]), "informed": bool(row["informed"])})
-
-
-def check_opinion(opinion: Opinion) -> None:
-    """Check the parts of an opinion that do not depend on the rules.
-
-    Raises:
-        UsageError: one that makes no sense; the message repeats nothing of it.
-    """
-    if opinion.decision not in DECISIONS:
-        raise UsageError(f"the decision is not one of {', '.join(DECISIONS)}")
-    if opinion.laterality not in SIDES:
-        raise UsageError(f"the side is not one of {', '.join(SIDES)}")
-    if len(opinion.comment) > MAX_COMMENT:
-        raise UsageError(f"the comment has more than {MAX_COMMENT:,} characters")
-    if max(len(opinion.migration_type), len(opinion.tendon)) > MAX_WORD:
-        raise UsageError("migration type or tendon is too long")
-
-
-def check_reviewer(name: str) -> None:
-    """Check the name of a reviewer.
-
-    Raises:
-        UsageError: empty, too long or with control characters.
-    """
-    if not name.strip() or len(name) > MAX_WORD or not name.isprintable():
-        raise UsageError("a reviewer needs a name (initials will do) of printable characters: --reviewer NAME")
 
 
 def finals(store: Store) -> list[Final]:

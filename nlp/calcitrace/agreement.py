@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from calcitrace.adjudication import DECISIONS, READER, Decision, Store
+from calcitrace.adjudication import Store
+from calcitrace.decisions import DECISIONS, READER, Decision
 from calcitrace.errors import StoreError
 from calcitrace.evaluate.intervals import Figure, Numbers, Resampler
 
@@ -115,7 +116,7 @@ def _agreement(
     cell = first * len(names) + second
 
     def table(weights: Numbers) -> Numbers:
-        return np.bincount(cell, weights, len(names) ** 2).reshape(len(names), -1)
+        return np.bincount(cell, weights, len(names) ** 2).astype(np.float64).reshape(len(names), -1)
 
     return Agreement(
         readers,
@@ -151,7 +152,20 @@ def changed_after_reasons(store: Store) -> int:
     return sum(d.informed and d.undoes is None for d in store.history())
 
 
-def disagreement_rows(store: Store, report_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """One row a report and reviewer of the reports on which readers differ."""
-    wanted = set(report_ids)
-    return [asdict(d) for d in store.current() if d.report_id in wanted]
+def agreement_lines(found: Sequence[Agreement]) -> list[str]:
+    """The agreement in words, one line an item or block."""
+    lines = []
+    for pair in dict.fromkeys(a.readers for a in found):
+        lines.append(f"{pair[0]} and {pair[1]}")
+        for a in (a for a in found if a.readers == pair):
+            name = a.item if a.block == "all" else f"{a.item}, reports {a.block}"
+            figures = f"kappa {_shown(a.kappa)}, AC1 {_shown(a.ac1)}"
+            lines.append(f"  {name}: agree on {a.percent.right}/{a.n}, {_shown(a.percent, a.percent.exact)}; {figures}")
+    return lines
+
+
+def _shown(figure: Figure, interval: tuple[float, float] | None = None) -> str:
+    if figure.value is None:
+        return "not defined"
+    low_high = interval or figure.patients
+    return f"{figure.value:.3f}" + (f" ({low_high[0]:.3f} to {low_high[1]:.3f})" if low_high else "")

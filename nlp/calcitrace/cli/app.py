@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from calcitrace.errors import CalcitraceError, ExitCode, UsageError
 
 
-class _Commands(TyperGroup):
+class Commands(TyperGroup):
     """Commands by name; an unknown one is not repeated, since it may be a report that was given without `show`."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -25,7 +25,7 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     name="calcitrace",
-    cls=_Commands,
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -36,7 +36,7 @@ app = typer.Typer(
     "5 interrupted (give the same command again), 6 run folder damaged or of another run.",
 )
 rules_app = typer.Typer(
-    cls=_Commands, no_args_is_help=True, help="Look at and check the rules, which are data (YAML files)."
+    cls=Commands, no_args_is_help=True, help="Look at and check the rules, which are data (YAML files)."
 )
 app.add_typer(rules_app, name="rules")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from calcitrace.cli.app import app, say
-from calcitrace.errors import UsageError
+from calcitrace.cli.app import Commands, app, say
+from calcitrace.errors import ExitCode
 
+MOST_REJECTS = 20
 StoreFile = Annotated[Path, typer.Argument(help="A review store (SQLite) that `review` made.")]
 
 
@@ -19,7 +20,9 @@ def review(
     run: Annotated[Path, typer.Argument(help="Finished run folder.")],
     store: Annotated[Path, typer.Option("--store", help="File of the decisions (SQLite); made where there is none.")],
     reviewer: Annotated[str, typer.Option("--reviewer", help="Your name or initials, kept with each decision.")],
-    adjudicate: Annotated[bool, typer.Option("--adjudicate", help="Read, as a third, what two readers differ on.")] = False,
+    adjudicate: Annotated[
+        bool, typer.Option("--adjudicate", help="Read, as a third, what two readers differ on.")
+    ] = False,
     reasons: Annotated[str, typer.Option(help="The tool's reasons are shown before, after or never.")] = "after",
     learn: Annotated[bool, typer.Option("--learn", help="Learn after each batch and rank the rest anew.")] = False,
     candidates: Annotated[int | None, typer.Option(help="Read so many, the highest ranked.")] = None,
@@ -29,7 +32,9 @@ def review(
     batch: Annotated[int | None, typer.Option(help="Patients a batch (50).")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the draw and the orders.")] = None,
     port: Annotated[int, typer.Option(help="Port on this machine; by default any that is free.")] = 0,
-    no_token: Annotated[bool, typer.Option("--no-token", help="A link without a token, for a machine of your own.")] = False,
+    no_token: Annotated[
+        bool, typer.Option("--no-token", help="A link without a token, for a machine of your own.")
+    ] = False,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the link in the browser.")] = False,
 ) -> None:
     """Review the candidates of a run on a local web page, by keyboard; every decision is saved at once.
@@ -43,14 +48,12 @@ def review(
 
     Example: calcitrace review run --store review.sqlite --reviewer AB
     """
-    from dataclasses import replace
-
     from calcitrace.adjudication import Store
     from calcitrace.review import Desk, QueueOptions, ReviewServer, Shelf
 
-    given = {"candidates": candidates, "audit": audit, "double": double, "calibration": calibration}
+    given: dict[str, Any] = {"candidates": candidates, "audit": audit, "double": double, "calibration": calibration}
     given = {k: v for k, v in {**given, "batch": batch, "seed": seed}.items() if v is not None}
-    options = replace(QueueOptions(), **given) if given else None
+    options = QueueOptions(**given) if given else None
     say("reading the reports of the queue")
     with Store(store, create=True) as kept:
         desk = Desk(Shelf(run, kept, options), kept, reviewer, adjudicate, reasons, learn)
@@ -67,3 +70,113 @@ def review(
         except KeyboardInterrupt:
             done = desk.progress()
             say(f"stopped; {done['done']:,} of {done['total']:,} reports decided, all saved in {store}")
+
+
+@app.command()
+def agreement(
+    store: StoreFile,
+    block: Annotated[int, typer.Option(min=2, help="Reports a block over time.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """How far readers agree: percent, Cohen's kappa and Gwet's AC1 with 95 % intervals, by item and over time.
+
+    Then the reports on which they differ, which `calcitrace review --adjudicate` gives to a third. Opinions count as
+    they were before the tool's reasons were seen. AC1 is the steadier of the two where cases are rare.
+
+    Example: calcitrace agreement review.sqlite
+    """
+    from calcitrace.adjudication import Store, disagreements
+    from calcitrace.agreement import agreement as measure
+    from calcitrace.agreement import agreement_lines, changed_after_reasons
+
+    with Store(store) as kept:
+        found, open_ones = measure(kept, block), disagreements(kept)
+        changed = changed_after_reasons(kept)
+    if as_json:
+        print(
+            json.dumps({"agreement": [a.as_json() for a in found], "differ": open_ones, "informed": changed}, indent=1)
+        )
+        return
+    print("\n".join(agreement_lines(found)))
+    if changed:
+        print(f"{changed:,} decisions were given after the reasons had been seen; the opinions before count here")
+    print(f"readers differ on {len(open_ones):,} reports" + (": " + ", ".join(open_ones) if open_ones else ""))
+
+
+@app.command()
+def recall(
+    store: StoreFile,
+    run: Annotated[Path | None, typer.Option("--run", help="Run folder, for capture and recapture too.")] = None,
+    target: Annotated[float, typer.Option(help="Recall to reach.")] = 0.95,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """How many cases a review may have missed, whether to stop, and the sentence for the Methods section.
+
+    The estimate rests on the random audit in the queue; its intervals are exact. Where the audit is too small or not
+    read to its end, nothing is claimed, and what it would take is told.
+
+    Example: calcitrace recall review.sqlite --run run --target 0.9
+    """
+    from calcitrace.adjudication import Store
+    from calcitrace.finders import finder_lines, finders
+    from calcitrace.recall import recall as estimate
+    from calcitrace.recall import recall_lines
+
+    with Store(store) as kept:
+        found = estimate(kept, target)
+        second = finders(run, kept) if run else None
+    if as_json:
+        more = {"finders": second.as_json()} if second else {}
+        print(json.dumps({**found.as_json(), **more}, indent=1))
+        return
+    print("\n".join([*recall_lines(found), *(finder_lines(second) if second else ())]))
+
+
+decisions_app = typer.Typer(cls=Commands, no_args_is_help=True, help="Decisions of a review out to files, and in.")
+app.add_typer(decisions_app, name="decisions")
+
+
+@decisions_app.command("export")
+def export_(
+    store: StoreFile,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
+    to: Annotated[str, typer.Option(help="csv, queue, cohort, labels, gold, label-studio or doccano.")] = "csv",
+    run: Annotated[Path | None, typer.Option("--run", help="Run folder, where the tool shows the texts.")] = None,
+) -> None:
+    """Write the decisions of a review, or its queue, to a file.
+
+    csv: every row of the store. cohort: one row a report with a final decision (patient_id, report_id, decision ...),
+    for `calcitrace cohort --adjudications`. labels: for `calcitrace train`. gold: for `calcitrace evaluate`. queue:
+    what is to be read, without what would unblind it. label-studio and doccano hold the report texts, and need --run.
+
+    Example: calcitrace decisions export review.sqlite --to labels -o labels.csv
+    """
+    from calcitrace.adjudication import Store
+    from calcitrace.exchange import export_decisions
+
+    with Store(store) as kept:
+        rows = export_decisions(kept, out, to, run)
+    print(f"wrote {rows:,} rows to {out}")
+
+
+@decisions_app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="CSV, Label Studio JSON or doccano JSON lines.")],
+    store: Annotated[Path, typer.Option("--store", help="The review store that the reports are of.")],
+    form: Annotated[str, typer.Option("--from", help="csv, label-studio or doccano.")] = "csv",
+    reviewer: Annotated[str, typer.Option("--reviewer", help="For rows that name nobody.")] = "",
+) -> None:
+    """Save decisions that were made elsewhere; the same file again changes nothing.
+
+    Example: calcitrace decisions import export.json --from label-studio --store review.sqlite
+    """
+    from calcitrace.adjudication import Store
+    from calcitrace.exchange import import_decisions
+
+    with Store(store) as kept:
+        done = import_decisions(kept, file, form, reviewer)
+    print(f"saved {done.saved:,} decisions; {done.known:,} were there before; {len(done.rejects):,} rows rejected")
+    for reject in done.rejects[:MOST_REJECTS]:
+        say(f"{reject.source}, row {reject.row}: {reject.reason}")
+    if done.rejects:
+        raise typer.Exit(ExitCode.REJECTS)

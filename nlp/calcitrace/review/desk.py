@@ -1,4 +1,4 @@
-"""What one reviewer works at: the next report, decisions and undo, progress, reasons; the page asks it for everything."""
+"""What one reviewer works at: the next report, decisions and undo, progress, reasons. The page asks for all of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from calcitrace.adjudication import ADJUDICATOR, READER, Decision, Item, Opinion, Store, check_reviewer, disagreements
+from calcitrace.adjudication import Store, disagreements
+from calcitrace.decisions import ADJUDICATOR, READER, Decision, Item, Opinion, check_reviewer
 from calcitrace.errors import ConflictError, StoreError, UsageError
 from calcitrace.review.learning import Learner
 from calcitrace.review.queue import shuffled

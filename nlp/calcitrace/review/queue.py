@@ -1,8 +1,8 @@
 """The queue of a run: candidates in the order of the ranking, with a stratified random audit sample mixed in blind.
 
-Strata, fixed when the store is made: `candidate` (all of them are read), `near_miss` (the highest ranked of the others),
-`read` (the rest with a reading), `unread` (no rule could fire, or screened out). The audit draws at random from the last
-three; what it finds there is the basis of `calcitrace recall`.
+Strata, fixed when the store is made: `candidate` (all of them are read), `near_miss` (the highest ranked of the
+others), `read` (the rest with a reading), `unread` (no rule could fire, or screened out). The audit draws at random
+from the last three; what it finds there is the basis of `calcitrace recall`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import hashlib
 import json
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calcitrace.adjudication import Item, Store
+from calcitrace.adjudication import Store
 from calcitrace.casemodel import log_odds, shift
+from calcitrace.decisions import Item
 from calcitrace.errors import ConflictError, StoreError, UsageError
 from calcitrace.frames import read_run
 from calcitrace.runfolder import read_manifest
@@ -58,7 +60,9 @@ class QueueOptions:
         if not 0 <= self.double <= 1:
             raise UsageError(f"a share of {self.double} to read twice is not between 0 and 1")
         if min(self.audit, self.calibration, self.candidates or 0) < 0 or self.batch < 1:
-            raise UsageError("numbers of candidates, audit and calibration reports are not below 0, a batch is not below 1")
+            raise UsageError(
+                "numbers of candidates, audit and calibration reports are not below 0, a batch is not below 1"
+            )
 
 
 def make_queue(run: str | Path, store: Store, options: QueueOptions | None = None) -> dict[str, Any]:
@@ -80,15 +84,15 @@ def make_queue(run: str | Path, store: Store, options: QueueOptions | None = Non
         made = options or QueueOptions()
         reports, _ = read_run(folder)
         strata, items = drawn(reports, made, threshold_of(manifest))
-        try:
+        with suppress(ConflictError):  # another process was quicker: its queue counts
             store.fill({"run": mark, "options": asdict(made)}, strata, items)
-        except ConflictError:  # another process was quicker: its queue counts
-            pass
     about = store.about()
     if about["run"] != mark:
         raise StoreError(f"{store.path}: was made from another run than {folder}; choose another --store")
     if options is not None and about["options"] != asdict(options):
-        raise StoreError(f"{store.path}: was made with other options for the queue; leave them out, or use a new --store")
+        raise StoreError(
+            f"{store.path}: was made with other options for the queue; leave them out, or use a new --store"
+        )
     return dict(about["options"])
 
 
@@ -137,8 +141,10 @@ def drawn(
 def _scores(table: pd.DataFrame) -> pd.Series[float]:
     """The probability; without a model the case score, as a number between 0 and 1 in the same order."""
     if table["case_probability"].notna().any():
-        return table["case_probability"].fillna(0.0).astype(float)
-    return ((table["case_score"].fillna(0.0).astype(float) + 0.5) / 4).clip(LOWEST, 1 - LOWEST)
+        known: pd.Series[float] = table["case_probability"].astype(float).fillna(0.0)
+        return known
+    scores: pd.Series[float] = ((table["case_score"].fillna(0.0).astype(float) + 0.5) / 4).clip(LOWEST, 1 - LOWEST)
+    return scores
 
 
 def _strata(ranked: pd.DataFrame, cut: int) -> dict[str, pd.DataFrame]:
@@ -185,9 +191,12 @@ def _placed(
     draw.shuffle(mixed)
     order = spread(by_priority(own, best, threshold), mixed)
     twice = set(order[: options.calibration]) | {u for u in order if draw.random() < options.double}
-    rows = [(u, r, s) for u in order for r, s in sorted(units[u], key=lambda x: (x[0]["study_date"], x[0]["report_id"]))]
+    rows = [
+        (u, r, s) for u in order for r, s in sorted(units[u], key=lambda x: (x[0]["study_date"], x[0]["report_id"]))
+    ]
     return [
-        Item(r["report_id"], r["patient_id"], u, s, k, float(r["score"]), u in twice) for k, (u, r, s) in enumerate(rows)
+        Item(r["report_id"], r["patient_id"], u, s, k, float(r["score"]), u in twice)
+        for k, (u, r, s) in enumerate(rows)
     ]
 
 

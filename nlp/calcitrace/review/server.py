@@ -149,7 +149,7 @@ class Handler(BaseHTTPRequestHandler):
         origins = self.headers.get_all("Origin") or []
         own = [f"http://{self.headers['Host'].lower()}"]
         site = self.headers.get("Sec-Fetch-Site", "same-origin")
-        if (origins or needed) and origins != own or site not in ("same-origin", "none"):
+        if ((origins or needed) and origins != own) or site not in ("same-origin", "none"):
             raise Refused(HTTPStatus.FORBIDDEN, "the request comes from another page")
 
     def _has_session(self) -> bool:
@@ -212,7 +212,9 @@ class Handler(BaseHTTPRequestHandler):
     def _data(self, path: str, query: Mapping[str, str]) -> None:
         desk = self.server.desk
         if path == "/api/start":
-            self._json({"choices": desk.shelf.choices(), "reviewer": desk.reviewer, "role": desk.role, "show": desk.reasons})
+            self._json(
+                {"choices": desk.shelf.choices(), "reviewer": desk.reviewer, "role": desk.role, "show": desk.reasons}
+            )
         elif path == "/api/next":
             item = desk.next()
             self._json(self._state({"report": desk.view(item) if item else None}))
@@ -268,7 +270,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: HTTPStatus, content: bytes, kind: str, more: Mapping[str, str] | None = None) -> None:
         self.send_response(status)
-        for name, value in {**HEADERS, "Content-Type": kind, "Content-Length": str(len(content)), **(more or {})}.items():
+        for name, value in {
+            **HEADERS,
+            "Content-Type": kind,
+            "Content-Length": str(len(content)),
+            **(more or {}),
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)

@@ -9,8 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from calcitrace.adjudication import Item, Store
+from calcitrace.adjudication import Store
 from calcitrace.annotate import Annotator
+from calcitrace.decisions import Item
 from calcitrace.errors import StoreError, UsageError
 from calcitrace.features import Features, assessed, schema
 from calcitrace.model import AnnotatedReport, Report

@@ -150,7 +150,7 @@ function showTimeline() {
   $("other").hidden = $("other-title").hidden = true;
   const place = timeline.findIndex((r) => r.report_id === report_id);
   $("timeline").replaceChildren(...timeline.map((r, k) => {
-    const name = listed(r.study_date, words(r.modality), words(r.body_part), k < place ? "earlier" : k > place ? "later" : "this report");
+    const name = listed(r.study_date, words(r.modality), words(r.body_part), apart(r, timeline[place], k - place));
     if (k === place) return make("li", name, { class: "here" });
     const button = make("button", name, { type: "button", "aria-pressed": "false", title: r.report_id });
     button.addEventListener("click", () => showOther(k));
@@ -158,6 +158,14 @@ function showTimeline() {
   }));
   state.other = place;
   if (timeline.length > 1) showOther(place > 0 ? place - 1 : 1);
+}
+
+// How long before or after this report another one is; only its place in the order where dates are not plain.
+function apart(other, own, order) {
+  if (!order) return "this report";
+  const days = Math.round((Date.parse(other.study_date) - Date.parse(own.study_date)) / 864e5);
+  const plain = [other, own].every((r) => /^\d{4}-\d\d-\d\d$/.test(r.study_date)) && !Number.isNaN(days);
+  return `${plain ? (Math.abs(days) < 60 ? `${Math.abs(days)} days ` : `${Math.round(Math.abs(days) / 30.44)} months `) : ""}${order < 0 ? "earlier" : "later"}`;
 }
 
 async function showOther(k) {

@@ -1,0 +1,87 @@
+"""What a reviewer says of a report, and the rows in which it is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from calcitrace.errors import UsageError
+
+DECISIONS = ("yes", "no", "unsure")
+SIDES = ("left", "right", "bilateral", "none")
+READER, ADJUDICATOR = "reader", "adjudicator"
+UNDO = "undo"
+MAX_COMMENT, MAX_WORD = 4_000, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a reviewer says of a report; type, tendon and side are "none" where the decision is not yes or not told."""
+
+    report_id: str
+    decision: str
+    migration_type: str = "none"
+    tendon: str = "none"
+    laterality: str = "none"
+    comment: str = ""
+    flag: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Opinion):
+    """A row of the store: an opinion with who gave it, when (UTC) and how.
+
+    Attributes:
+        id: place in the order in which decisions were saved, over all reviewers.
+        role: reader or adjudicator.
+        seconds: for which the report was shown; None where it is not known.
+        informed: whether the reviewer had seen the reasons and the probability of the report before.
+        undoes: the id of the decision that this row takes back; then `decision` is "undo".
+    """
+
+    patient_id: str = ""
+    reviewer: str = ""
+    role: str = READER
+    at: str = ""
+    id: int = 0
+    seconds: float | None = None
+    informed: bool = False
+    undoes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A report of the queue: its unit (a patient), stratum, place in the ranking and whether every reader reads it."""
+
+    report_id: str
+    patient_id: str
+    unit: str
+    stratum: str
+    place: int
+    probability: float
+    double: bool = True
+
+
+def check_opinion(opinion: Opinion) -> None:
+    """Check the parts of an opinion that do not depend on the rules.
+
+    Raises:
+        UsageError: one that makes no sense; the message repeats nothing of it.
+    """
+    if opinion.decision not in DECISIONS:
+        raise UsageError(f"the decision is not one of {', '.join(DECISIONS)}")
+    if opinion.laterality not in SIDES:
+        raise UsageError(f"the side is not one of {', '.join(SIDES)}")
+    if len(opinion.comment) > MAX_COMMENT:
+        raise UsageError(f"the comment has more than {MAX_COMMENT:,} characters")
+    if max(len(opinion.migration_type), len(opinion.tendon)) > MAX_WORD:
+        raise UsageError("migration type or tendon is too long")
+
+
+def check_reviewer(name: str) -> None:
+    """Check the name of a reviewer.
+
+    Raises:
+        UsageError: empty, too long or with control characters.
+    """
+    if not name.strip() or len(name) > MAX_WORD or not name.isprintable():
+        raise UsageError("a reviewer needs a name (initials will do) of printable characters: --reviewer NAME")

@@ -1,0 +1,200 @@
+"""Decisions in from files: CSV, Label Studio's JSON export, doccano's JSON lines; and what a cohort reads."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from calcitrace.adjudication import Store
+from calcitrace.decisions import DECISIONS, Opinion
+from calcitrace.errors import CalcitraceError, SourceError, UsageError
+from calcitrace.exchange.outgoing import DETAILS, cohort_rows
+from calcitrace.model import Reject
+from calcitrace.tables import safe_cell
+
+MAX_FILE = 500_000_000
+Given = tuple[int, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did: rows saved, rows that were there before, and rejects with their reasons."""
+
+    saved: int
+    known: int
+    rejects: tuple[Reject, ...]
+
+
+def read_adjudications(path: str | Path) -> dict[str, tuple[str, str]]:
+    """Report id -> (patient id, decision) of a file that `export_decisions(..., "cohort")` wrote, or of a store.
+
+    Raises:
+        SourceError: it cannot be read, a column is missing, a decision is unknown or a report comes twice (path:line).
+    """
+    path = Path(path)
+    if _is_sqlite(path):
+        with Store(path) as store:
+            return {r["report_id"]: (r["patient_id"], r["decision"]) for r in cohort_rows(store)}
+    found: dict[str, tuple[str, str]] = {}
+    for line, row in _csv_rows(path, ("patient_id", "report_id", "decision")):
+        report_id = _plain(row["report_id"])
+        if row["decision"] not in DECISIONS or report_id in found or not report_id:
+            raise SourceError(f"{path}:{line}: needs a report id that has not come before, and yes, no or unsure")
+        found[report_id] = _plain(row["patient_id"]), row["decision"]
+    return found
+
+
+def _is_sqlite(path: Path) -> bool:
+    try:
+        with path.open("rb") as handle:
+            return handle.read(15) == b"SQLite format 3"
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def import_decisions(store: Store, path: str | Path, form: str, reviewer: str = "") -> Imported:
+    """Save the decisions of a file; the same file again changes nothing, and a bad row is rejected alone.
+
+    Args:
+        store: whose queue holds the reports.
+        path: CSV with report_id, decision and optionally reviewer, role, migration_type, tendon, laterality, comment,
+            flag, at; Label Studio's JSON export; or doccano's JSON lines.
+        form: csv, label-studio or doccano.
+        reviewer: for rows that name none.
+
+    Raises:
+        SourceError: the file cannot be read at all.
+        UsageError: an unknown form.
+    """
+    if form not in READERS:
+        raise UsageError(f"{form!r} is not one of {', '.join(READERS)}")
+    path, saved, known, rejects = Path(path), 0, 0, list[Reject]()
+    before = {(d.report_id, d.reviewer, d.role): d for d in store.current()}
+    for number, row in READERS[form](path):
+        try:
+            opinion, who, role, at = _opinion(row, reviewer)
+            there = before.get((opinion.report_id, who, role))
+            if there and all(getattr(there, f.name) == getattr(opinion, f.name) for f in fields(Opinion)):
+                known += 1
+                continue
+            store.decide(opinion, who, _key(opinion, who, role, number), role, at=at)
+            saved += 1
+        except CalcitraceError as error:
+            rejects.append(Reject(path.name, number, str(error)))
+    return Imported(saved, known, tuple(rejects))
+
+
+def _opinion(row: Mapping[str, Any], reviewer: str) -> tuple[Opinion, str, str, str]:
+    texts = {n: row.get(n) or "" for n in ("report_id", "decision", *DETAILS, "comment", "reviewer", "role", "at")}
+    if not all(isinstance(v, str) for v in texts.values()):
+        raise UsageError("a value is not a text")
+    texts = {n: _plain(v.strip()) for n, v in texts.items()}
+    if not texts["report_id"] or not texts["decision"]:
+        raise UsageError("needs a report_id and a decision")
+    details = {n: (texts[n] or "none") if texts["decision"] == "yes" else "none" for n in DETAILS}
+    flag = str(row.get("flag") or "").strip().lower() in ("1", "true", "yes")
+    opinion = Opinion(texts["report_id"], texts["decision"].lower(), **details, comment=texts["comment"], flag=flag)
+    return opinion, texts["reviewer"] or reviewer, texts["role"] or "reader", texts["at"]
+
+
+def _plain(cell: str) -> str:
+    """A cell without the apostrophe that keeps a spreadsheet from taking it for a formula."""
+    return cell[1:] if cell[:1] == "'" and safe_cell(cell[1:]) == cell else cell
+
+
+def _key(opinion: Opinion, reviewer: str, role: str, number: int) -> str:
+    told = json.dumps([opinion.report_id, opinion.decision, reviewer, role, number])
+    return f"import {hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()}"
+
+
+def _content(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise SourceError(f"{path}: larger than {MAX_FILE:,} bytes; is this the file of decisions?")
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise SourceError(f"{path}: not UTF-8; save it as UTF-8") from None
+
+
+def _csv_rows(path: Path, needed: Sequence[str] = ("report_id", "decision")) -> Iterator[Given]:
+    rows = csv.DictReader(io.StringIO(_content(path), newline=""), strict=True)
+    try:
+        if not set(needed) <= set(rows.fieldnames or ()):
+            raise SourceError(f"{path}:1: needs the columns {', '.join(needed)}")
+        for row in rows:
+            yield rows.line_num, {k: v or "" for k, v in row.items() if isinstance(k, str) and not isinstance(v, list)}
+    except csv.Error:
+        raise SourceError(f"{path}:{rows.line_num}: not valid CSV") from None
+
+
+def _in_csv(path: Path) -> Iterator[Given]:
+    """The rows that hold: one that was undone, and the row that undid it, are passed over."""
+    rows = list(_csv_rows(path))
+    undone = {r.get("undoes") for _, r in rows} - {"", None}
+    return ((n, r) for n, r in rows if not r.get("undoes") and (not r.get("id") or r["id"] not in undone))
+
+
+def _json(path: Path, text: str, line: int) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise SourceError(f"{path}:{line}: not valid JSON") from None
+
+
+def _in_label_studio(path: Path) -> Iterator[Given]:
+    tasks = _json(path, _content(path), 1)
+    if not isinstance(tasks, list):
+        raise SourceError(f"{path}: not a list of tasks; use Label Studio's export of the form JSON")
+    for number, task in enumerate(tasks, 1):
+        told = task if isinstance(task, dict) else {}
+        data, annotations = told.get("data"), told.get("annotations")
+        if not isinstance(data, dict) or not isinstance(annotations, list):
+            yield number, {}
+            continue
+        for annotation in annotations:
+            if isinstance(annotation, dict) and not annotation.get("was_cancelled"):
+                yield number, {**_chosen(annotation), "report_id": data.get("report_id")}
+
+
+def _chosen(annotation: Mapping[str, Any]) -> dict[str, Any]:
+    """The choices and the comment of an annotation by their names, who made it and when."""
+    who = annotation.get("completed_by")
+    name = who.get("email") or who.get("id") if isinstance(who, dict) else who
+    row: dict[str, Any] = {"reviewer": "" if name is None else str(name), "at": annotation.get("created_at")}
+    for part in annotation.get("result") or ():
+        value = part.get("value") if isinstance(part, dict) else None
+        if isinstance(value, dict):
+            told = value.get("choices") or value.get("text")
+            row[str(part.get("from_name"))] = told[0] if isinstance(told, list) and told else told
+    return row
+
+
+def _in_doccano(path: Path) -> Iterator[Given]:
+    for number, line in enumerate(_content(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        row = _json(path, line, number)
+        labels = row.get("label", row.get("labels")) if isinstance(row, dict) else None
+        if not isinstance(labels, list) or not all(isinstance(v, str) for v in labels):
+            yield number, {}
+        elif labels:
+            told = dict(v.split(":", 1) for v in labels if ":" in v)
+            decisions = [v for v in labels if v in DECISIONS]
+            names = ("report_id", "reviewer", "comment", "at")
+            kept = {k: row[k] for k in names if k in row} | {k: told[k] for k in DETAILS if k in told}
+            yield number, {**kept, "decision": decisions[0] if len(decisions) == 1 else ""}
+
+
+READERS: dict[str, Callable[[Path], Iterator[Given]]] = {
+    "csv": _in_csv,
+    "label-studio": _in_label_studio,
+    "doccano": _in_doccano,
+}
