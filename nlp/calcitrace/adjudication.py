@@ -180,7 +180,8 @@ class Store:
 
     def items(self) -> list[Item]:
         """The queue in the order of its first ranking."""
-        return [Item(*tuple(r)[:6], double=bool(r["double"])) for r in self._rows("SELECT * FROM item ORDER BY place")]
+        rows = self._rows("SELECT * FROM item ORDER BY place")
+        return [Item(**{**{k: r[k] for k in r.keys()}, "double": bool(r["double"])}) for r in rows]  # noqa: SIM118
 
     # decisions
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -138,13 +139,11 @@ def drawn(
     return found, _placed(rows, extra, options, threshold, draw)
 
 
-def _scores(table: pd.DataFrame) -> pd.Series[float]:
+def _scores(table: pd.DataFrame) -> list[float]:
     """The probability; without a model the case score, as a number between 0 and 1 in the same order."""
     if table["case_probability"].notna().any():
-        known: pd.Series[float] = table["case_probability"].astype(float).fillna(0.0)
-        return known
-    scores: pd.Series[float] = ((table["case_score"].fillna(0.0).astype(float) + 0.5) / 4).clip(LOWEST, 1 - LOWEST)
-    return scores
+        return [0.0 if math.isnan(p) else p for p in table["case_probability"].astype(float)]
+    return [min(max((s + 0.5) / 4, LOWEST), 1 - LOWEST) for s in table["case_score"].fillna(0.0).astype(float)]
 
 
 def _strata(ranked: pd.DataFrame, cut: int) -> dict[str, pd.DataFrame]:
