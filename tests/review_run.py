@@ -74,7 +74,10 @@ def server(run: Path, store: Path, reviewer: str, *options: object) -> Iterator[
     """`calcitrace review` as a person starts it; killed at the end."""
     words = ["review", run, "--store", store, "--reviewer", reviewer, *options]
     started = subprocess.Popen(
-        [sys.executable, "-m", "calcitrace", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "calcitrace", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert started.stdout is not None

@@ -38,7 +38,12 @@ def test_a_decision_is_there_for_another_process(tmp_path: Path) -> None:
         with Store(tmp_path / "s") as other:
             (found,) = other.current()
     assert (found.report_id, found.patient_id, found.decision, found.reviewer) == ("R1", "P1", "yes", "A")
-    assert (found.migration_type, found.laterality, found.comment, found.seconds) == ("subcortical", "left", "clear", 2.5)
+    assert (found.migration_type, found.laterality, found.comment, found.seconds) == (
+        "subcortical",
+        "left",
+        "clear",
+        2.5,
+    )
     assert found.at.endswith("+00:00")
 
 

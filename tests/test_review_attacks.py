@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
-from calcitrace.adjudication import Store
 from review_run import Client, Server, make_run, rows, server
 
+from calcitrace.adjudication import Store
+
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+PROGRESS = "0 of 16 reports decided; stop with Ctrl-C, go on with the same command"
 ODD_IDS = ["a/b/../../etc", "quote'\"<b>", "q?x=1&y=2#z", "back\\slash %2e%2e", "semi; DROP TABLE decision"]
 
 
@@ -79,10 +80,9 @@ def test_the_link_works_once(started: Server, session: Client) -> None:
     assert session.send("GET", path)[0] == 303
 
 
-def test_the_cookie_is_for_no_script_and_no_other_site(run: Path, tmp_path: Path) -> None:
+def test_the_cookie_is_for_no_script_and_no_other_site(started: Server, session: Client) -> None:
     """HttpOnly and SameSite=Strict; the token leaves the address at once."""
-    with server(run, tmp_path / "s", "A") as own:
-        _, headers, _ = Client(own.port).send("GET", own.link.split(str(own.port))[1])
+    _, headers, _ = session.send("GET", started.link.split(str(started.port))[1])
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(headers["Set-Cookie"].split("; "))
     assert headers["Location"] == "/"
 
@@ -95,7 +95,9 @@ def test_a_foreign_host_is_refused(session: Client, host: str) -> None:
         assert (status, set(json.loads(text))) == (421, {"error"})
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1", "https://127.0.0.1:{port}", ""])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:1", "https://127.0.0.1:{port}", ""]
+)
 def test_a_foreign_origin_saves_nothing(session: Client, started: Server, origin: str) -> None:
     """Another page can send neither a decision nor read a report, even with cookie and secret."""
     said = decision(session)
@@ -166,7 +168,9 @@ def test_a_decision_that_makes_no_sense(session: Client, change: dict[str, objec
     assert session.get("/api/next")[1]["progress"]["done"] == 0
 
 
-@pytest.mark.parametrize("path", ["/../pyproject.toml", "/%2e%2e/desk.py", "//etc/passwd", "/static/page.html", "/api/x"])
+@pytest.mark.parametrize(
+    "path", ["/../pyproject.toml", "/%2e%2e/desk.py", "//etc/passwd", "/static/page.html", "/api/x"]
+)
 def test_no_other_file_is_served(session: Client, path: str) -> None:
     """What is served is a list."""
     assert session.send("GET", path)[0] == 404
@@ -257,8 +261,20 @@ def test_odd_ids_and_texts_go_through_unchanged(run: Path, tmp_path: Path) -> No
         assert sorted(d.report_id for d in store.current()) == sorted(texts)
 
 
+def _told(own: Server) -> list[str]:
+    """What the program has printed beside the link, once it was killed."""
+    own.kill()
+    assert own.process.stdout is not None
+    assert own.process.stderr is not None
+    assert own.process.stdout.read() == ""
+    return own.process.stderr.read().splitlines()
+
+
 def test_two_tabs_save_a_report_once(run: Path, tmp_path: Path) -> None:
-    """The second is told that it was decided; a request that is sent again is no second decision."""
+    """The second is told that it was decided; a request that is sent again is no second decision.
+
+    And nothing of all this is told on the terminal: no request, id or text.
+    """
     with server(run, tmp_path / "s", "A") as own:
         client = Client(own.port)
         client.enter(own.link)
@@ -268,8 +284,12 @@ def test_two_tabs_save_a_report_once(run: Path, tmp_path: Path) -> None:
         assert client.post("/api/decide", {**said, "key": "another key", "decision": "yes"})[0] == 409
         with ThreadPoolExecutor(8) as pool:
             other = decision(client)
-            answers = list(pool.map(lambda k: client.post("/api/decide", {**other, "key": f"key {k:05d}"})[0], range(8)))
+            answers = list(
+                pool.map(lambda k: client.post("/api/decide", {**other, "key": f"key {k:05d}"})[0], range(8))
+            )
         assert sorted(answers) == [200] + [409] * 7
+        client.get("/api/report?id=nothing")
+        assert _told(own) == ["reading the reports of the queue", PROGRESS]
     with Store(tmp_path / "s") as store:
         assert [d.decision for d in store.history()] == ["no", "no"]
 
@@ -297,19 +317,3 @@ def test_two_servers_share_a_store(run: Path, tmp_path: Path) -> None:
     with Store(tmp_path / "s") as store:
         read = [d.report_id for d in store.current()]
         assert sorted(read) == sorted(i.report_id for i in store.items())
-
-
-def test_nothing_is_told_on_the_terminal(run: Path, tmp_path: Path) -> None:
-    """No request, id or text is logged; what the program prints is the link and how far the reader is."""
-    with server(run, tmp_path / "s", "A") as own:
-        client = Client(own.port)
-        client.enter(own.link)
-        client.post("/api/decide", decision(client))
-        client.get("/api/report?id=nothing")
-        own.kill()
-        assert own.process.stdout is not None
-        assert own.process.stderr is not None
-        assert own.process.stdout.read() == ""
-        told = own.process.stderr.read().splitlines()
-    assert len(told) == 2
-    assert told[1].startswith("0 of 16 reports decided")
