@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from typing import Any
 import pytest
 
 from calcitrace import process
+from calcitrace.adjudication import Store
+from calcitrace.review import Desk, ReviewServer, Shelf
 
 CASE = (
     "MRI {side} SHOULDER\n\nINDICATION: pain.\n\nFINDINGS: {size} mm calcific deposit of the supraspinatus tendon with "
@@ -92,6 +95,20 @@ def server(run: Path, store: Path, reviewer: str, *options: object) -> Iterator[
         for pipe in (started.stdout, started.stderr):
             if pipe:
                 pipe.close()
+
+
+@contextmanager
+def serving(shelf: Shelf, store: Store, reviewer: str, **options: Any) -> Iterator[ReviewServer]:
+    """A server in a thread of this process."""
+    started = ReviewServer(Desk(shelf, store, reviewer, **options))
+    thread = threading.Thread(target=started.serve_forever)
+    thread.start()
+    try:
+        yield started
+    finally:
+        started.shutdown()
+        thread.join()
+        started.server_close()
 
 
 @dataclass

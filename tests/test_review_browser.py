@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from review_run import chromium, make_run, rows, server
+from review_run import chromium, make_run, rows, server, serving
 
 from calcitrace.adjudication import Store, disagreements, finals
-from calcitrace.review import Desk, QueueOptions, ReviewServer, Shelf, make_queue
+from calcitrace.review import QueueOptions, Shelf, make_queue
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 QUEUE = QueueOptions(candidates=20, audit=0, batch=4)
@@ -53,20 +51,6 @@ def shelf(run: Path, loaded: Shelf, tmp_path: Path) -> Iterator[tuple[Shelf, Sto
     with Store(tmp_path / "store", create=True) as store:
         make_queue(run, store, QUEUE)
         yield loaded, store
-
-
-@contextmanager
-def serving(shelf: Shelf, store: Store, reviewer: str, **options: Any) -> Iterator[ReviewServer]:
-    """A server in a thread of this process."""
-    started = ReviewServer(Desk(shelf, store, reviewer, **options))
-    thread = threading.Thread(target=started.serve_forever)
-    thread.start()
-    try:
-        yield started
-    finally:
-        started.shutdown()
-        thread.join()
-        started.server_close()
 
 
 def wait(page: Any, title: str, gone: bool = False) -> None:
@@ -119,7 +103,7 @@ def judge(reader: Reader) -> tuple[str, str]:
 
 
 def test_fifty_reports_by_keyboard_through_a_kill(run: Path, tmp_path: Path, browser: Any) -> None:
-    """A reader decides on 50 reports; the server is killed in the middle, and nothing is lost, doubled or asked again."""
+    """A reader decides on 50 reports; the server is killed in the middle; nothing is lost, doubled or asked again."""
     said: dict[str, str] = {}
     for count in (23, 27):
         with server(run, tmp_path / "s", "A", "--calibration", 4) as started:
