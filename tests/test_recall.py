@@ -1,0 +1,159 @@
+"""What a review may have missed: exact bounds checked against plain counts, refusals, the stopping rule."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import comb
+from pathlib import Path
+
+import pytest
+
+from calcitrace.adjudication import Store
+from calcitrace.decisions import Item, Opinion
+from calcitrace.errors import UsageError
+from calcitrace.finders import recaptured
+from calcitrace.recall import Sampled, audit_needed, least_unseen, most_unseen, recall, recall_lines, stopping_p, unseen
+
+
+def hyper(k: int, reports: int, cases: int, drawn: int) -> float:
+    """The chance of k cases in a sample, from binomial coefficients."""
+    return comb(cases, k) * comb(reports - cases, drawn - k) / comb(reports, drawn)
+
+
+@pytest.mark.parametrize("cases", [0, 1, 4])
+def test_bounds_of_one_stratum_are_clopper_and_pearsons(cases: int) -> None:
+    """With one stratum they are the exact hypergeometric ones, found here by trying every total."""
+    reports, drawn, alpha = 60, 20, 0.025
+    totals = range(cases, reports - drawn + cases + 1)
+    below = {t: sum(hyper(k, reports, t, drawn) for k in range(cases + 1)) for t in totals}
+    above = {t: sum(hyper(k, reports, t, drawn) for k in range(cases, min(t, drawn) + 1)) for t in totals}
+    stratum = [Sampled(reports, drawn, cases)]
+    assert most_unseen(stratum, alpha) == max(t for t in totals if below[t] >= alpha) - cases
+    assert least_unseen(stratum, alpha) == min(t for t in totals if above[t] >= alpha) - cases
+
+
+def test_the_bound_of_two_strata_is_that_of_the_worst_allocation() -> None:
+    """Tried here over every allocation of the unseen cases to the two strata."""
+    strata = [Sampled(30, 10, 1), Sampled(40, 8, 0)]
+    told = 30 / 10 * 1
+
+    def worst(extra: int) -> float:
+        return max(
+            sum(
+                hyper(x, 30, 1 + a, 10) * hyper(y, 40, extra - a, 8)
+                for x, y in product(range(11), range(9))
+                if 3 * x + 5 * y <= told + 1e-9
+            )
+            for a in range(max(0, extra - 32), min(extra, 20) + 1)
+        )
+
+    assert most_unseen(strata, 0.05) == max(e for e in range(53) if worst(e) >= 0.05)
+
+
+def test_the_interval_covers_the_truth() -> None:
+    """Weighing all samples of two strata with six and three cases by their chances, it is right 95 % of times."""
+    covered = 0.0
+    for a, b in product(range(7), range(4)):
+        _, low, high = unseen([Sampled(300, 60, a), Sampled(900, 90, b)])
+        if low <= 9 - a - b <= high:
+            covered += hyper(a, 300, 6, 60) * hyper(b, 900, 3, 90)
+    assert covered >= 0.95
+
+
+def test_what_was_read_whole_leaves_nothing_unseen() -> None:
+    """A stratum of which every report was drawn needs no estimate; one without a sample can hold anything."""
+    assert unseen([Sampled(50, 50, 3), Sampled(10, 10, 0)]) == (0.0, 0, 0)
+    assert most_unseen([Sampled(50, 50, 3), Sampled(10, 0, 0)], 0.05) == 10
+
+
+def test_how_large_an_audit_would_have_to_be() -> None:
+    """Of 1,000 others, at 95 cases found and a target of 95 % six unseen cases are too many: 0.05 = chance of none."""
+    n = audit_needed(95, 1000, 0.95)
+    assert n is not None
+    assert hyper(0, 1000, 6, n) <= 0.05 < hyper(0, 1000, 6, n - 1)
+
+
+def reviewed(path: Path, candidates: str, audit: str, others: int) -> Store:
+    """A store in which one reader decided: y, n or u a letter; "." is not decided."""
+    store = Store(path, create=True)
+    words = [("candidate", k, c) for k, c in enumerate(candidates)] + [("read", k, c) for k, c in enumerate(audit)]
+    items = [Item(f"{s}{k}", "", f"report {s}{k}", s, n, 0.5) for n, (s, k, _) in enumerate(words)]
+    strata = {"candidate": (len(candidates), len(candidates)), "read": (others, len(audit)), "unread": (0, 0)}
+    store.fill({"run": "x"}, strata, items)
+    for stratum, k, letter in words:
+        if letter != ".":
+            decision = {"y": "yes", "n": "no", "u": "unsure"}[letter]
+            store.decide(Opinion(f"{stratum}{k}", decision), "A", f"{stratum} {k}")
+    return store
+
+
+def test_recall_of_a_small_review(tmp_path: Path) -> None:
+    """18 cases among the candidates, 2 in an audit of 50 of 100: 2 more are expected, so 20 of 22."""
+    with reviewed(tmp_path / "s", "y" * 18 + "n" * 12, "yy" + "n" * 48, 100) as store:
+        found = recall(store, target=0.7)
+    assert found.missed is not None
+    assert found.recall is not None
+    assert (found.found, found.missed[0], found.recall[0]) == (20, 2.0, pytest.approx(20 / 22))
+    assert found.recall[1] == pytest.approx(20 / (20 + found.missed[2]))
+    assert found.recall[2] == pytest.approx(20 / (20 + found.missed[1]))
+    assert found.refusal == ""
+    assert found.stop == (20 / (20 + most_unseen([Sampled(100, 50, 2)], 0.05)) >= 0.7)
+    assert found.sentence.startswith(
+        "Of 130 reports, 30 ranked candidates were read in full (18 cases). From the other"
+    )
+    assert "90.9%" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("candidates", "audit", "others", "why"),
+    [
+        ("y" * 9 + ".", "n" * 50, 100, "1 candidates and 0 reports of the audit have no final decision"),
+        ("y" * 10, "n" * 49 + ".", 100, "0 candidates and 1 reports of the audit have no final decision"),
+        ("n" * 10, "n" * 50, 100, "no case was found"),
+        ("y" * 10, "n" * 50, 100_000, "the audit is too small: recall may be anything from 0%"),
+    ],
+)
+def test_nothing_is_claimed_from_too_little(tmp_path: Path, candidates: str, audit: str, others: int, why: str) -> None:
+    """An unfinished queue, no case, or an audit that says nothing: a plain refusal, and no advice to stop."""
+    with reviewed(tmp_path / "s", candidates, audit, others) as store:
+        found = recall(store)
+    assert found.refusal.startswith(why)
+    assert found.recall is None
+    assert not found.stop
+    assert any(line.startswith("no recall can be claimed") for line in recall_lines(found))
+
+
+def test_unsure_reports_lower_what_is_claimed(tmp_path: Path) -> None:
+    """A report on which the reader is unsure may be a missed case."""
+    with (
+        reviewed(tmp_path / "a", "y" * 20, "n" * 90, 100) as sure,
+        reviewed(tmp_path / "b", "y" * 20 + "u", "n" * 90, 100) as un,
+    ):
+        first, second = recall(sure), recall(un)
+    assert first.lower == pytest.approx(20 / (20 + most_unseen([Sampled(100, 90, 0)], 0.05)))
+    assert second.lower == pytest.approx(20 / (21 + most_unseen([Sampled(100, 90, 0)], 0.05)))
+
+
+def test_a_target_that_makes_no_sense(tmp_path: Path) -> None:
+    """It is refused."""
+    with reviewed(tmp_path / "s", "y", "n", 2) as store, pytest.raises(UsageError, match="not between 0 and 1"):
+        recall(store, 1.0)
+
+
+def test_the_stopping_rule_of_callaghan_and_mueller_hansen() -> None:
+    """40 found, then 1,000 of 5,000 read in vain: three more would mean a recall below 95 %, so 0.8 cubed."""
+    assert stopping_p([1] * 40 + [0] * 1000, 5040) == pytest.approx(hyper(0, 5000, 3, 1000))
+    assert stopping_p([1] * 40 + [0] * 3000, 5040) == pytest.approx(hyper(0, 5000, 3, 3000))
+    assert stopping_p([0] * 10, 100) is None
+
+
+def test_capture_and_recapture() -> None:
+    """Chapman: 8 and 6 with 4 in common give 9 * 7 / 5 - 1; Chao from those that one or two found."""
+    first, second = set("abcdefgh"), set("efghij")
+    found = recaptured(12, {"one": first, "two": second})
+    (pair,) = found.pairs
+    assert (pair.first, pair.second, pair.both) == (8, 6, 4)
+    assert pair.total == pytest.approx(9 * 7 / 5 - 1)
+    assert 10 < pair.low < pair.total < pair.high
+    assert found.chao == pytest.approx(10 + 6 * 5 / (2 * 5))
+    assert found.by_none == 2

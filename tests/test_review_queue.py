@@ -1,0 +1,243 @@
+"""The queue: what is read, in which order, what is drawn at random; learning; exchange with other tools; commands."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from review_run import make_run, rows
+
+from calcitrace.adjudication import Store, finals
+from calcitrace.decisions import Opinion
+from calcitrace.errors import SourceError, StoreError, UsageError
+from calcitrace.exchange import cohort_rows, export_decisions, import_decisions, read_adjudications
+from calcitrace.review import Desk, QueueOptions, Shelf, make_queue
+from calcitrace.review.queue import by_priority, drawn, shuffled, spread
+from calcitrace.training import read_labels
+
+EXPORTED = ("csv", "label-studio", "doccano")
+
+
+def table(count: int, unread: int) -> pd.DataFrame:
+    """Reports with probabilities from high to low, the last ones without a reading; two of each patient."""
+    return pd.DataFrame(
+        {
+            "report_id": [f"R{k:04d}" for k in range(count)],
+            "patient_id": [f"P{k // 2:04d}" for k in range(count)],
+            "version_of": "",
+            "study_date": "2020-01-01",
+            "case_status": ["probable"] * 10 + ["no"] * (count - 10),
+            "case_probability": [1 - (k + 1) / (count + 1) for k in range(count)],
+            "case_score": 0.0,
+            "likely_case": [True] * 10 + [False] * (count - 10),
+            "status": ["read"] * (count - unread) + ["no_term"] * unread,
+        }
+    )
+
+
+def test_strata_are_disjoint_and_add_up() -> None:
+    """Every report is of one stratum; all candidates are in the queue, of the others what the audit draws."""
+    strata, items = drawn(table(3000, 2000), QueueOptions(audit=300))
+    assert {n: s for n, (s, _) in strata.items()} == {"candidate": 10, "near_miss": 200, "read": 790, "unread": 2000}
+    assert {n: d for n, (_, d) in strata.items()} == {"candidate": 10, "near_miss": 100, "read": 57, "unread": 143}
+    assert {n: sum(i.stratum == n for i in items) for n in strata} == {n: d for n, (_, d) in strata.items()}
+    assert len({i.report_id for i in items}) == 310
+
+
+def test_the_same_seed_draws_the_same() -> None:
+    """And another one another sample of the same strata."""
+    first, again = (drawn(table(500, 100), QueueOptions(seed=1)) for _ in range(2))
+    other = drawn(table(500, 100), QueueOptions(seed=2))
+    assert first == again
+    assert first[0] == other[0]
+    assert first[1] != other[1]
+
+
+def test_a_patients_reports_stand_together() -> None:
+    """Whatever stratum they are of; the queue has each patient in one stretch."""
+    _, items = drawn(table(400, 100), QueueOptions(audit=200))
+    units = [i.unit for i in items]
+    assert len([u for k, u in enumerate(units) if k == 0 or units[k - 1] != u]) == len(set(units))
+
+
+def test_each_tenth_place_goes_to_the_most_uncertain() -> None:
+    """The others are ranked by probability."""
+    best = {f"u{k:02d}": 1 - (k + 1) / 41 for k in range(40)}
+    order = by_priority(sorted(best), best, threshold=0.0)
+    assert order[:9] == [f"u{k:02d}" for k in range(9)]
+    assert order[9] in ("u19", "u20")
+    assert sorted(order) == sorted(best)
+
+
+def test_the_audit_is_spread_evenly() -> None:
+    """A reader meets one now and then, from the start on."""
+    order = spread([f"c{k}" for k in range(90)], [f"a{k}" for k in range(10)])
+    places = [k for k, u in enumerate(order) if u[0] == "a"]
+    assert len(places) == 10
+    assert {b - a for a, b in zip(places, places[1:], strict=False)} == {10}
+
+
+def test_each_reader_has_an_order_of_their_own_within_a_batch() -> None:
+    """So that neither place nor neighbour tells; batches stay in order."""
+    units = [f"u{k:02d}" for k in range(40)]
+    one, two = (shuffled(units, 20, 7, who) for who in "AB")
+    assert one != two
+    assert sorted(one[:20]) == sorted(two[:20]) == units[:20]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 32 reports."""
+    return make_run(tmp_path_factory.mktemp("queue"), rows(32))
+
+
+@pytest.fixture
+def store(run: Path, tmp_path: Path) -> Any:
+    """A store with its queue and some decisions by two readers."""
+    with Store(tmp_path / "s.sqlite", create=True) as made:
+        make_queue(run, made)
+        for k in range(0, 32, 2):
+            case = k // 2 % 4 == 0
+            said = ("yes", "subcortical", "left") if case else ("no", "none", "none")
+            for who in "AB" if k < 16 else "A":
+                made.decide(Opinion(f"R{k:03d}", said[0], said[1], "none", said[2]), who, f"key {who} {k}")
+        made.decide(Opinion("R001", "unsure", comment="=1+1", flag=True), "A", "key A 1")
+        yield made
+
+
+def test_a_store_is_of_one_run_and_its_options(run: Path, store: Store, tmp_path: Path) -> None:
+    """Another run or other options are refused; the same without options goes on."""
+    assert make_queue(run, store)["audit"] == 300
+    with pytest.raises(StoreError, match="other options"):
+        make_queue(run, store, QueueOptions(audit=5))
+    other = make_run(tmp_path / "other", rows(8))
+    with pytest.raises(StoreError, match="another run"):
+        make_queue(other, store)
+
+
+@pytest.mark.parametrize("wrong", [{"double": 1.5}, {"audit": -1}, {"batch": 0}, {"candidates": -1}])
+def test_options_that_make_no_sense(wrong: dict[str, Any]) -> None:
+    """They are refused."""
+    with pytest.raises(UsageError):
+        QueueOptions(**wrong)
+
+
+@pytest.mark.parametrize("form", EXPORTED)
+def test_decisions_go_out_and_come_in(run: Path, store: Store, tmp_path: Path, form: str) -> None:
+    """What another store takes in is what was sent, and taking it in again changes nothing."""
+    out = tmp_path / f"out.{form}"
+    export_decisions(store, out, form, run)
+    with Store(tmp_path / "other", create=True) as other:
+        make_queue(run, other)
+        done = import_decisions(other, out, form)
+        assert (done.saved, done.known, done.rejects) == (len(store.current()), 0, ())
+        again = import_decisions(other, out, form)
+        assert (again.saved, again.known) == (0, done.saved)
+        names = ("report_id", "reviewer", "decision", "migration_type", "laterality", "comment", "at")
+        mine, theirs = (sorted(tuple(getattr(d, n) for n in names) for d in s.current()) for s in (store, other))
+    assert mine == theirs
+
+
+def test_a_bad_row_is_rejected_alone(run: Path, tmp_path: Path) -> None:
+    """With its row and reason, never its text."""
+    lines = ["report_id,decision,reviewer", "R000,yes,B", "R999,no,B", "R002,maybe secret,B", ",no,B", "R004,no,"]
+    (tmp_path / "in.csv").write_text("\n".join(lines), encoding="utf-8")
+    with Store(tmp_path / "s", create=True) as store:
+        make_queue(run, store)
+        done = import_decisions(store, tmp_path / "in.csv", "csv")
+        assert (done.saved, [r.row for r in done.rejects]) == (1, [3, 4, 5, 6])
+        assert "secret" not in "".join(r.reason for r in done.rejects)
+        assert import_decisions(store, tmp_path / "in.csv", "csv", reviewer="C").saved == 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1, 2]", '{"a": 1}', "a,b\n1,2"])
+@pytest.mark.parametrize("form", EXPORTED)
+def test_a_file_that_cannot_be_read(run: Path, tmp_path: Path, form: str, content: str) -> None:
+    """It is refused, or its rows are rejected; nothing is saved."""
+    (tmp_path / "in").write_text(content, encoding="utf-8")
+    with Store(tmp_path / "s", create=True) as store:
+        make_queue(run, store)
+        with suppress(SourceError):
+            assert import_decisions(store, tmp_path / "in", form).saved == 0
+        assert store.history() == []
+
+
+def test_texts_go_out_only_from_a_run_that_is_named(store: Store, tmp_path: Path) -> None:
+    """And never with the forms that need none."""
+    with pytest.raises(UsageError, match="--run"):
+        export_decisions(store, tmp_path / "x", "label-studio")
+    for form in ("csv", "queue", "cohort", "labels", "gold"):
+        export_decisions(store, tmp_path / form, form)
+        assert "calcific" not in (tmp_path / form).read_text(encoding="utf-8").lower()
+
+
+def test_the_queue_goes_out_blind(store: Store, tmp_path: Path) -> None:
+    """Neither stratum nor probability tells which report is of the audit."""
+    export_decisions(store, tmp_path / "queue.csv", "queue")
+    with (tmp_path / "queue.csv").open(encoding="utf-8") as handle:
+        assert csv.DictReader(handle).fieldnames == ["place", "report_id", "patient_id"]
+
+
+def test_a_cohort_reads_what_holds(store: Store, tmp_path: Path) -> None:
+    """Report id -> patient id and decision, from the exported file or from the store itself."""
+    export_decisions(store, tmp_path / "cohort.csv", "cohort")
+    found = read_adjudications(tmp_path / "cohort.csv")
+    assert found == read_adjudications(store.path)
+    assert found["R000"] == ("P000", "yes")
+    assert found["R001"] == ("P000", "unsure")
+    assert len(found) == len(cohort_rows(store)) == 17
+
+
+def test_decisions_are_labels_and_a_gold_standard(run: Path, store: Store, tmp_path: Path, command: Any) -> None:
+    """`train` reads the labels, with the patient as the group; `evaluate` reads the gold standard."""
+    export_decisions(store, tmp_path / "labels.csv", "labels")
+    labels, left_out = read_labels(tmp_path / "labels.csv")
+    assert (len(labels), left_out, labels["R000"].is_case, labels["R000"].group) == (16, 1, True, "patient P000")
+    export_decisions(store, tmp_path / "gold.jsonl", "gold")
+    told = command("evaluate", run, tmp_path / "gold.jsonl", "--resamples", 20, "-o", tmp_path / "evaluation")
+    assert told.code == 0, told.err
+
+
+def test_the_commands(run: Path, store: Store, tmp_path: Path, command: Any) -> None:
+    """agreement, recall and decisions say what the library says."""
+    told = command("agreement", store.path)
+    assert (told.code, told.out.split("\n")[0]) == (0, "A and B")
+    assert "decision: agree on 8/8" in told.out
+    assert len(json.loads(command("agreement", store.path, "--json").out)["agreement"]) == 4
+    told = command("recall", store.path, "--run", run)
+    assert "no recall can be claimed: " in told.out
+    assert "name rule: " in told.out
+    assert json.loads(command("recall", store.path, "--json").out)["stop"] is False
+    assert command("decisions", "export", store.path, "--to", "csv", "-o", tmp_path / "d.csv").code == 0
+    told = command("decisions", "import", tmp_path / "d.csv", "--store", store.path)
+    assert told.out == "saved 0 decisions; 25 were there before; 0 rows rejected\n"
+    assert command("decisions", "export", store.path, "--to", "pdf", "-o", tmp_path / "x").code == 2
+    assert command("agreement", tmp_path / "none").code == 6
+
+
+def test_what_was_learned_ranks_the_rest(run: Path, tmp_path: Path) -> None:
+    """After a batch the order follows a model of the decisions: here a reader who takes chest films for the cases."""
+    with Store(tmp_path / "s", create=True) as store:
+        shelf = Shelf(run, store, QueueOptions(candidates=32, audit=0, batch=8))
+        desk = Desk(shelf, store, "A", learn=True)
+        before = [i.report_id for i in desk._order]
+        for k, item in enumerate(sorted(store.items(), key=lambda i: i.report_id)[:16]):
+            chest = "CHEST" in shelf.report(item.report_id).text
+            desk.decide({"key": f"key {k:04d}", "report_id": item.report_id, "decision": "yes" if chest else "no"})
+        until = time.monotonic() + 30
+        while "16 decisions" not in desk.progress()["learned"] and time.monotonic() < until:
+            time.sleep(0.05)
+        assert desk.progress()["learned"] == "ranked anew after 16 decisions"
+        after = [i.report_id for i in desk._order]
+        left = {f.report_id for f in finals(store)}
+        ranks = {order[0]: [r for r in order[1] if r not in left] for order in (("was", before), ("is", after))}
+    films = {r["report_id"] for r in rows(32) if r["text"].startswith("CHEST")}
+    mean = {name: sum(k for k, r in enumerate(order) if r in films) for name, order in ranks.items()}
+    assert mean["is"] < mean["was"]
+    assert sorted(before) == sorted(after)
