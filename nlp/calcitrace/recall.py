@@ -92,7 +92,7 @@ def recall(store: Store, target: float = TARGET) -> Recall:
     labels = [int(said[r] == "yes") for r in dict.fromkeys(order)]
     total = sum(s.reports for s in strata.values())
     waiting = _waiting(items, said)
-    return _judged(own, strata, total, len(said), undecided, waiting, target, stopping_p(labels, total, target))
+    return of_counts(own, strata, total, len(said), undecided, waiting, target, stopping_p(labels, total, target))
 
 
 def _sampled(name: str, sizes: tuple[int, int], items: Sequence[Any], said: Mapping[str, str]) -> Sampled:
@@ -109,17 +109,27 @@ def _waiting(items: Sequence[Any], said: Mapping[str, str]) -> str:
     return f"{len(left) - audit:,} candidates and {audit:,} reports of the audit have no final decision yet"
 
 
-def _judged(
+def of_counts(
     own: int,
     strata: Mapping[str, Sampled],
     total: int,
     read: int,
-    undecided: int,
-    waiting: str,
-    target: float,
-    p: float | None,
+    undecided: int = 0,
+    waiting: str = "",
+    target: float = TARGET,
+    p: float | None = None,
 ) -> Recall:
-    """Put together what was counted; `own` are the cases among the candidates."""
+    """What follows from counts.
+
+    Args:
+        own: cases among the candidates.
+        strata: by name, `candidate` among them.
+        total, read: reports of the run, and with a final decision.
+        undecided: reports of the queue that may be cases for all that is known.
+        waiting: why the review is not finished, "" where it is.
+        target: the recall to reach.
+        p: of the stopping rule.
+    """
     audited = {n: s for n, s in strata.items() if n != CANDIDATE}
     found = own + sum(s.cases for s in audited.values())
     needed = audit_needed(found, sum(s.reports for s in audited.values()), target) if found else None
