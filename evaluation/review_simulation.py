@@ -160,6 +160,7 @@ def main() -> None:
     parser.add_argument("--audits", type=int, nargs="+", default=[300, 3000, 20_000])
     parser.add_argument("--targets", type=float, nargs="+", default=[0.8, 0.95])
     parser.add_argument("--draws", type=int, default=10, help="audits of each size for each archive")
+    parser.add_argument("--model", help="a model file instead; it must not have learned from the archive's parts")
     parser.add_argument("--model-parts", nargs="+", default=MODEL_PARTS)
     parser.add_argument("--archive-parts", nargs="+", default=ARCHIVE_PARTS, help="of the reports in scope")
     parser.add_argument("--archive-others", nargs="+", default=ARCHIVE_OTHERS, help="of all other reports")
@@ -169,7 +170,7 @@ def main() -> None:
     given = parser.parse_args()
     archive.TRAIN, archive.EVERYDAY = tuple(given.archive_parts), tuple(given.archive_others)
     with tempfile.TemporaryDirectory() as folder:
-        model = train_model(given.model_parts, Path(folder))
+        model = Path(given.model) if given.model else train_model(given.model_parts, Path(folder))
         runs = [simulate(given, p, seed, model, Path(folder)) for p in given.prevalence for seed in range(given.seeds)]
     rules = load_rules().hash
     settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(given).items() if k not in ("asreview", "out")}

@@ -20,14 +20,17 @@ from typing import TYPE_CHECKING, Any
 from calcitrace.adjudication import Store
 from calcitrace.casemodel import log_odds, shift
 from calcitrace.decisions import Item
-from calcitrace.errors import ConflictError, StoreError, UsageError
-from calcitrace.frames import read_run
+from calcitrace.errors import ConflictError, RunError, StoreError, UsageError
 from calcitrace.runfolder import read_manifest
 from calcitrace.tables import READ
 
 if TYPE_CHECKING:
     import pandas as pd
 
+COLUMNS = (
+    *("report_id", "patient_id", "version_of", "study_date", "case_status", "case_probability", "case_score"),
+    *("likely_case", "status"),
+)
 CANDIDATE, NEAR, REST, UNREAD = "candidate", "near_miss", "read", "unread"
 AUDITED = (NEAR, REST, UNREAD)
 NEAR_SHARE = 1 / 3  # of the audit, for the near misses
@@ -83,8 +86,7 @@ def make_queue(run: str | Path, store: Store, options: QueueOptions | None = Non
     mark = _mark(manifest)
     if not store.about():
         made = options or QueueOptions()
-        reports, _ = read_run(folder)
-        strata, items = drawn(reports, made, threshold_of(manifest))
+        strata, items = drawn(_reports(folder, manifest), made, threshold_of(manifest))
         with suppress(ConflictError):  # another process was quicker: its queue counts
             store.fill({"run": mark, "options": asdict(made)}, strata, items)
     about = store.about()
@@ -101,6 +103,24 @@ def _mark(manifest: Mapping[str, Any]) -> str:
     """What tells one run from another."""
     told = json.dumps(manifest["fingerprint"], sort_keys=True)
     return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
+
+
+def _reports(folder: Path, manifest: Mapping[str, Any]) -> pd.DataFrame:
+    """The columns that the draw needs, of every report of a finished run."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if manifest.get("status") != "complete":
+        raise RunError(f"{folder}: the run has not finished; give the same `calcitrace process` command again")
+    try:
+        names = [folder / f"reports/part-{part['number']:05d}.parquet" for part in manifest["parts"]]
+        tables = [pq.read_table(name, columns=list(COLUMNS)) for name in names]
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(f"{folder}: a table is missing or damaged ({type(error).__name__}); process again") from None
+    if not sum(len(t) for t in tables):
+        raise RunError(f"{folder}: holds no report to review")
+    return pd.DataFrame(pa.concat_tables(tables).to_pandas())
 
 
 def threshold_of(manifest: Mapping[str, Any]) -> float | None:
