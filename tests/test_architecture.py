@@ -42,7 +42,18 @@ corpus why
 show
 frames config
 evaluate
+rerun
 training workload
+studydate
+criteria
+timeline
+archive
+selection
+flow
+pseudonyms flowdiagram tableone patientpicture
+cohort
+methods
+cohortfolder
 cli
 __main__
 """

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calcitrace.casemodel import CaseModel, model_bytes
-from calcitrace.errors import ModelError, RunError, UsageError
+from calcitrace.errors import ModelError, UsageError
 from calcitrace.features import assessed, schema
 from calcitrace.model import Report
-from calcitrace.rules import load_rules
-from calcitrace.runfolder import commit_file, file_hash, read_manifest
-from calcitrace.sources import Options, Tally, read_rows, shown_id
-from calcitrace.workers import case_of, model_for
+from calcitrace.rerun import Rerun
+from calcitrace.runfolder import commit_file, file_hash
+from calcitrace.sources import shown_id
+from calcitrace.workers import model_for
 
 if TYPE_CHECKING:
     from calcitrace.classifier import Fitted, Labelled
@@ -93,7 +93,7 @@ def train(
     if weak < 0:
         raise UsageError(f"{weak} weak labels make no sense; give 0 for none")
     read, left_out = read_labels(Path(labels))
-    source = _Run(Path(run))
+    source = Rerun(Path(run))
     earlier, _ = model_for(start, source.rules, source.case)
     on_progress(f"reading {len(read):,} labelled reports")
     labelled, weak_used = _labelled(read, source, weak)
@@ -131,7 +131,7 @@ def read_labels(path: Path) -> tuple[dict[str, Label], int]:
     found: dict[str, Label] = {}
     lines: dict[str, int] = {}
     left_out = 0
-    for line, row in _label_rows(path):
+    for line, row in label_rows(path):
         report_id, said = row.get("report_id", ""), row.get("label", "").strip().lower()
         if not report_id:
             raise ModelError(f"{path}:{line}: no report_id; give the columns report_id and label")
@@ -157,7 +157,12 @@ def read_labels(path: Path) -> tuple[dict[str, Label], int]:
     return found, left_out
 
 
-def _label_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def label_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a file of labels (CSV or JSONL) with their line numbers: report_id, label and group.
+
+    Raises:
+        ModelError: the file cannot be read, or a line is no label (path:line).
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -192,45 +197,7 @@ def _json_labels(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
         yield line, {"report_id": row["report_id"], "label": said, "group": str(row.get("group", ""))}
 
 
-class _Run:
-    """A finished run whose reports are read again: its rules, case definition and inputs, all unchanged since."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.manifest = folder, read_manifest(folder)
-        if self.manifest.get("status") != "complete":
-            raise RunError(f"{folder}: the run has not finished; give the same `calcitrace process` command again")
-        options = self.manifest["options"]
-        self.rules = load_rules(options["patterns"] or None)
-        if self.rules.hash != self.manifest["ruleset_hash"]:
-            raise RunError(
-                f"{folder}: was made with rules {self.manifest['ruleset_hash'][:8]}, these are {self.rules.hash[:8]}; "
-                "process the reports again with the rules of today"
-            )
-        self.case = case_of(self.rules, options["case"])
-        self.reading = Options(options["columns"], options["encoding"], options["delimiter"])
-
-    def reports(self) -> Iterator[Report]:
-        """The reports of the run, in its order and with its ids.
-
-        Raises:
-            RunError: an input is gone or is not the file that the run read.
-        """
-        for file in self.manifest["inputs"]:
-            try:
-                same = file_hash(Path(file["path"])) == file["sha256"]
-            except OSError as error:
-                raise RunError(
-                    f"{file['path']}: cannot be read ({error.strerror}); training reads the run's inputs again"
-                ) from None
-            if not same:
-                raise RunError(f"{file['path']}: has changed since the run; process it again")
-        paths = [(Path(f["path"]), f["name"]) for f in self.manifest["inputs"]]
-        for _, _, made in read_rows(paths, self.reading, Tally()):
-            if isinstance(made, Report):
-                yield made
-
-
-def _labelled(labels: Mapping[str, Label], source: _Run, weak: int) -> tuple[Labelled, int]:
+def _labelled(labels: Mapping[str, Label], source: Rerun, weak: int) -> tuple[Labelled, int]:
     """The labelled reports with their features, in the run's order; then those with weak labels, by a fixed draw."""
     from calcitrace.annotate import Annotator
     from calcitrace.classifier import Labelled
@@ -275,7 +242,7 @@ def _all_found(labels: Mapping[str, Label], found: Sequence[str], folder: Path) 
         )
 
 
-def _card(fitted: Fitted, labelled: Labelled, weak: int, sensitivity: float, source: _Run) -> dict[str, Any]:
+def _card(fitted: Fitted, labelled: Labelled, weak: int, sensitivity: float, source: Rerun) -> dict[str, Any]:
     full = labelled.full
     cases = int(labelled.truth[full].sum())
     return {
