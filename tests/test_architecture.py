@@ -45,7 +45,7 @@ evaluate
 rerun
 training workload
 studydate
-criteria
+criteria healing
 timeline
 archive
 selection

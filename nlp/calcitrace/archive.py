@@ -6,8 +6,9 @@ surgery or biopsy), and in full where the case screen had passed over them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,11 @@ from typing import TYPE_CHECKING, Any
 from calcitrace.assess import assess
 from calcitrace.criteria import OWN, Criteria
 from calcitrace.errors import RunError
+from calcitrace.healing import normal_bones
+from calcitrace.modality import modality_of
+from calcitrace.model import Report
 from calcitrace.rerun import Rerun
+from calcitrace.rules import load_rules
 from calcitrace.runfolder import read_manifest
 from calcitrace.studydate import age_in_years, study_date
 from calcitrace.tables import clean, mention_row
@@ -33,16 +38,8 @@ NEEDED = (
 )
 OPTIONAL = ("site",)
 OF_MENTIONS = (
-    "report_id",
-    "finding",
-    "start",
-    "text",
-    "section",
-    "assertion",
-    "change",
-    "tendon",
-    "bone",
-    "laterality",
+    *("report_id", "finding", "start", "text", "section", "assertion", "change"),
+    *("tendon", "bone", "laterality", "landmark"),
 )
 Who = tuple[str, str]
 
@@ -57,9 +54,14 @@ class Archive:
     manifests: list[dict[str, Any]] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
     reread: int = 0
+    _kind: Callable[[str], str] = str
 
     def __post_init__(self) -> None:
         self.manifests = [_finished(folder) for folder in self.folders]
+        rules = load_rules()
+        self._kind = lru_cache(10_000)(
+            lambda said: modality_of(Report("", "", modality=said), rules.modalities, rules.spelling)
+        )
         sites = self.criteria.run_sites
         if sites and len(sites) != len(self.folders):
             raise RunError(f"run_sites names {len(sites)} sites for {len(self.folders)} runs; name one for each run")
@@ -67,7 +69,7 @@ class Archive:
     def patients(self, again: bool = True) -> Iterator[tuple[Who, list[Entry]]]:
         """Every patient (site and id) with the reports, in the order of sites and ids.
 
-        Reports without a patient id come first, each as a patient of its own with an empty id. Of a report that several
+        Reports without a patient id come first, each (with its versions) as a patient of its own. Of a report that several
         runs have read, all are given: the caller keeps the last.
 
         Args:
@@ -87,10 +89,13 @@ class Archive:
         rows = (row for batch in table.to_batches(BATCH) for row in batch.to_pylist())
         for who, own in groupby(rows, key=lambda r: (r["site"], r["patient_id"])):
             entries = [_entry(r, mentions[r["run"]], found[r["run"]], self.criteria, self.adjudications) for r in own]
+            for entry in entries:
+                entry.kind = self._kind(entry.modality)
             if who[1]:
                 yield who, entries
             else:
-                yield from ((who, [e]) for e in entries)
+                own_study = sorted(entries, key=lambda e: e.study)
+                yield from ((who, list(group)) for _, group in groupby(own_study, key=lambda e: e.study))
 
     def _table(self) -> Any:
         """The reports of all runs as one Arrow table, sorted by site and patient id."""
@@ -134,12 +139,12 @@ class Archive:
         """For each run, the ids of all reports of patients who have a report of the wanted tiers."""
         tiers, cases = set(self.criteria.tiers), set()
         wanted: list[list[str]] = [[] for _ in self.folders]
-        columns = ("site", "patient_id", "report_id", "case_status", "run")
-        for site, patient, report, status, _ in zip(*(table[c].to_pylist() for c in columns), strict=True):
+        columns = ("site", "patient_id", "report_id", "version_of", "case_status", "run")
+        for site, patient, report, study, status, _ in zip(*(table[c].to_pylist() for c in columns), strict=True):
             if self.adjudications.get(report, status) in tiers:
-                cases.add((site, patient or report))
-        for site, patient, report, _, run in zip(*(table[c].to_pylist() for c in columns), strict=True):
-            if (site, patient or report) in cases:
+                cases.add((site, patient or study or report))
+        for site, patient, report, study, _, run in zip(*(table[c].to_pylist() for c in columns), strict=True):
+            if (site, patient or study or report) in cases:
                 wanted[run].append(report)
         return wanted
 
@@ -160,14 +165,21 @@ class Archive:
         if not ids:
             return {}
         source, found = Rerun(self.folders[run]), {}
-        for annotated in source.annotated(ids):
+        for annotated in self._annotated(source, ids):
             report_id = clean(annotated.report.report_id)
             said = assess(annotated, source.rules, source.case)
             own = [_row(m, annotated, source) for m in annotated.mentions if m.finding in self.criteria.told]
             conditions = [_row(m, annotated, source) for m in annotated.conditions if m.finding in self.criteria.told]
+            conditions += normal_bones(annotated, source.rules, self.criteria.normal_bone)
             found[report_id] = {"assessment": said, "mentions": own, "conditions": conditions}
             self.reread += 1
         return found
+
+    def _annotated(self, source: Rerun, ids: Collection[str]) -> Iterator[AnnotatedReport]:
+        try:
+            yield from source.annotated(ids)
+        except RunError as error:
+            raise RunError(f"{error} (or --no-reread: without biopsies, conditions and screened reports)") from None
 
 
 def _finished(folder: Path) -> dict[str, Any]:

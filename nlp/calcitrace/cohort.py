@@ -27,6 +27,7 @@ from calcitrace.timeline import (
     deposit_state,
     first_diagnosis,
     outcome,
+    sees_deposit,
     sides_of,
     usual,
     vanished_between,
@@ -42,9 +43,9 @@ PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
     "case_status": ("string", "highest of the reports that count: definite, probable, possible or no"),
     "index_date": ("string", "YYYY-MM-DD of the first case report with a full date; null for no case"),
     "migration_type": ("string", "deepest of the episode: cortical_erosion, subcortical, intramedullary or none"),
-    "tendon": ("string", "tendon of the episode; for no case, the tendon named most; or none"),
-    "bone": ("string", "bone of the episode; for no case, the bone named most; or none"),
-    "laterality": ("string", "side of the episode: left, right, bilateral or none"),
+    "tendon": ("string", "tendon of the episode; for no case, the tendon with a deposit named most; or none"),
+    "bone": ("string", "bone of the episode; for no case, that of the deposit; or none"),
+    "laterality": ("string", "side of the episode; for no case, that of the deposit: left, right, bilateral or none"),
     "outcome": ("string", "resolved, residual_cyst, persistent or unknown, by the last report after the index date"),
     "vanished_deposit": ("bool", "a report states that an earlier deposit has gone or shrunk"),
     "first_diagnosis": ("string", "what the case was first read as (tumor, infection), or none"),
@@ -54,7 +55,7 @@ PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
     "site": ("string", "where the patient was seen, for ids that two sites share; empty where nothing tells"),
     "box": ("string", "the one box of the flow diagram that the patient is in"),
     "index_report": ("string", "id of the index report; null for no case"),
-    "index_modality": ("string", "modality of the index report, as given"),
+    "index_modality": ("string", "kind of modality of the index report: XR, US, CT, MR, or other"),
     "sex": ("string", "as given, of the index report or the first that says so"),
     "age": ("double", "years at the index report"),
     "first_date": ("string", "first full date of a report that counts"),
@@ -72,6 +73,7 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "date_kind": ("string", "day, partial, unclear (day and month could be either, or no date at all) or missing"),
     "days_from_index": ("int32", "days from the index date; null where either has no day"),
     "modality": ("string", "as given"),
+    "modality_kind": ("string", "XR, US, CT, MR, or other"),
     "body_part": ("string", "as given"),
     "case_status": ("string", "definite, probable, possible or no; of an adjudicated report as adjudicated"),
     "migration_type": ("string", "as in the run"),
@@ -81,7 +83,7 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "episode": ("int32", "number of the episode that the report is a case report of; 0 for none"),
     "is_index": ("bool", "the index report"),
     "deposit": ("string", "what the report says of the deposit: present, possible, smaller, gone, absent or empty"),
-    "bone_involvement": ("string", "what it says of the bone: involved, possible, cyst, gone or empty"),
+    "bone_involvement": ("string", "what it says of the bone: involved, possible, cyst, gone, normal or empty"),
     "counted": ("string", "counted, merged_version, duplicate, copied_forward, superseded or no_patient_id"),
     "merged_into": ("string", "the report that it was merged into; empty for one that counts"),
     "evidence": ("list<string>", "ids of the mentions that led to case_status"),
@@ -244,7 +246,7 @@ class _Rows:
 def patient_row(found: History, criteria: Criteria, reread: bool = True) -> dict[str, Any]:
     """One row of the table `patients`."""
     reports, is_case = found.reports, bool(found.cases)
-    own = found.episode or reports
+    own = found.episode or [e for e in reports if sees_deposit(e, criteria)]
     days = sorted(e.date.day for e in reports if e.date.day)
     first, index = found.entries[0], found.index
     return {
@@ -265,7 +267,7 @@ def patient_row(found: History, criteria: Criteria, reread: bool = True) -> dict
         "site": first.site,
         "box": found.box,
         "index_report": index and index.report_id,
-        "index_modality": index and index.modality,
+        "index_modality": index and (index.kind or "other"),
         "sex": next((e.sex for e in ([index] if index else []) + reports if e.sex), ""),
         "age": index.age if index else None,
         "first_date": days[0].isoformat() if days else None,
@@ -301,6 +303,7 @@ def timeline_row(entry: Entry, found: History | None, criteria: Criteria) -> dic
         "date_kind": entry.date.kind,
         "days_from_index": (day - index).days if day and index else None,
         "modality": entry.modality,
+        "modality_kind": entry.kind or "other",
         "body_part": entry.body_part,
         "case_status": entry.status,
         "migration_type": entry.migration_type,
@@ -310,7 +313,7 @@ def timeline_row(entry: Entry, found: History | None, criteria: Criteria) -> dic
         "episode": entry.episode,
         "is_index": found is not None and entry is found.index,
         "deposit": deposit_state(entry, criteria),
-        "bone_involvement": bone_state(entry, criteria),
+        "bone_involvement": bone_state(entry, criteria, found.place if found else None),
         "counted": entry.counted,
         "merged_into": entry.merged_into,
         "evidence": list(entry.evidence),

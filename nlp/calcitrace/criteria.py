@@ -3,7 +3,8 @@
 Keys of a file (all optional): title; tiers; probability; adjudicated_only; modalities; sites; sides (these five say
 which report makes a case); dates {from, to} and ages {from, to} of the index report; lookback_days; washout_days;
 exclude (a list, counted in its order); date_order (dmy or mdy); without_patient_id (leave_out or own); run_sites (a
-site for each run, where the tables name none); findings, first_diagnosis, biopsy (what tells the history).
+site for each run, where the tables name none); findings, depths, first_diagnosis, biopsy, normal_bone (what
+tells the history, see criteria.yml).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ BUILT_IN = Path(__file__).with_name("criteria.yml")
 KEYS = (
     *("title", "tiers", "probability", "adjudicated_only", "modalities", "sites", "sides", "dates", "ages"),
     *("lookback_days", "washout_days", "exclude", "date_order", "without_patient_id", "run_sites"),
-    *("findings", "depths", "first_diagnosis", "biopsy"),
+    *("findings", "depths", "first_diagnosis", "biopsy", "normal_bone"),
 )
 ROLES = ("deposit", "vanishing", "bone", "cyst", "biopsy")
 
@@ -75,6 +76,7 @@ class Criteria:
     depths: tuple[str, ...] = ()
     first_diagnosis: Mapping[str, frozenset[str]] = field(default_factory=dict)
     biopsy: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    normal_bone: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     file: str = ""
     sha256: str = ""
 
@@ -96,7 +98,7 @@ def read_criteria(path: str | Path | None = None) -> Criteria:
     given.only(*KEYS)
     merged = Table({**standard, **given})
     merged.path, merged.line = given.path or standard.path, 1
-    for key in ("findings", "first_diagnosis", "biopsy"):
+    for key in ("findings", "first_diagnosis", "biopsy", "normal_bone"):
         whole = Table({**standard.table(key), **given.table(key)})
         whole.path, whole.line = merged.path, 1
         merged[Text(key)] = whole
@@ -127,6 +129,7 @@ def _criteria(table: Table, source: Path) -> Criteria:
         depths=tuple(map(str, table.texts("depths"))),
         first_diagnosis=_lists(table.table("first_diagnosis"), frozenset),
         biopsy=_lists(table.table("biopsy"), tuple),
+        normal_bone=_lists(table.table("normal_bone"), tuple),
         file="" if source == BUILT_IN else source.name,
         sha256=sha256(source.read_bytes()).hexdigest(),
     )

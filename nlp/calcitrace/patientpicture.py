@@ -9,7 +9,7 @@ from typing import Any
 LEFT, RIGHT, WIDTH = 92, 30, 760
 LANES = {"deposit": 34, "bone_involvement": 66}
 NAMES = {"deposit": "Deposit", "bone_involvement": "Bone"}
-AXIS, HEIGHT, APART = 96, 128, 17
+AXIS, HEIGHT, APART = 96, 128, 44
 DAYS_OF_MONTH, DAYS_OF_YEAR = 30.44, 365.25
 
 
@@ -21,8 +21,11 @@ def picture(rows: Sequence[Mapping[str, Any]], label: str) -> str:
     for lane, y in LANES.items():
         out.append(f'<text x="{LEFT - 16}" y="{y + 4}" text-anchor="end">{NAMES[lane]}</text>')
         out.append(f'<line class="lane" x1="{LEFT - 8}" y1="{y}" x2="{WIDTH - RIGHT + 8}" y2="{y}"/>')
+    before = float(-APART)
     for row, x in zip(dated, places, strict=True):
-        out += _report(row, x)
+        named = x - before >= APART - 4
+        out += _report(row, x, named)
+        before = x if named else before
     return "".join(out) + "</svg>"
 
 
@@ -41,18 +44,20 @@ def _places(days: Sequence[int]) -> list[float]:
     return found
 
 
-def _report(row: Mapping[str, Any], x: float) -> list[str]:
+def _report(row: Mapping[str, Any], x: float, named: bool) -> list[str]:
     when = since(int(row["days_from_index"]))
     kind = "index" if row["is_index"] else "report"
     out = [f'<line class="{kind}" x1="{x:.1f}" y1="16" x2="{x:.1f}" y2="{AXIS - 8}"/>']
     for lane, y in LANES.items():
         state = row[lane] or "unsaid"
-        said = f"{when}, {row['modality'] or 'modality not given'}: {NAMES[lane].lower()} {row[lane] or 'not said'}"
+        said = f"{when}, {row['modality_kind']}: {NAMES[lane].lower()} {row[lane] or 'not said'}"
         out.append(
             f'<circle class="{escape(state)}" cx="{x:.1f}" cy="{y}" r="7"><title>{escape(said)}</title></circle>'
         )
+    if not named:
+        return out
     out.append(
-        f'<text class="axis" x="{x:.1f}" y="{AXIS + 4}" text-anchor="middle">{escape(str(row["modality"])[:4])}</text>'
+        f'<text class="axis" x="{x:.1f}" y="{AXIS + 4}" text-anchor="middle">{escape(row["modality_kind"])}</text>'
     )
     out.append(f'<text class="axis" x="{x:.1f}" y="{AXIS + 22}" text-anchor="middle">{when}</text>')
     return out

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from calcitrace.criteria import Criteria, Exclusion
-from calcitrace.timeline import STATUSES, Entry, count_once, episodes
+from calcitrace.timeline import STATUSES, Entry, Place, count_once, episodes, place_of
 
 MEMBER = "In the cohort"
 NO_FULL_DATE = "No full date of a case report"
@@ -23,6 +23,7 @@ class History:
     cases: list[Entry] = field(default_factory=list)
     episode: list[Entry] = field(default_factory=list)
     index: Entry | None = None
+    place: Place | None = None
     n_episodes: int = 0
     box: str = ""
 
@@ -43,6 +44,7 @@ def history(entries: Sequence[Entry], criteria: Criteria) -> History:
     found.n_episodes = len(groups)
     found.index = next((e for e in found.cases if e.date.day), None)
     found.episode = next((g for g in groups if found.index in g), groups[0])
+    found.place = place_of(found.episode, criteria)
     found.box = next((name for name, leaves in _exclusions(criteria) if leaves(found)), MEMBER)
     return found
 
@@ -70,7 +72,12 @@ def steps_to_a_case(criteria: Criteria) -> list[Step]:
         steps.append((f"Probability below {least:g}", lambda e: e.probability is not None and e.probability >= least))
     if c.modalities:
         wanted = {m.casefold() for m in c.modalities}
-        steps.append((f"Modality not {' or '.join(c.modalities)}", lambda e: e.modality.casefold() in wanted))
+        steps.append(
+            (
+                f"Modality not {' or '.join(c.modalities)}",
+                lambda e: bool({e.modality.casefold(), e.kind.casefold()} & wanted),
+            )
+        )
     if c.sites:
         steps.append((f"Site not {' or '.join(c.sites)}", lambda e: e.site in c.sites))
     if c.sides:

@@ -25,6 +25,8 @@ SHOWN = (
     ("First read as", "first_diagnosis"),
     ("Biopsy", "biopsy"),
 )
+SEXES = {"not known": "not known", "u": "not known", "unknown": "not known"}
+SEXES |= dict.fromkeys(("f", "female", "woman", "w"), "female") | dict.fromkeys(("m", "male", "man"), "male")
 Row = tuple[str, ...]
 
 
@@ -46,11 +48,12 @@ def _rows(groups: Sequence[pd.DataFrame]) -> Iterator[Row]:
     yield _numbers("Reports for each patient", [g["n_reports"].tolist() for g in groups])
     yield _numbers("Follow-up, days", [_follow_up(g) for g in groups])
     for title, column in SHOWN:
-        values = groups[0][column].map(_said).value_counts()
+        says = _sex if column == "sex" else _said
+        values = groups[0][column].map(says).value_counts()
         if column == "site" and list(values.index) == ["not known"]:
             continue
         for value in sorted(values.index, key=lambda v: (v == "not known", -values[v], v)):
-            yield (title, value, *(_share(int((g[column].map(_said) == value).sum()), len(g)) for g in groups))
+            yield (title, value, *(_share(int((g[column].map(says) == value).sum()), len(g)) for g in groups))
 
 
 def _follow_up(group: pd.DataFrame) -> list[float]:
@@ -62,6 +65,11 @@ def _said(value: object) -> str:
     if value is None or value == "" or value != value:
         return "not known"
     return {"True": "yes", "False": "no"}.get(str(value), str(value).replace("_", " "))
+
+
+def _sex(value: object) -> str:
+    """The sex in one word; anything that is none of the usual codes is other."""
+    return SEXES.get(_said(value).casefold(), "other")
 
 
 def _numbers(title: str, groups: Sequence[Sequence[float]]) -> Row:

@@ -6,11 +6,12 @@ The rules are those of the annotation guideline; what they ask of findings stand
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from calcitrace.criteria import Criteria
+from calcitrace.healing import NORMAL, has_word
 from calcitrace.sites import one_side
 from calcitrace.studydate import MISSING, StudyDate
 
@@ -35,6 +36,7 @@ class Entry:
     written_date: str = ""
     date: StudyDate = MISSING
     modality: str = ""
+    kind: str = ""
     body_part: str = ""
     sex: str = ""
     age: float | None = None
@@ -153,9 +155,33 @@ def sides_of(entries: Iterable[Entry]) -> str:
     return one_side(e.laterality for e in entries if e.laterality != "none")
 
 
-def bone_state(entry: Entry, criteria: Criteria, near: Callable[[Mapping[str, Any]], bool] = lambda _: True) -> str:
-    """What a report says of the bone now, at a place: involved, possible, cyst, gone, or "" where it says nothing."""
-    own = [m for m in entry.mentions if m["assertion"] in CURRENT and m["section"] not in REQUEST and near(m)]
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an episode is: bone, side, and the landmarks that its reports name."""
+
+    bone: str
+    side: str
+    landmarks: frozenset[str]
+
+    def has(self, mention: Mapping[str, Any]) -> bool:
+        """Whether a mention can be of this place."""
+        return same_place(mention["bone"], mention["laterality"], self.bone, self.side)
+
+
+def place_of(episode: Sequence[Entry], criteria: Criteria) -> Place:
+    """The place of an episode."""
+    named = {m.get("landmark", "none") for e in episode for m in e.mentions if m["finding"] in _involved(criteria)}
+    return Place(usual(e.bone for e in episode), sides_of(episode), frozenset(named - {"none"}))
+
+
+def bone_state(entry: Entry, criteria: Criteria, place: Place | None = None) -> str:
+    """What a report says of the bone now, at a place: involved, possible, cyst, gone, normal, or "" for nothing.
+
+    A bone that is called normal counts where the words are of the place: its landmark, or its cortex in a report of
+    that bone.
+    """
+    own = [m for m in entry.mentions if m["assertion"] in CURRENT and m["section"] not in REQUEST]
+    own = [m for m in own if place is None or place.has(m)]
     bone = [m["assertion"] for m in own if m["finding"] in criteria.findings["bone"]]
     cyst = [m["assertion"] for m in own if m["finding"] in criteria.findings["cyst"]]
     if "present" in bone:
@@ -164,25 +190,41 @@ def bone_state(entry: Entry, criteria: Criteria, near: Callable[[Mapping[str, An
         return "cyst"
     if "possible" in bone:
         return "possible"
-    return "gone" if "absent" in bone else ""
+    if "absent" in bone:
+        return "gone"
+    normal = place is not None and any(_is_normal(m, entry, place) for m in own if m["finding"] == NORMAL)
+    return "normal" if normal else ""
 
 
-OUTCOMES = {"involved": "persistent", "cyst": "residual_cyst", "gone": "resolved"}
+def _is_normal(m: Mapping[str, Any], entry: Entry, place: Place) -> bool:
+    if m["landmark"] != "none":
+        return m["landmark"] in place.landmarks
+    named = m["bone"] not in ("none", "bone")
+    return (bool(m["sure"]) and named) or entry.bone == place.bone
+
+
+OUTCOMES = {"involved": "persistent", "cyst": "residual_cyst", "gone": "resolved", "normal": "resolved"}
 
 
 def outcome(episode: Sequence[Entry], entries: Sequence[Entry], index: StudyDate, criteria: Criteria) -> str:
     """What became of the bone involvement, by the last report after the index date that says so of the same place.
 
-    resolved: said to be gone, or not to be there; residual_cyst; persistent: still there; unknown: no such report.
+    resolved: said to be gone, or not to be there, or the bone is healed or normal; residual_cyst; persistent: still
+    there; unknown: no such report.
     """
-    bone, side = usual(e.bone for e in episode), sides_of(episode)
-
-    def near(m: Mapping[str, Any]) -> bool:
-        return same_place(m["bone"], m["laterality"], bone, side)
-
+    place = place_of(episode, criteria)
     later = [e for e in entries if e.date.known and e.date.first > index.last]
-    states = [OUTCOMES[s] for e in later if (s := bone_state(e, criteria, near)) in OUTCOMES]
+    states = [OUTCOMES[s] for e in later if (s := bone_state(e, criteria, place)) in OUTCOMES]
     return states[-1] if states else "unknown"
+
+
+def sees_deposit(entry: Entry, criteria: Criteria) -> bool:
+    """Whether the report tells of a deposit that is or was there, so that its tendon and side are the deposit's."""
+    return any(
+        m["finding"] in criteria.findings["deposit"]
+        and (m["assertion"] in ("present", "possible", "historical") or m["change"] == "resolved")
+        for m in entry.mentions
+    )
 
 
 def deposit_state(entry: Entry, criteria: Criteria) -> str:
@@ -220,9 +262,9 @@ def _same_deposit(m: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return tendon == other["tendon"] and side == other["laterality"] and "none" not in (tendon, side)
 
 
-def first_diagnosis(episode: Sequence[Entry], before: Iterable[Entry], criteria: Criteria) -> str:
+def first_diagnosis(episode: Sequence[Entry], before: Sequence[Entry], criteria: Criteria) -> str:
     """What reports before the index report read the same place as, before it was read as a case; none where nothing."""
-    bone, side = usual(e.bone for e in episode), sides_of(episode)
+    place = place_of(episode, criteria)
     for wanted in ("present", "possible"):
         for entry in before:
             for name, findings in criteria.first_diagnosis.items():
@@ -230,7 +272,7 @@ def first_diagnosis(episode: Sequence[Entry], before: Iterable[Entry], criteria:
                     m["finding"] in findings
                     and m["assertion"] == wanted
                     and m["section"] not in REQUEST
-                    and same_place(m["bone"], m["laterality"], bone, side)
+                    and place.has(m)
                     for m in entry.mentions
                 ):
                     return name
@@ -250,17 +292,15 @@ def biopsy(entries: Iterable[Entry], criteria: Criteria) -> str:
 
 def _biopsy_of(mention: Mapping[str, Any], words: Mapping[str, Collection[str]]) -> str:
     before, after = mention.get("before", ()), mention.get("after", ())
+    near, around = before[-3:], (*before, *after)
     if (
         mention["assertion"] == "absent"
-        or _any(before[-3:], words["not_before"])
-        or _any(after[:4], words["not_after"])
+        or has_word(near, words["not_before"])
+        or has_word(after[:4], words["not_after"])
     ):
         return "none"
-    if mention["assertion"] == "historical" or _any((*before, *after), words["done"]):
+    done = mention["assertion"] == "historical" or has_word(near, words["done_before"])
+    if done or has_word((*around, *str(mention["text"]).lower().split()), words["done"]):
         return "done"
     hedged = mention["assertion"] in ("possible", "hypothetical")
-    return "advised" if hedged or _any((*before, *after), words["advised"]) else "done"
-
-
-def _any(forms: Iterable[str], words: Collection[str]) -> bool:
-    return any(f == w or (w.endswith("*") and f.startswith(w[:-1])) for f in forms for w in words)
+    return "advised" if hedged or has_word(around, words["advised"]) else "done"
