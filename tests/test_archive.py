@@ -259,3 +259,15 @@ def test_options_that_make_no_sense_are_told(
     assert told.code == 2
     assert said in told.err
     assert not (tmp_path / "run").exists()
+
+
+def test_kills_and_disk_faults_lose_nothing(tmp_path: Path) -> None:
+    """The fault campaign in its small form: random kills, and a fault at each fsync and rename in turn."""
+    script = GOLD.parent / "faults.py"
+    words = [sys.executable, script, "--kills", "4", "--reports", "80", "--out", tmp_path]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr[-500:]
+    (result,) = tmp_path.glob("*_faults_*.json")
+    told = json.loads(result.read_text(encoding="utf-8"))
+    assert told["kills"] == 4
+    assert min(told["faults at each"].values()) >= 10
