@@ -16,7 +16,7 @@ from calcitrace.ruleset import Term
 
 MOST_STRINGS = 400
 WORD_BEGINS = (op.AT, op.AT_BOUNDARY)
-LONG = 3
+LONG = 5
 MOST_LETTERS = 6  # more do not make a string rarer
 
 
@@ -36,6 +36,18 @@ def all_necessary(term: Term) -> list[frozenset[str]]:
     return sorted(found, key=_worth, reverse=True)
 
 
+def alternatives(term: Term) -> list[list[frozenset[str]]]:
+    """The same for each alternative of a regular expression that is nothing but alternatives."""
+    parsed = list(parser.parse(term.regex, re.IGNORECASE)) if term.regex else []
+    if not parsed or parsed[-1][0] is not op.BRANCH or any(code is not op.AT for code, _ in parsed[:-1]):
+        return [all_necessary(term)]
+    return [sorted(map(_lower, _of_sequence(branch)), key=_worth, reverse=True) for branch in parsed[-1][1][1]]
+
+
+def _lower(strings: frozenset[str]) -> frozenset[str]:
+    return frozenset(s.lower() for s in strings)
+
+
 def _of_tokens(tokens: Sequence[Mapping[str, Any]]) -> list[frozenset[str]]:
     found: list[frozenset[str]] = []
     for token in tokens:
@@ -50,7 +62,7 @@ def _of_tokens(tokens: Sequence[Mapping[str, Any]]) -> list[frozenset[str]]:
 
 def of_regex(regex: str) -> list[frozenset[str]]:
     """Sets of strings; of each set one stands in every text that the regular expression matches."""
-    return [frozenset(s.lower() for s in found) for found in _of_sequence(parser.parse(regex, re.IGNORECASE))]
+    return [_lower(found) for found in _of_sequence(parser.parse(regex, re.IGNORECASE))]
 
 
 def _of_sequence(items: Any) -> list[frozenset[str]]:

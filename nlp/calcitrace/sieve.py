@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from calcitrace.ruleset import CaseDefinition, RuleSet, Term
-from calcitrace.screen import all_necessary
+from calcitrace.screen import alternatives
 from calcitrace.words import FOLD, INVISIBLE, PREFIXES
 
 SCREENS = ("rules", "case", "none")
@@ -54,8 +54,8 @@ class Screen:
         ways: dict[Claim, set[int]] = {}
         for finding in (*rules.findings.values(), *rules.conditions.values()):
             for term in finding.terms:
-                need = self._need(term, rules.words["common"])
-                ways.setdefault((finding.name, term.after | term.told), set()).add(need)
+                found = self._needs(term, rules.words["common"])
+                ways.setdefault((finding.name, term.after | term.told), set()).update(found)
         self._first: dict[int, list[tuple[int, int]]] = {}
         self._always = 0
         for claim, needs in ways.items():
@@ -72,13 +72,17 @@ class Screen:
         self._named = lru_cache(maxsize=50_000)(self._of_claims)
         self.lets = lru_cache(maxsize=50_000)(self._lets)
 
-    def _need(self, term: Term, common: frozenset[str]) -> int:
-        """The sets of pieces of words of which one each must stand where the term matches, as bits, the best lowest."""
+    def _needs(self, term: Term, common: frozenset[str]) -> Iterator[int]:
+        """The sets of pieces of words of which one each must stand where the term matches, as bits, in every way."""
         if term.phrase:
             telling = {w for w in term.phrase if w not in common and len(w) >= LEAST} or {max(term.phrase, key=len)}
-            found = {frozenset({f" {word}"}) for word in telling}
-        else:
-            found = {frozenset(_word(s, common) for s in strings) for strings in all_necessary(term)}
+            yield self._noted({frozenset({f" {word}"}) for word in telling}, common)
+            return
+        for sets in alternatives(term):
+            yield self._noted({frozenset(_word(s, common) for s in strings) for strings in sets}, common)
+
+    def _noted(self, found: Iterable[frozenset[str]], common: frozenset[str]) -> int:
+        """Sets of pieces as bits, those that tell most before the others."""
         sets = [s for s in found if all(map(str.strip, s))]
         sets.sort(key=lambda pieces: (sum(p.strip() in common for p in pieces), len(pieces)))
         return sum({1 << self._sets.setdefault(pieces, len(self._sets)) for pieces in sets})
