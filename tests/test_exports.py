@@ -111,6 +111,36 @@ def test_every_mention_comes_back(name: str, cohort: Cohort, key: Path, tmp_path
     assert in_order(only(found, wanted), *by_place) == in_order(wanted, *by_place)
 
 
+AWKWARD = [
+    *("NA", "nan", "null", "None", "True", "1", "1.0", "007", "-5", "2019-03-02", "{}", "[]", "<b>", "1, x", "a | b"),
+    *('"', '""', "'", "\\", "\\N", "\\.", '\\"', 'a"b', "a,b", ";", "|", " a", "a ", "a\tb", "a\rb", "a\nb", "a\r\nb"),
+    *(
+        "a\u2028b",
+        "a\x85b",
+        "a\x0bb",
+        "a\x1ab",
+        "a\x1fb",
+        "\x7f",
+        "\ufeffx",
+        "e\u0301",
+        "\U0001f9b4",
+        "\uffff",
+        "x\xa0",
+    ),
+]
+ALTERED = {"spss": {"a ": "a"}}  # as its manual says
+
+
+@each_export
+def test_awkward_texts_come_back(name: str, key: Path, tmp_path: Path) -> None:
+    """What looks like a null, a number, a quote, a delimiter or a line end comes back as the text that it is."""
+    rows = [{**PATIENTS[1], "patient_id": str(n), "first_diagnosis": text} for n, text in enumerate(AWKWARD)]
+    write_cohort(tmp_path / "cohort", rows, [], [])
+    export(tmp_path / "cohort", tmp_path / "out", name, Choice(original_ids=True), key)
+    found = {int(p["patient_id"]): p["first_diagnosis"] for p in READERS[name](tmp_path / "out")["patients"]}
+    assert [found[n] for n in range(len(AWKWARD))] == [ALTERED.get(name, {}).get(text, text) for text in AWKWARD]
+
+
 @each_export
 def test_an_empty_cohort_is_a_valid_export(name: str, key: Path, tmp_path: Path) -> None:
     """A cohort without members gives files without rows, and no error."""

@@ -100,8 +100,8 @@ def write_stata(extract: Extract, folder: Path) -> list[LeftOut]:
 def write_spss(extract: Extract, folder: Path) -> list[LeftOut]:
     """SPSS: patients.sav, reports.sav and mentions.sav with labels, and data_dictionary.csv.
 
-    As for Stata. SPSS holds texts of up to 32,767 bytes; a longer one is left out and told in left_out.csv. Needs
-    pyreadstat, which the extra `exports` installs.
+    As for Stata. SPSS holds texts of up to 32,767 bytes, without blanks at their end; a longer one is left out and told
+    in left_out.csv. Needs pyreadstat, which the extra `exports` installs.
     """
     try:
         import pyreadstat

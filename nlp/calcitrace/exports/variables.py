@@ -93,11 +93,11 @@ def _variable(name: str, said: Table) -> Variable:
 
 
 def plain(value: Any, kind: str) -> Any:
-    """A value of the cohort's tables as a value of this kind; what is empty, or does not fit, becomes None.
+    """A value of the cohort's tables as a value of this kind; what is blank, or does not fit, becomes None.
 
     Text keeps every character but those that databases and statistics programs refuse: NUL, and what is no UTF-8.
     """
-    if value is None or value == "" or value != value:
+    if value is None or value != value or (isinstance(value, str) and not value.strip()):
         return None
     if kind == "list":
         return [_text(item) for item in value]
