@@ -1,11 +1,10 @@
-"""Pseudonyms by a keyed hash, and a shift of dates per patient; the key is the site's and stays there."""
+"""Pseudonyms by a keyed hash, and a shift of dates per patient; the key is the hospital's and stays there."""
 
 from __future__ import annotations
 
 import hmac
 import secrets
 from dataclasses import dataclass
-from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,7 +19,7 @@ FARTHEST = 365  # days that a patient's dates are moved by at most, either way
 class Pseudonyms:
     """Makes names that do not tell the id, the same for the same id as long as the key is the same (HMAC-SHA256).
 
-    Nobody can find the id of a pseudonym, or test a guess, without the key.
+    `site` is the hospital or archive that an id belongs to, empty where there is one only. Nobody can find the id of a pseudonym, or test a guess, without the key.
     """
 
     key: bytes
@@ -37,10 +36,6 @@ class Pseudonyms:
         """By how many days the dates of a patient are moved: -365 to 365, never 0."""
         drawn = int(self._digest("days", site, patient_id), 16) % (2 * FARTHEST) - FARTHEST
         return drawn if drawn < 0 else drawn + 1
-
-    def moved(self, day: date | None, site: str, patient_id: str) -> date | None:
-        """A date of a patient, moved."""
-        return day + timedelta(days=self.days(site, patient_id)) if day else None
 
     def _digest(self, *parts: str) -> str:
         said = "".join(f"{len(part)}:{part}" for part in parts)

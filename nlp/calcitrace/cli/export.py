@@ -22,7 +22,7 @@ made at COHORT/pseudonym.key at first, or name one with --key. Keep it, and do n
 
 --shift-dates moves all dates of a patient by the same number of days (-365 to 365, from the key), so that intervals
 stay; dates without a day are left out then. --with-text adds the words of the reports, which calcitrace does not
-de-identify: they can name patients and hold true dates. Names of sites, modalities and body parts, sex and age are
+de-identify: they can name patients and hold true dates. Names of hospitals, modalities and body parts, sex and age are
 always as the archive gives them. export.json tells how an export was made; left_out.csv, where there is one, what could
 not be exported and why (exit code 3).
 
@@ -42,11 +42,11 @@ def export(
     shift_dates: Annotated[bool, typer.Option("--shift-dates", help="Move the dates of each patient.")] = False,
     with_text: Annotated[bool, typer.Option("--with-text", help="Report text and the words of mentions, too.")] = False,
     all_patients: Annotated[bool, typer.Option("--all-patients", help="Every patient that was read.")] = False,
-    concepts: Annotated[Path | None, typer.Option(help="OMOP concept ids of your site (CSV).")] = None,
+    concepts: Annotated[Path | None, typer.Option(help="OMOP concept ids of your hospital (CSV).")] = None,
 ) -> None:
     """Write a cohort as one of `EXPORTS`; its help is composed of what the writers say of themselves."""
-    site = read_concepts(concepts) if concepts else {}
-    done = write(cohort, out, to, Choice(original_ids, shift_dates, with_text, all_patients, site), key)
+    ids = read_concepts(concepts) if concepts else {}
+    done = write(cohort, out, to, Choice(original_ids, shift_dates, with_text, all_patients, ids), key)
     print(f"{done.patients:,} patients, {done.reports:,} reports, {done.mentions:,} mentions -> {out}")
     if done.left_out:
         say(f"{len(done.left_out):,} left out; {out / 'left_out.csv'} tells why")

@@ -24,13 +24,13 @@ class CohortFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            self.manifest = json.loads((folder / MANIFEST).read_bytes())
-        except (OSError, ValueError):
+            manifest = json.loads((folder / MANIFEST).read_bytes())
+            self.runs = [Path(run["folder"]) for run in manifest["runs"]]
+            rules = sorted({run["ruleset_hash"][:12] for run in manifest["runs"]})
+            self.system = f"calcitrace {manifest['version']} rules:{'+'.join(rules)}"
+            self.made = str(manifest["finished"])
+        except (OSError, ValueError, KeyError, TypeError):
             raise SourceError(f"{folder}: no cohort folder; `calcitrace cohort RUN --out {folder}` makes one") from None
-        self.runs = [Path(run["folder"]) for run in self.manifest["runs"]]
-        rules = sorted({run["ruleset_hash"][:12] for run in self.manifest["runs"]})
-        self.system = f"calcitrace {self.manifest['version']} rules:{'+'.join(rules)}"
-        self.made = str(self.manifest["finished"])
 
     def patients(self, all_patients: bool) -> list[dict[str, Any]]:
         """The members of the cohort, or every patient that was read."""

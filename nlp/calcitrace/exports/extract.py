@@ -1,7 +1,7 @@
 """What an export writes: the patients of a cohort with their reports and mentions, under pseudonyms.
 
 Only the variables of `variables.yml` are taken from the cohort's tables, so that a new column of theirs stays at home.
-Each row also has `key`, its name inside an export (always a pseudonym, unique over all sites), and the `patient` and
+Each row also has `key`, its name inside an export (always a pseudonym, unique over all hospitals), and the `patient` and
 `report` keys that it belongs to.
 """
 
@@ -25,7 +25,7 @@ LeftOut = tuple[str, str, str]  # table, id as exported, reason
 class Choice:
     """What an export may hold: ids as given, dates as they are, report text, and which patients.
 
-    `concepts` are the OMOP concept ids of a site, by what they stand for.
+    `concepts` are the OMOP concept ids of a hospital, by what they stand for.
     """
 
     original_ids: bool = False

@@ -63,7 +63,7 @@ def write_omop(extract: Extract, folder: Path) -> list[LeftOut]:
 
 
 def read_concepts(path: Path) -> dict[str, int]:
-    """The concept ids of a site: a CSV with the columns name and concept_id.
+    """The concept ids of a hospital: a CSV with the columns name and concept_id.
 
     Raises:
         UsageError: the file cannot be read, or a line is no name and whole number (path:line).

@@ -46,7 +46,7 @@ def write_redcap(extract: Extract, folder: Path) -> list[LeftOut]:
     In REDCap: upload data_dictionary.csv under Project Setup, Data Dictionary (it replaces all instruments: use a new
     project); enable "imaging_report" as a repeating instrument under Project Setup; then import import.csv with the
     Data Import Tool, dates as Y-M-D. Choices are imported by their codes, and forms are marked unverified. The record
-    id is always a pseudonym, so that patients of two sites with one id stay apart. Mentions are not exported.
+    id is always a pseudonym, so that patients of two hospitals with one id stay apart. Mentions are not exported.
     """
     write_table(folder / "data_dictionary.csv", COLUMNS, _dictionary(extract))
     header = [RECORD, *REPEAT, *_names(extract, "patients"), f"{PATIENT}_complete"]

@@ -54,7 +54,7 @@ class Variable:
     def seen_in(self, rows: Iterable[Row]) -> Variable:
         """This variable, with values that it does not know but the rows have put behind its own, so that none is lost.
 
-        A case definition of a site's own can have such values.
+        A case definition of a hospital's own can have such values.
         """
         found = (
             {str(row[self.name]) for row in rows if row[self.name] is not None} if self.kind == "category" else set()
