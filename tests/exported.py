@@ -161,11 +161,11 @@ def make_cohort(folder: Path) -> Cohort:
 
 
 def write_cohort(folder: Path, patients: Rows, reports: Rows, runs: list[Path]) -> None:
-    """Write the tables of a cohort folder, dates as texts and without the reports' text."""
+    """Write the tables of a cohort folder, dates as texts, without the reports' text, and with a column of its own."""
     folder.mkdir()
     timeline = [
         {k: v for k, v in r.items() if k not in ("text", "study_date_partial")}
-        | {"study_date": r["study_date"].isoformat() if r["study_date"] else r["study_date_partial"]}
+        | {"study_date": r["study_date"].isoformat() if r["study_date"] else r["study_date_partial"], "comment": MARK}
         for r in reports
     ]
     shown = [p | {"index_date": p["index_date"].isoformat() if p["index_date"] else None} for p in patients]

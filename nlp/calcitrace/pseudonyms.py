@@ -19,7 +19,8 @@ FARTHEST = 365  # days that a patient's dates are moved by at most, either way
 class Pseudonyms:
     """Makes names that do not tell the id, the same for the same id as long as the key is the same (HMAC-SHA256).
 
-    `site` is the hospital or archive that an id belongs to, empty where there is one only. Nobody can find the id of a pseudonym, or test a guess, without the key.
+    Nobody can find the id of a pseudonym, or test a guess, without the key. `site` is the hospital or archive that an
+    id belongs to, empty where there is one only.
     """
 
     key: bytes

@@ -1,8 +1,8 @@
 """What an export writes: the patients of a cohort with their reports and mentions, under pseudonyms.
 
 Only the variables of `variables.yml` are taken from the cohort's tables, so that a new column of theirs stays at home.
-Each row also has `key`, its name inside an export (always a pseudonym, unique over all hospitals), and the `patient` and
-`report` keys that it belongs to.
+Each row also has `key`, its name inside an export (always a pseudonym, unique over all hospitals), and the `patient`
+and `report` keys that it belongs to.
 """
 
 from __future__ import annotations
