@@ -44,7 +44,7 @@ workers
 classifier
 corpus why
 show
-frames config progress shards
+frames config progress shards spark
 rerun pseudonyms
 evaluate exports
 training workload

@@ -57,6 +57,7 @@ class Annotator:
         self._flagger = Flagger(self.rules, self.linker)
         self._compared = frozenset(s.name for s in self.rules.sections.values() if s.unless_restated)
         self._read = lru_cache(REMEMBERED)(self._judged)
+        self._layout = lru_cache(2)(self._laid_out)
         self._sectioner = Sectioner(self.rules.sections, self.linker.names_structure)
 
     @overload
@@ -94,9 +95,9 @@ class Annotator:
             found[number] = self._assert(hit, cues, words, text, sections[section])
         return found
 
-    def could_mention(self, text: str) -> set[str]:
+    def could_mention(self, text: str) -> frozenset[str]:
         """The findings and conditions of which a term matches in a sentence: all that a mention can be of."""
-        return {h.name for start, end, _ in self._layout(text)[1] for h in self._read(text[start:end]).hits}
+        return frozenset(h.name for start, end, _ in self._layout(text)[1] for h in self._read(text[start:end]).hits)
 
     def sentences(self, text: str) -> Iterator[tuple[str, ...]]:
         """The sentences of a text as the rules see them: standard words."""
@@ -115,7 +116,7 @@ class Annotator:
         sides, slips = self.linker.sides_in(words.forms), self._flagger.slips(text)
         return Sentence(text, words, judged, hits, sides, slips, frozenset(asks))
 
-    def _layout(self, text: str) -> tuple[tuple[Section, ...], list[tuple[int, int, int]]]:
+    def _laid_out(self, text: str) -> tuple[tuple[Section, ...], list[tuple[int, int, int]]]:
         """Sections, and sentences as (start, end, index of section)."""
         sections = self._sectioner.split(text)
         width = wrap_width(text)

@@ -15,7 +15,8 @@ from typing import Any
 from calcitrace.ruleset import Term
 
 MOST_STRINGS = 400
-LONG = 3
+WORD_BEGINS = (op.AT, op.AT_BOUNDARY)
+LONG = 5
 MOST_LETTERS = 6  # more do not make a string rarer
 
 
@@ -35,6 +36,18 @@ def all_necessary(term: Term) -> list[frozenset[str]]:
     return sorted(found, key=_worth, reverse=True)
 
 
+def alternatives(term: Term) -> list[list[frozenset[str]]]:
+    """The same for each alternative of a regular expression that is nothing but alternatives."""
+    parsed = list(parser.parse(term.regex, re.IGNORECASE)) if term.regex else []
+    if not parsed or parsed[-1][0] is not op.BRANCH or any(code is not op.AT for code, _ in parsed[:-1]):
+        return [all_necessary(term)]
+    return [sorted(map(_lower, _of_sequence(branch)), key=_worth, reverse=True) for branch in parsed[-1][1][1]]
+
+
+def _lower(strings: frozenset[str]) -> frozenset[str]:
+    return frozenset(s.lower() for s in strings)
+
+
 def _of_tokens(tokens: Sequence[Mapping[str, Any]]) -> list[frozenset[str]]:
     found: list[frozenset[str]] = []
     for token in tokens:
@@ -49,11 +62,14 @@ def _of_tokens(tokens: Sequence[Mapping[str, Any]]) -> list[frozenset[str]]:
 
 def of_regex(regex: str) -> list[frozenset[str]]:
     """Sets of strings; of each set one stands in every text that the regular expression matches."""
-    return [frozenset(s.lower() for s in found) for found in _of_sequence(parser.parse(regex, re.IGNORECASE))]
+    return [_lower(found) for found in _of_sequence(parser.parse(regex, re.IGNORECASE))]
 
 
 def _of_sequence(items: Any) -> list[frozenset[str]]:
-    """The necessary sets of the parts of a sequence: how what begins at each place must begin, and what is within."""
+    """The necessary sets of the parts of a sequence: how what begins at each place must begin, and what is within.
+
+    A string that begins with a blank begins a word.
+    """
     found: list[frozenset[str]] = []
     items = list(items)
     for k, (code, argument) in enumerate(items):
@@ -61,7 +77,7 @@ def _of_sequence(items: Any) -> list[frozenset[str]]:
             continue
         strings, _ = _beginnings(items[k:])
         if all(strings):
-            found.append(strings)
+            found.append(frozenset(f" {s}" for s in strings) if k and items[k - 1] == WORD_BEGINS else strings)
         if code is not op.BRANCH or min(map(len, strings)) < LONG:
             found += _of_item(code, argument)
     return found

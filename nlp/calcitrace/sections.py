@@ -169,7 +169,9 @@ class Sectioner:
         """
         section = replace(section, end=end)
         if section.name in SHORT_SECTIONS and not has_findings:
-            blank = _BLANK.search(text, section.body, end) or _LISTED.match(text, section.body, end)
+            blank = _BLANK.search(text, section.body, end)
+            if not blank and section.name == "comparison":
+                blank = _LISTED.match(text, section.body, end)
             if blank:
                 cut = blank.end()
                 yield replace(section, end=cut)

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from calcitrace.ruleset import CaseDefinition, RuleSet, Term
-from calcitrace.screen import all_necessary
+from calcitrace.screen import alternatives
 from calcitrace.words import FOLD, INVISIBLE, PREFIXES
 
 SCREENS = ("rules", "case", "none")
-LEAST_REST = 4
+LEAST, LEAST_REST = 3, 4  # letters
 Claim = tuple[str, frozenset[str]]  # a finding that could be mentioned, and the findings of which one must be too
 
 
@@ -50,74 +50,109 @@ class Screen:
 
         self._case = case
         self._sets: dict[frozenset[str], int] = {}
-        self._first: dict[int, set[tuple[int, Claim]]] = {}
-        self._always: set[Claim] = set()
+        self._claims: list[Claim] = []
+        ways: dict[Claim, set[int]] = {}
         for finding in (*rules.findings.values(), *rules.conditions.values()):
             for term in finding.terms:
-                self._learn(term, (finding.name, term.after | term.told), rules.words["common"])
+                found = self._needs(term, rules.words["common"])
+                ways.setdefault((finding.name, term.after | term.told), set()).update(found)
+        self._first: dict[int, list[tuple[int, int]]] = {}
+        self._always = 0
+        for claim, needs in ways.items():
+            self._add(claim, needs)
         spelt = [(plain(word), standard) for word, standard in rules.spelling.items()]
         written = lru_cache(maxsize=None)(lambda piece: tuple(_written(piece, spelt, rules.words["common"])))
-        needles: dict[str, int] = {}
+        needles: dict[str, list[int]] = {}
         for strings, place in self._sets.items():
             for needle in (n for piece in strings for n in written(piece)):
-                needles[needle] = needles.get(needle, 0) | 1 << place
+                needles.setdefault(needle.lstrip(), [0, 0])[needle[0] == " "] |= 1 << place
         self._bits = list(needles.values())
         self._rarest = sum(1 << place for place in self._first)
         self._find = AhoCorasick(list(needles), matchkind=MatchKind.Standard).find_matches_as_indexes
+        self._named = lru_cache(maxsize=50_000)(self._of_claims)
+        self.lets = lru_cache(maxsize=50_000)(self._lets)
 
-    def _learn(self, term: Term, claim: Claim, common: frozenset[str]) -> None:
-        """Note the sets of pieces of words of which one each must stand where the term matches, the best to tell by."""
-        strings = [frozenset({" ".join(term.phrase)})] if term.phrase else all_necessary(term)
-        found = {frozenset(_word(s, common) for s in own) for own in strings}
-        sets = sorted((s for s in found if "" not in s), key=lambda pieces: (len(pieces & common), len(pieces)))
-        if not sets:
-            self._always.add(claim)
+    def _needs(self, term: Term, common: frozenset[str]) -> Iterator[int]:
+        """The sets of pieces of words of which one each must stand where the term matches, as bits, in every way."""
+        if term.phrase:
+            telling = {w for w in term.phrase if w not in common and len(w) >= LEAST} or {max(term.phrase, key=len)}
+            yield self._noted({frozenset({f" {word}"}) for word in telling}, common)
             return
-        places = [self._sets.setdefault(pieces, len(self._sets)) for pieces in sets]
-        self._first.setdefault(places[0], set()).add((sum({1 << p for p in places}), claim))
+        for sets in alternatives(term):
+            yield self._noted({frozenset(_word(s, common) for s in strings) for strings in sets}, common)
 
-    def possible(self, text: str) -> set[str]:
+    def _noted(self, found: Iterable[frozenset[str]], common: frozenset[str]) -> int:
+        """Sets of pieces as bits, those that tell most before the others."""
+        sets = [s for s in found if all(map(str.strip, s))]
+        sets.sort(key=lambda pieces: (sum(p.strip() in common for p in pieces), len(pieces)))
+        return sum({1 << self._sets.setdefault(pieces, len(self._sets)) for pieces in sets})
+
+    def _add(self, claim: Claim, needs: set[int]) -> None:
+        """Note in which ways a finding may be there, without those that need more than another one does."""
+        self._claims.append(claim)
+        bit = 1 << (len(self._claims) - 1)
+        alone = sum(need for need in needs if need.bit_count() == 1)
+        for need in needs:
+            if not need:
+                self._always |= bit
+            elif need.bit_count() == 1 or not need & alone:
+                first = max(b for b in range(need.bit_length()) if need >> b & 1)
+                self._first.setdefault(first, []).append((need, bit))
+
+    def possible(self, text: str) -> frozenset[str]:
         """The findings and conditions that a report with this text could mention."""
-        hit = 0
-        for number in {m[0] for m in self._find(plain(text), overlapping=True)}:
-            hit |= self._bits[number]
-        claims, rare = set(self._always), hit & self._rarest
+        text = plain(text)
+        hit, bits = 0, self._bits
+        for number, start, _ in self._find(text, overlapping=True):
+            anywhere, at_start = bits[number]
+            hit |= anywhere
+            if at_start and not (start and text[start - 1].isalpha()):
+                hit |= at_start
+        claims, rare = self._always, hit & self._rarest
         while rare:
             lowest = rare & -rare
             rare ^= lowest
-            claims.update(c for need, c in self._first[lowest.bit_length() - 1] if need & hit == need)
+            for need, claim in self._first[lowest.bit_length() - 1]:
+                if need & hit == need:
+                    claims |= claim
+        return self._named(claims)
+
+    def _of_claims(self, bits: int) -> frozenset[str]:
+        claims = [c for k, c in enumerate(self._claims) if bits >> k & 1]
         found = {name for name, asked in claims if not asked}
         while more := {name for name, asked in claims if name not in found and not found.isdisjoint(asked)}:
             found |= more
-        return found
+        return frozenset(found)
 
     def __call__(self, text: str) -> bool:
         """Whether the report must be read in full."""
         return self.lets(self.possible(text))
 
-    def lets(self, named: Iterable[str]) -> bool:
+    def _lets(self, named: frozenset[str]) -> bool:
         """Whether a report that mentions no more than these findings and conditions must be read in full."""
-        return bool(set(named)) if self._case is None else could_be(self._case, named)
+        return bool(named) if self._case is None else could_be(self._case, named)
 
 
 def _word(string: str, common: frozenset[str]) -> str:
-    """The word of a necessary string to tell by: the longest that does not stand in most reports."""
-    return max(string.split(" "), key=lambda word: (word not in common, len(word)))
+    """The word of a necessary string to tell by: the longest that is not common; with a blank if it begins there."""
+    word = max(string.split(" "), key=lambda word: (word not in common, len(word)))
+    return f" {word}" if f" {word}" in string else word
 
 
 def _written(piece: str, spelt: Iterable[tuple[str, str]], common: frozenset[str]) -> Iterator[str]:
     """What stands in the raw text where a standard word has this piece: itself, and its other spellings."""
     yield _unjoined(piece, common)
     for word, standard in spelt:
-        if piece in standard:
-            yield _unjoined(word, common)
+        if piece in f" {standard}":
+            yield _unjoined(f" {word}", common)
 
 
 def _unjoined(piece: str, common: frozenset[str]) -> str:
     """What is left of a piece if its word may be cut after a prefix ("sub-cortical", "supra spinatus")."""
+    word = piece.lstrip()
     for prefix in PREFIXES:
-        if piece.startswith(prefix) and len(piece) > len(prefix):
-            rest = piece[len(prefix) :]
+        if word.startswith(prefix) and len(word) > len(prefix):
+            rest = word[len(prefix) :]
             return rest if len(rest) >= LEAST_REST and rest not in common else prefix
     return piece
 

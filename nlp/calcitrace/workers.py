@@ -197,6 +197,6 @@ def working(workers: int, setup: Setup, timeout: float | None = None) -> Iterato
             yield crew.work
     except ChildProcessError:
         raise RunError(
-            "a worker process ended before its first report (out of memory?); "
-            "give the same command again, with fewer --workers"
+            "a worker process ended before its first report (out of memory? a script without "
+            "`if __name__ == '__main__':`?); give the same command again, with fewer --workers"
         ) from None

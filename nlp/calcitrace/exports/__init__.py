@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 
 from calcitrace.errors import UsageError
-from calcitrace.exports.cohortfolder import CohortFolder
 from calcitrace.exports.extract import Choice, Extract, LeftOut, extract
 from calcitrace.exports.fhir import write_fhir
 from calcitrace.exports.files import write_csv, write_parquet, write_spss, write_stata, write_table
 from calcitrace.exports.omop import read_concepts, write_omop
 from calcitrace.exports.redcap import write_redcap
-from calcitrace.pseudonyms import pseudonyms
 
 __all__ = ["EXPORTS", "Choice", "Exported", "Extract", "LeftOut", "export", "read_concepts"]
 
@@ -63,6 +59,11 @@ def export(
         SourceError: no cohort folder, or tables that are missing or damaged.
         RunError: a run or an input behind the cohort is needed, and gone or changed.
     """
+    import shutil
+
+    from calcitrace.exports.cohortfolder import CohortFolder
+    from calcitrace.pseudonyms import pseudonyms
+
     if to not in EXPORTS:
         raise UsageError(f"no export is called {to!r}; there are {', '.join(EXPORTS)}")
     target, choice = Path(out), choice or Choice()
@@ -89,6 +90,8 @@ def export(
 
 def _work_folder(target: Path) -> Path:
     """A folder beside the target, readable to its owner alone."""
+    from tempfile import mkdtemp
+
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         return Path(mkdtemp(prefix=f".{target.name}-", dir=target.parent))

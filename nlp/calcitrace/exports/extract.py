@@ -11,11 +11,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from calcitrace.exports.cohortfolder import CohortFolder
 from calcitrace.exports.variables import TABLES, Row, Variable, plain, read_variables
-from calcitrace.pseudonyms import Pseudonyms
+
+if TYPE_CHECKING:
+    from calcitrace.exports.cohortfolder import CohortFolder
+    from calcitrace.pseudonyms import Pseudonyms
 
 PARTIAL = re.compile(r"\d{4}(-\d\d)?")
 LeftOut = tuple[str, str, str]  # table, id as exported, reason

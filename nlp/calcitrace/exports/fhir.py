@@ -6,10 +6,12 @@ import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from calcitrace.exports.extract import Extract, LeftOut
 from calcitrace.exports.variables import Row, Variable, as_text
+
+if TYPE_CHECKING:
+    from calcitrace.exports.extract import Extract, LeftOut
 
 Resource = dict[str, Any]
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calcitrace.errors import UsageError
-from calcitrace.exports.extract import Extract, LeftOut
 from calcitrace.exports.variables import DICTIONARY, TABLES, Variable, dictionary
 from calcitrace.tables import safe_cell
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from calcitrace.exports.extract import Extract, LeftOut
 
 LONGEST_SPSS = 32767  # bytes of a text in a .sav file
 

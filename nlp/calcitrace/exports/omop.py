@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from calcitrace.errors import UsageError
-from calcitrace.exports.extract import Extract, LeftOut
 from calcitrace.exports.files import write_table
+
+if TYPE_CHECKING:
+    from calcitrace.exports.extract import Extract, LeftOut
 
 NOTE = (
     *("note_id", "person_id", "note_date", "note_datetime", "note_type_concept_id", "note_class_concept_id"),

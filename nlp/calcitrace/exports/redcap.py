@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from calcitrace.exports.extract import Extract, LeftOut
 from calcitrace.exports.files import write_table
 from calcitrace.exports.variables import Variable, as_text
+
+if TYPE_CHECKING:
+    from calcitrace.exports.extract import Extract, LeftOut
 
 COLUMNS = (
     "Variable / Field Name",

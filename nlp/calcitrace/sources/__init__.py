@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from calcitrace.errors import SourceError, StrictError
 from calcitrace.model import Reject, Report
-from calcitrace.sources.columns import CHOICES, FIELDS, PIECES, joined, text_of
+from calcitrace.sources.columns import CHOICES, FIELDS, PIECES, choose_columns, joined, text_of
 from calcitrace.sources.formats import SOURCES, format_of
 from calcitrace.sources.reading import Bad, Options, Row, Tally, decode
+from calcitrace.sources.versions import Versions
 
 __all__ = [
     "CHOICES",
@@ -21,14 +20,15 @@ __all__ = [
     "Inputs",
     "Options",
     "Tally",
+    "choose_columns",
     "decode",
     "expand",
     "format_of",
     "read_reports",
     "read_rows",
+    "report_of",
     "shown_id",
 ]
-VERSION_MARK = "~v"
 MAX_ID = 64
 Inputs = str | Path | Sequence[str | Path]
 
@@ -84,9 +84,9 @@ def read_rows(
             faults += number == 0
             if faults == len(paths):
                 raise SourceError(f"{path}: {row.reason}" if isinstance(row, Bad) else str(path))
-            made = _report(row, name, number)
+            made = report_of(row, name, number)
             if isinstance(made, Report):
-                made = versions.settle(made, name, number)
+                made = versions.settle(made, name, number, shown_id(made.report_id))
             tally.rows += 1
             if isinstance(made, Reject):
                 tally.rejects += 1
@@ -107,39 +107,6 @@ def _rows(path: Path, options: Options, tally: Tally) -> Iterator[tuple[int, Row
 def place(reject: Reject) -> str:
     """Where a rejected row stands, as `file:row`."""
     return f"{reject.source}:{reject.row}" if reject.row else reject.source
-
-
-class Versions:
-    """Remembers which report ids and texts have come, so that versions are kept and repeats rejected."""
-
-    def __init__(self) -> None:
-        self._texts: set[bytes] = set()
-        self._ids: dict[bytes, int] = {}
-
-    def settle(self, report: Report, source: str, row: int) -> Report | Reject:
-        """The report (renamed if it is a later version), or the reject if its id and text have come before."""
-        same = _digest(f"{report.report_id}\0{report.text}")
-        if same in self._texts:
-            reason = "repeated: same report id and same text as an earlier row"
-            return Reject(source, row, reason, shown_id(report.report_id))
-        self._texts.add(same)
-        free = self._free_id(report.report_id)
-        return report if free == report.report_id else replace(report, report_id=free, version_of=report.report_id)
-
-    def _free_id(self, given: str) -> str:
-        """`given`, or the first of `given~v2`, `given~v3` ... that no earlier report has."""
-        number = self._ids.get(_digest(given), 0) + 1
-        name = given if number == 1 else f"{given}{VERSION_MARK}{number}"
-        while number > 1 and _digest(name) in self._ids:
-            number += 1
-            name = f"{given}{VERSION_MARK}{number}"
-        self._ids[_digest(given)] = number
-        self._ids.setdefault(_digest(name), 1)
-        return name
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
 
 
 def expand(inputs: Inputs, tally: Tally | None = None) -> list[tuple[Path, str]]:
@@ -201,7 +168,8 @@ def _formats() -> str:
     return ", ".join(f".{name}" for name in SOURCES)
 
 
-def _report(row: Row | Bad, name: str, number: int) -> Report | Reject:
+def report_of(row: Row | Bad, name: str, number: int) -> Report | Reject:
+    """The report that a row is, or why it is none; `name` and `number` are its file and its place there."""
     if isinstance(row, Bad):
         return Reject(name, number, row.reason)
     values: dict[str, str] = {}
