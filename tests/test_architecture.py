@@ -45,7 +45,8 @@ classifier
 corpus why
 show
 frames config progress shards spark
-evaluate
+rerun pseudonyms
+evaluate exports
 training workload
 cli
 __main__

@@ -1,6 +1,6 @@
 """The command line: one command per library function; the only place that prints or exits."""
 
-from calcitrace.cli import models, process, rules, show
+from calcitrace.cli import export, models, process, rules, show
 from calcitrace.cli.app import app, main
 
-__all__ = ["app", "main", "models", "process", "rules", "show"]
+__all__ = ["app", "export", "main", "models", "process", "rules", "show"]

@@ -1,0 +1,76 @@
+"""A finished run whose reports are read again from the inputs that its manifest names, all unchanged since."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from calcitrace.errors import RunError
+from calcitrace.model import Report
+from calcitrace.rules import load_rules
+from calcitrace.runfolder import file_hash, read_manifest
+from calcitrace.sources import Options, Tally, read_rows, shown_id
+from calcitrace.tables import clean
+from calcitrace.workers import case_of
+
+if TYPE_CHECKING:
+    from calcitrace.model import AnnotatedReport
+
+
+class Rerun:
+    """A finished run whose reports are read again: its rules, case definition and inputs, all unchanged since."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.manifest = folder, read_manifest(folder)
+        if self.manifest.get("status") != "complete":
+            raise RunError(f"{folder}: the run has not finished; give the same `calcitrace process` command again")
+        options = self.manifest["options"]
+        self.rules = load_rules(options["patterns"] or None)
+        if self.rules.hash != self.manifest["ruleset_hash"]:
+            raise RunError(
+                f"{folder}: was made with rules {self.manifest['ruleset_hash'][:8]}, these are {self.rules.hash[:8]}; "
+                "process the reports again with the rules of today"
+            )
+        self.case = case_of(self.rules, options["case"])
+        self.reading = Options(options["columns"], options["encoding"], options["delimiter"])
+
+    def reports(self) -> Iterator[Report]:
+        """The reports of the run, in its order and with its ids.
+
+        Raises:
+            RunError: an input is gone or is not the file that the run read.
+        """
+        for file in self.manifest["inputs"]:
+            try:
+                same = file_hash(Path(file["path"])) == file["sha256"]
+            except OSError as error:
+                raise RunError(
+                    f"{file['path']}: cannot be read ({error.strerror}); the run's inputs are needed again, "
+                    "where the run read them"
+                ) from None
+            if not same:
+                raise RunError(f"{file['path']}: has changed since the run; process it again")
+        paths = [(Path(f["path"]), f["name"]) for f in self.manifest["inputs"]]
+        for _, _, made in read_rows(paths, self.reading, Tally()):
+            if isinstance(made, Report):
+                yield made
+
+    def annotated(self, report_ids: Collection[str]) -> Iterator[AnnotatedReport]:
+        """The reports of these ids, annotated with the run's own rules, in the run's order.
+
+        Raises:
+            RunError: an input is gone or changed, or a report is not in the inputs.
+        """
+        from calcitrace.annotate import Annotator
+
+        annotator, wanted = Annotator(self.rules), set(report_ids)
+        for report in self.reports():
+            if clean(report.report_id) in wanted:
+                wanted.discard(clean(report.report_id))
+                yield annotator.annotate(report)
+            if not wanted:
+                return
+        if wanted:
+            first = shown_id(min(wanted))
+            raise RunError(f"{self.folder}: {len(wanted)} reports are not in the run's inputs, first {first!r}")
