@@ -20,12 +20,11 @@ from calcitrace.ruleset import RuleSet, SectionRule
 from calcitrace.sections import Sectioner
 from calcitrace.sentences import split_sentences, wrap_width
 from calcitrace.sides import Sides
-from calcitrace.sites import CueHit, Hit, Linker, Sentence
+from calcitrace.sites import MOST_CIRCUMSTANCES, CueHit, Hit, Linker, Sentence
 from calcitrace.subjects import Lists, subject
 from calcitrace.words import Words, split_words
 
 REMEMBERED = 20_000
-MOST_CIRCUMSTANCES = 8
 Target = tuple[Hit, tuple[CueHit, ...]]
 Step = tuple[tuple[Mention, bool], ...]
 
@@ -95,9 +94,30 @@ class Annotator:
             found[number] = self._assert(hit, cues, words, text, sections[section])
         return found
 
-    def could_mention(self, text: str) -> frozenset[str]:
-        """The findings and conditions of which a term matches in a sentence: all that a mention can be of."""
-        return frozenset(h.name for start, end, _ in self._layout(text)[1] for h in self._read(text[start:end]).hits)
+    def could_mention(self, report: Report) -> frozenset[str]:
+        """The findings and conditions that have a term at a place where it counts: all that a mention can be of."""
+        sections, sentences = self._layout(report.text)
+        session, section = Session(self.linker, report), -1
+        claims: set[tuple[str, frozenset[str], bool]] = set()
+        for start, end, place in sentences:
+            sentence = self._read(report.text[start:end])
+            if place != section and sentence.words.forms:
+                section = place
+                session.open(sections[place])
+            if sentence.hits:
+                claims |= session.claims(sentence, start)
+            else:
+                session.pass_by(sentence)
+        if session.elsewhere():
+            claims = {c for c in claims if c[2] or not self._is_local(c[0])}
+        named = {name for name, told, _ in claims if not told}
+        while more := {name for name, told, _ in claims if name not in named and not named.isdisjoint(told)}:
+            named |= more
+        return frozenset(named)
+
+    def _is_local(self, name: str) -> bool:
+        finding = self.rules.findings.get(name)
+        return finding is not None and finding.local
 
     def sentences(self, text: str) -> Iterator[tuple[str, ...]]:
         """The sentences of a text as the rules see them: standard words."""
@@ -114,7 +134,8 @@ class Annotator:
         placed = {h.name for h in hits if h.term.known or h.term.at or h.term.not_at}
         asks = placed.union(*(h.term.told for h in hits))
         sides, slips = self.linker.sides_in(words.forms), self._flagger.slips(text)
-        return Sentence(text, words, judged, hits, sides, slips, frozenset(asks))
+        measures = bool(words.forms) and _may_measure(words.forms)
+        return Sentence(text, words, judged, hits, sides, slips, frozenset(asks), measures)
 
     def _laid_out(self, text: str) -> tuple[tuple[Section, ...], list[tuple[int, int, int]]]:
         """Sections, and sentences as (start, end, index of section)."""
@@ -134,15 +155,19 @@ class Annotator:
         found: list[_Found] = []
         named: set[str] = set()
         read = [self._read(text[start:end]) for start, end, _ in sentences]
+        section = -1
         for number, ((start, _, place), sentence) in enumerate(zip(sentences, read, strict=True)):
             if not sentence.words.forms:
                 continue
-            known = session.enter(sections[place], start)
+            if place != section:
+                section = place
+                session.open(sections[place])
             if not sentence.hits:
                 session.pass_by(sentence)
-                _measure_last(found, sentence.words.forms, number, self.rules)
+                if sentence.measures and found:
+                    _measure_last(found, sentence.words.forms, number, self.rules)
                 continue
-            step = self._step(sentence, sections[place], session, known, named)
+            step = self._step(sentence, sections[place], session, session.enter(start), named)
             named.update(m.finding for m, _ in step)
             found += [_Found(m, homeless, start, number) for m, homeless in step]
         if session.elsewhere():
@@ -179,8 +204,7 @@ class Annotator:
         counting = list(_counting(sentence.judged.targets, sided, named, self.rules))
         for hit, cues in _spoken_of(counting, words.forms, self.rules.words):
             asserted = self._assert(hit, cues, words, sentence.text, section)
-            finding = self.rules.findings.get(hit.name)
-            homeless = finding is not None and finding.local and not sided.sited(hit)
+            homeless = self._is_local(hit.name) and not sided.sited(hit)
             yield _mention(hit, words, sentence.text, section, asserted, sided), homeless
 
     def _placed(self, report_id: str, found: Sequence[_Found]) -> tuple[tuple[Mention, ...], tuple[Mention, ...]]:
@@ -306,13 +330,16 @@ _PRONOUNS = frozenset({"it", "this", "the", "measuring", "measures", "size", "wh
 _NEAR_START = 4
 
 
+def _may_measure(forms: Sequence[str]) -> bool:
+    """Whether a sentence may tell the size of what the one before it spoke of."""
+    return forms[0] in _PRONOUNS or forms[0][0].isdigit() or "it" in forms[:_NEAR_START]
+
+
 def _measure_last(found: Sequence[_Found], forms: Sequence[str], sentence: int, rules: RuleSet) -> None:
     """What a sentence without mentions of its own measures: "It measures 14 mm.", "In 2010 it was 5 mm."
 
     A size of now goes to the last mention of the sentence before, if that has none; one of before tells its change.
     """
-    if forms[0] not in _PRONOUNS and not forms[0][0].isdigit() and "it" not in forms[:_NEAR_START]:
-        return
     place = next((f for f in reversed(found) if f.mention.finding in rules.findings), None)
     if place is None or place.number != sentence - 1:
         return

@@ -11,7 +11,10 @@ from collections.abc import Iterator
 
 Sentence = tuple[int, int]
 
-_BREAK = re.compile(r"(?P<line>[ \t\r\f\v]*\n\s*)|(?P<stop>[.!?]+[\"')\]]*)(?=\s|[^\W\d_]|\[|$)|\f|\u2022")
+_BREAK = re.compile(
+    r"(?P<plain>(?<=[a-z]{5})\.(?=\s[A-Z]))"  # after a long word and before a capital: the common case; it always ends
+    r"|(?P<line>[ \t\r\f\v]*\n\s*)|(?P<stop>[.!?]+[\"')\]]*)(?=\s|[^\W\d_]|\[|$)|\f|\u2022"
+)
 _BULLET = re.compile(r"(?:[-*\u2022\u25aa\u00b7>+o](?=\s)|\(?\d{1,2}[.)](?=\s|[A-Z])|\(?[a-h][.)]\s|[ivx]{1,4}[.)]\s)")
 _ABBREVIATIONS = frozenset(
     (
@@ -30,60 +33,66 @@ _LAST_WORD = re.compile(r"[^\s(\[,;:]*$")
 MIN_WRAP = 45
 MAX_SENTENCE = 1000
 SHOUTED_LINE = 30
-LONG_WORD = 4  # letters; no abbreviation has more
 
 
-def split_sentences(text: str, start: int = 0, end: int | None = None, width: int | None = None) -> Iterator[Sentence]:
+def split_sentences(text: str, start: int = 0, end: int | None = None, width: int | None = None) -> list[Sentence]:
     """Character offsets of the sentences of `text[start:end]`, without surrounding white space.
 
     `width` is the column at which the report is hard-wrapped (`wrap_width`), measured here if not given.
     """
     end = len(text) if end is None else end
     width = wrap_width(text) if width is None else width
+    sentences: list[Sentence] = []
+    begin = start
+    for cut in (*_cuts(text, start, end, width), end):
+        sentences += _trimmed(text, begin, cut)
+        begin = cut
+    return sentences
+
+
+def _cuts(text: str, start: int, end: int, width: int) -> Iterator[int]:
+    """Where sentences end."""
     begin = start
     for found in _BREAK.finditer(text, start, end):
-        cut = found.end() if found.lastgroup == "stop" else found.start()
-        if cut <= begin or not _ends(text, begin, found, start, end, width):
-            continue
-        if (
-            found.lastgroup == "line"
-            and _LEAD.search(text, begin, min(cut, begin + 120))
-            and "\n\n" not in found.group()
-        ):
-            continue
-        yield from _trimmed(text, begin, cut)
+        kind = found.lastgroup
+        cut = found.end() if kind in ("plain", "stop") else found.start()
+        if kind != "plain":
+            if cut <= begin or not _ends(text, begin, found, start, end, width):
+                continue
+            if kind == "line" and _leads(text, begin, cut) and "\n\n" not in found.group():
+                continue
+        yield cut
         begin = cut
-    yield from _trimmed(text, begin, end)
 
 
-def _trimmed(text: str, begin: int, end: int) -> Iterator[Sentence]:
+def _leads(text: str, begin: int, cut: int) -> bool:
+    """Whether the sentence announces a list that stands on the lines below it."""
+    return _LEAD.search(text, begin, min(cut, begin + 120)) is not None
+
+
+def _trimmed(text: str, begin: int, end: int) -> list[Sentence]:
     """The sentence without surrounding white space; in pieces, cut at white space, where nothing ended it for long."""
+    pieces: list[Sentence] = []
     while end - begin > MAX_SENTENCE:
         cut = max(text.rfind(blank, begin, begin + MAX_SENTENCE) for blank in " \n\t")
         cut = cut if cut > begin else begin + MAX_SENTENCE
-        yield from _trimmed(text, begin, cut)
+        pieces += _trimmed(text, begin, cut)
         begin = cut
     while begin < end and text[begin].isspace():
         begin += 1
     while end > begin and text[end - 1].isspace():
         end -= 1
     if end > begin:
-        yield begin, end
+        pieces.append((begin, end))
+    return pieces
 
 
 def _ends(text: str, begin: int, found: re.Match[str], start: int, end: int, width: int) -> bool:
     if found.lastgroup == "stop":
-        return _plainly_ends(text, begin, found) or _stop_ends(text, begin, found.start(), found.end(), end)
+        return _stop_ends(text, begin, found.start(), found.end(), end)
     if found.lastgroup == "line":
         return _line_ends(text, start, found.start(), found.end(), end, width)
     return True
-
-
-def _plainly_ends(text: str, begin: int, found: re.Match[str]) -> bool:
-    """Whether a full stop stands between a long plain word and a capital letter: the common case, told quickly."""
-    at = found.start()
-    word = text[max(text.rfind(" ", begin, at), begin) : at].strip()
-    return found.group() == "." and len(word) > LONG_WORD and word.isalpha() and text[at + 2 : at + 3].isupper()
 
 
 def _stop_ends(text: str, begin: int, at: int, after: int, end: int) -> bool:

@@ -7,10 +7,12 @@ case, hyphens, line wraps, spelling and Unicode, and looked for all at once (Aho
 
 from __future__ import annotations
 
+import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import combinations
 
 from calcitrace.ruleset import CaseDefinition, RuleSet, Term
 from calcitrace.screen import alternatives
@@ -18,6 +20,8 @@ from calcitrace.words import FOLD, INVISIBLE, PREFIXES
 
 SCREENS = ("rules", "case", "none")
 LEAST, LEAST_REST = 3, 4  # letters
+MOST_TELLING = 6  # letters; more do not make a string rarer
+MOST_USUAL = 16
 Claim = tuple[str, frozenset[str]]  # a finding that could be mentioned, and the findings of which one must be too
 
 
@@ -36,6 +40,65 @@ def _unseen() -> dict[int, None]:
     return dict.fromkeys([*combining, *map(ord, INVISIBLE)])
 
 
+class _Needles:
+    """Sets of strings, all looked for at once (Aho and Corasick 1975); one with a blank before it begins a word."""
+
+    def __init__(self, sets: Mapping[int, Iterable[str]]) -> None:
+        from ahocorasick_rs import AhoCorasick, MatchKind
+
+        needles: dict[str, int] = {}
+        for place, strings in sets.items():
+            for string in map(_needle, strings):
+                needles[string] = needles.get(string, 0) | 1 << place
+        self._everywhere = needles.pop("", 0)
+        self._bits = list(needles.values())
+        self._find = AhoCorasick(list(needles), matchkind=MatchKind.Standard).find_matches_as_indexes
+
+    def there(self, letters: str, cuts: Iterable[int]) -> Iterator[int]:
+        """For each stretch between cuts that holds any, the sets of which a string stands there, as bits."""
+        bits, hit, cuts = self._bits, 0, iter(cuts)
+        end = next(cuts, len(letters))
+        for number, start, _ in self._find(letters, overlapping=True):
+            if start >= end:
+                yield hit | self._everywhere
+                hit = 0
+                while start >= end:
+                    end = next(cuts, len(letters))
+            hit |= bits[number]
+        yield hit | self._everywhere
+
+    def first(self, letters: str) -> str:
+        """A string of any set that stands there, "" where none does."""
+        return next((letters[start:end] for _, start, end in self._find(letters, overlapping=True)), "")
+
+
+def _letters(plain_text: str) -> str:
+    """The small letters of a plain text, with a blank for anything else and before the first."""
+    return " " + plain_text.encode("ascii", "replace").translate(_BLANKED).decode("ascii")
+
+
+_BLANKED = bytes(c if chr(c).islower() else ord(" ") for c in range(256))
+
+
+def _needle(string: str) -> str:
+    """What must stand among the letters of a text that holds the string: its longest stretch of letters."""
+    blanked = _letters(string)[1:]
+    return max((f" {w}" if f" {w}" in blanked else w for w in blanked.split()), key=len, default="")
+
+
+def _cuts(text: str) -> Iterator[int]:
+    """Places in the letters of a text over which no sentence goes (see `calcitrace.sentences`)."""
+    if text.isascii() and "\0" not in text:
+        for found in _CUT.finditer(text):
+            at = found.start()
+            before = text[max(at - 5, 0) : at]
+            if text[at] == "\n" or (len(before) == 5 and before.isalpha() and before.islower()):
+                yield at + 2
+
+
+_CUT = re.compile(r"\n\n|\.\s[A-Z]")
+
+
 class Screen:
     """Tells whether a report must be read in full.
 
@@ -46,29 +109,28 @@ class Screen:
     """
 
     def __init__(self, rules: RuleSet, case: CaseDefinition | None = None) -> None:
-        from ahocorasick_rs import AhoCorasick, MatchKind
-
         self._case = case
         self._sets: dict[frozenset[str], int] = {}
         self._claims: list[Claim] = []
         ways: dict[Claim, set[int]] = {}
         for finding in (*rules.findings.values(), *rules.conditions.values()):
             for term in finding.terms:
-                found = self._needs(term, rules.words["common"])
-                ways.setdefault((finding.name, term.after | term.told), set()).update(found)
+                if not term.known:  # it counts only where another term of its finding does
+                    found = self._needs(term, rules.words["common"])
+                    ways.setdefault((finding.name, term.after | term.told), set()).update(found)
+        self._pieces = list(self._sets)
         self._first: dict[int, list[tuple[int, int]]] = {}
         self._always = 0
         for claim, needs in ways.items():
             self._add(claim, needs)
+        self._rarest = sum(1 << place for place in self._first)
         spelt = [(plain(word), standard) for word, standard in rules.spelling.items()]
         written = lru_cache(maxsize=None)(lambda piece: tuple(_written(piece, spelt, rules.words["common"])))
-        needles: dict[str, list[int]] = {}
-        for strings, place in self._sets.items():
-            for needle in (n for piece in strings for n in written(piece)):
-                needles.setdefault(needle.lstrip(), [0, 0])[needle[0] == " "] |= 1 << place
-        self._bits = list(needles.values())
-        self._rarest = sum(1 << place for place in self._first)
-        self._find = AhoCorasick(list(needles), matchkind=MatchKind.Standard).find_matches_as_indexes
+        strings = [[n for piece in pieces for n in written(piece)] for pieces in self._pieces]
+        self._needles = _Needles(dict(enumerate(strings)))
+        self._glance = _Needles({place: strings[place] for place in self._telling()})
+        self._usual: list[str] = []
+        self._claimed = lru_cache(maxsize=50_000)(self._claims_of)
         self._named = lru_cache(maxsize=50_000)(self._of_claims)
         self.lets = lru_cache(maxsize=50_000)(self._lets)
 
@@ -85,6 +147,7 @@ class Screen:
         """Sets of pieces as bits, those that tell most before the others."""
         sets = [s for s in found if all(map(str.strip, s))]
         sets.sort(key=lambda pieces: (sum(p.strip() in common for p in pieces), len(pieces)))
+        sets = [s for s in sets if all(len(p.strip()) >= LEAST for p in s)] or sets
         return sum({1 << self._sets.setdefault(pieces, len(self._sets)) for pieces in sets})
 
     def _add(self, claim: Claim, needs: set[int]) -> None:
@@ -96,26 +159,46 @@ class Screen:
             if not need:
                 self._always |= bit
             elif need.bit_count() == 1 or not need & alone:
-                first = max(b for b in range(need.bit_length()) if need >> b & 1)
-                self._first.setdefault(first, []).append((need, bit))
+                places = (b for b in range(need.bit_length()) if need >> b & 1)
+                self._first.setdefault(max(places, key=self._worth), []).append((need, bit))
+
+    def _worth(self, place: int) -> tuple[int, int]:
+        """How few reports hold a string of a set: longer ones are rarer, then fewer of them."""
+        pieces = self._pieces[place]
+        return min(MOST_TELLING, *(len(p.strip()) for p in pieces)), -len(pieces)
+
+    def _telling(self) -> Iterator[int]:
+        """Sets to look for before all others.
+
+        Without a case, those that are enough for a finding; with one, those of which every case needs one.
+        """
+        decisive = decisive_findings(self._case) if self._case else frozenset()
+        for place, needs in self._first.items():
+            for need, claim in needs:
+                finding, asked = self._claims[claim.bit_length() - 1]
+                if not asked and (finding in decisive if self._case else need.bit_count() == 1):
+                    yield place
 
     def possible(self, text: str) -> frozenset[str]:
         """The findings and conditions that a report with this text could mention."""
-        text = plain(text)
-        hit, bits = 0, self._bits
-        for number, start, _ in self._find(text, overlapping=True):
-            anywhere, at_start = bits[number]
-            hit |= anywhere
-            if at_start and not (start and text[start - 1].isalpha()):
-                hit |= at_start
-        claims, rare = self._always, hit & self._rarest
+        return self._possible(text, _letters(plain(text)))
+
+    def _possible(self, text: str, letters: str) -> frozenset[str]:
+        claims = self._always
+        for hit in self._needles.there(letters, _cuts(text)):
+            claims |= self._claimed(hit)
+        return self._named(claims)
+
+    def _claims_of(self, hit: int) -> int:
+        """The claims, as bits, that a stretch of text which holds strings of these sets could make."""
+        claims, rare = 0, hit & self._rarest
         while rare:
             lowest = rare & -rare
             rare ^= lowest
             for need, claim in self._first[lowest.bit_length() - 1]:
                 if need & hit == need:
                     claims |= claim
-        return self._named(claims)
+        return claims
 
     def _of_claims(self, bits: int) -> frozenset[str]:
         claims = [c for k, c in enumerate(self._claims) if bits >> k & 1]
@@ -126,7 +209,21 @@ class Screen:
 
     def __call__(self, text: str) -> bool:
         """Whether the report must be read in full."""
-        return self.lets(self.possible(text))
+        letters = _letters(plain(text))
+        if self._case is None:
+            return self._says_something(letters) or self.lets(self._possible(text, letters))
+        if not self._always and not self._glance.first(letters):
+            return False
+        return self.lets(self._possible(text, letters))
+
+    def _says_something(self, letters: str) -> bool:
+        """Whether a string stands there that is enough for a finding; what was seen before is looked for first."""
+        if any(string in letters for string in self._usual):
+            return True
+        seen = self._glance.first(letters)
+        if seen:
+            self._usual = [seen, *self._usual[: MOST_USUAL - 1]]
+        return bool(seen)
 
     def _lets(self, named: frozenset[str]) -> bool:
         """Whether a report that mentions no more than these findings and conditions must be read in full."""
@@ -163,3 +260,14 @@ def could_be(case: CaseDefinition, named: Iterable[str]) -> bool:
     there = {n for n, c in case.constituents.items() if not named.isdisjoint(c.findings)}
     near = {n for n in there if not case.constituents[n].near or not there.isdisjoint(case.constituents[n].near)}
     return any(near.issuperset(t.needs) for t in case.tiers)
+
+
+def decisive_findings(case: CaseDefinition) -> frozenset[str]:
+    """The fewest findings of which every tier needs one, so that without all of them no report is a case."""
+    findings = sorted({f for c in case.constituents.values() for f in c.findings})
+    return next(
+        frozenset(few)
+        for size in range(len(findings) + 1)
+        for few in combinations(findings, size)
+        if not could_be(case, set(findings).difference(few))
+    )

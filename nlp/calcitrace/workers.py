@@ -82,7 +82,7 @@ class Worker:
             return "" if self._screen(report.text) else UNREAD
         if audited(report.report_id, self._setup.audit):
             return ""
-        passes = self._screen(report.text) and self._screen.lets(self._annotator.could_mention(report.text))
+        passes = self._screen(report.text) and self._screen.lets(self._annotator.could_mention(report))
         return "" if passes else OUT
 
 
