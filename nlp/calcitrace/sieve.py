@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import combinations
 
-from calcitrace.ruleset import CaseDefinition, RuleSet, Term
+from calcitrace.ruleset import CaseDefinition, Finding, RuleSet, Term
 from calcitrace.screen import alternatives
 from calcitrace.words import FOLD, INVISIBLE, PREFIXES
 
@@ -29,15 +29,15 @@ def plain(text: str) -> str:
     """The text as its words are compared: small letters, without accents, ligatures and invisible characters."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.encode("utf-8", "ignore").decode("utf-8"))
-        text = unicodedata.normalize("NFKD", text.lower().translate(FOLD)).translate(_unseen())
+        text = _unseen().sub("", unicodedata.normalize("NFKD", text.lower().translate(FOLD)))
     return text.lower().replace("\0", "")
 
 
 @lru_cache(maxsize=1)
-def _unseen() -> dict[int, None]:
+def _unseen() -> re.Pattern[str]:
     """Combining and invisible characters, to be dropped."""
-    combining = (c for c in range(sys.maxunicode + 1) if unicodedata.combining(chr(c)))
-    return dict.fromkeys([*combining, *map(ord, INVISIBLE)])
+    combining = (chr(c) for c in range(sys.maxunicode + 1) if unicodedata.combining(chr(c)))
+    return re.compile(f"[{re.escape(''.join(combining) + INVISIBLE)}]+")
 
 
 class _Needles:
@@ -54,18 +54,12 @@ class _Needles:
         self._bits = list(needles.values())
         self._find = AhoCorasick(list(needles), matchkind=MatchKind.Standard).find_matches_as_indexes
 
-    def there(self, letters: str, cuts: Iterable[int]) -> Iterator[int]:
-        """For each stretch between cuts that holds any, the sets of which a string stands there, as bits."""
-        bits, hit, cuts = self._bits, 0, iter(cuts)
-        end = next(cuts, len(letters))
-        for number, start, _ in self._find(letters, overlapping=True):
-            if start >= end:
-                yield hit | self._everywhere
-                hit = 0
-                while start >= end:
-                    end = next(cuts, len(letters))
+    def there(self, letters: str) -> int:
+        """The sets of which a string stands there, as bits."""
+        bits, hit = self._bits, self._everywhere
+        for number, _, _ in self._find(letters, overlapping=True):
             hit |= bits[number]
-        yield hit | self._everywhere
+        return hit
 
     def first(self, letters: str) -> str:
         """A string of any set that stands there, "" where none does."""
@@ -86,19 +80,6 @@ def _needle(string: str) -> str:
     return max((f" {w}" if f" {w}" in blanked else w for w in blanked.split()), key=len, default="")
 
 
-def _cuts(text: str) -> Iterator[int]:
-    """Places in the letters of a text over which no sentence goes (see `calcitrace.sentences`)."""
-    if text.isascii() and "\0" not in text:
-        for found in _CUT.finditer(text):
-            at = found.start()
-            before = text[max(at - 5, 0) : at]
-            if text[at] == "\n" or (len(before) == 5 and before.isalpha() and before.islower()):
-                yield at + 2
-
-
-_CUT = re.compile(r"\n\n|\.\s[A-Z]")
-
-
 class Screen:
     """Tells whether a report must be read in full.
 
@@ -113,7 +94,7 @@ class Screen:
         self._sets: dict[frozenset[str], int] = {}
         self._claims: list[Claim] = []
         ways: dict[Claim, set[int]] = {}
-        for finding in (*rules.findings.values(), *rules.conditions.values()):
+        for finding in _wanted(rules, case):
             for term in finding.terms:
                 if not term.known:  # it counts only where another term of its finding does
                     found = self._needs(term, rules.words["common"])
@@ -130,7 +111,6 @@ class Screen:
         self._needles = _Needles(dict(enumerate(strings)))
         self._glance = _Needles({place: strings[place] for place in self._telling()})
         self._usual: list[str] = []
-        self._claimed = lru_cache(maxsize=50_000)(self._claims_of)
         self._named = lru_cache(maxsize=50_000)(self._of_claims)
         self.lets = lru_cache(maxsize=50_000)(self._lets)
 
@@ -181,17 +161,14 @@ class Screen:
 
     def possible(self, text: str) -> frozenset[str]:
         """The findings and conditions that a report with this text could mention."""
-        return self._possible(text, _letters(plain(text)))
+        return self._possible(_letters(plain(text)))
 
-    def _possible(self, text: str, letters: str) -> frozenset[str]:
-        claims = self._always
-        for hit in self._needles.there(letters, _cuts(text)):
-            claims |= self._claimed(hit)
-        return self._named(claims)
+    def _possible(self, letters: str) -> frozenset[str]:
+        return self._named(self._claims_of(self._needles.there(letters)))
 
     def _claims_of(self, hit: int) -> int:
-        """The claims, as bits, that a stretch of text which holds strings of these sets could make."""
-        claims, rare = 0, hit & self._rarest
+        """The claims, as bits, that a text which holds strings of these sets could make."""
+        claims, rare = self._always, hit & self._rarest
         while rare:
             lowest = rare & -rare
             rare ^= lowest
@@ -211,10 +188,10 @@ class Screen:
         """Whether the report must be read in full."""
         letters = _letters(plain(text))
         if self._case is None:
-            return self._says_something(letters) or self.lets(self._possible(text, letters))
+            return self._says_something(letters) or self.lets(self._possible(letters))
         if not self._always and not self._glance.first(letters):
             return False
-        return self.lets(self._possible(text, letters))
+        return self.lets(self._possible(letters))
 
     def _says_something(self, letters: str) -> bool:
         """Whether a string stands there that is enough for a finding; what was seen before is looked for first."""
@@ -262,9 +239,25 @@ def could_be(case: CaseDefinition, named: Iterable[str]) -> bool:
     return any(near.issuperset(t.needs) for t in case.tiers)
 
 
+def _wanted(rules: RuleSet, case: CaseDefinition | None) -> list[Finding]:
+    """The findings and conditions to look for: all, or those of the case, and those that must be told before them."""
+    everything = {**rules.findings, **rules.conditions}
+    wanted = set(telling_findings(case) if case else everything)
+    while more := {n for f in wanted for t in everything[f].terms for n in t.after | t.told} - wanted:
+        wanted |= more
+    return [f for name, f in everything.items() if name in wanted]
+
+
+def telling_findings(case: CaseDefinition) -> frozenset[str]:
+    """The findings on which it hangs whether a report could be a case."""
+    needed = {n for t in case.tiers for n in t.needs}
+    needed |= {other for n in needed for other in case.constituents[n].near}
+    return frozenset(f for n in needed for f in case.constituents[n].findings)
+
+
 def decisive_findings(case: CaseDefinition) -> frozenset[str]:
     """The fewest findings of which every tier needs one, so that without all of them no report is a case."""
-    findings = sorted({f for c in case.constituents.values() for f in c.findings})
+    findings = sorted(telling_findings(case))
     return next(
         frozenset(few)
         for size in range(len(findings) + 1)
