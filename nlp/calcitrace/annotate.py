@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import overload
@@ -18,9 +18,9 @@ from calcitrace.restate import settle
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet, SectionRule
 from calcitrace.sections import Sectioner
-from calcitrace.sentences import split_sentences, wrap_width
+from calcitrace.sentences import sentences_at, split_sentences, wrap_width
 from calcitrace.sides import Sides
-from calcitrace.sites import MOST_CIRCUMSTANCES, CueHit, Hit, Linker, Sentence
+from calcitrace.sites import MOST_CIRCUMSTANCES, Claim, CueHit, Hit, Linker, Sentence
 from calcitrace.subjects import Lists, subject
 from calcitrace.words import Words, split_words
 
@@ -94,11 +94,24 @@ class Annotator:
             found[number] = self._assert(hit, cues, words, text, sections[section])
         return found
 
+    def could_mention_at(self, report: Report, spots: Sequence[int]) -> frozenset[str]:
+        """What the sentences that hold one of these places (in order) could mention, whatever the others say."""
+        text, claims = report.text, set[Claim]()
+        session, width = Session(self.linker, report), wrap_width(text)
+        for section in self._sectioner.split(text):
+            if not _holds(section.body, section.end, spots):
+                continue
+            session.open(section)
+            for start, end in sentences_at(text, spots, section.body, section.end, width):
+                sentence = self._read(text[start:end])
+                claims |= session.claims_anyhow(sentence, start) if sentence.hits else frozenset()
+        return self._named(claims, session.region_is_sure and session.elsewhere())
+
     def could_mention(self, report: Report) -> frozenset[str]:
         """The findings and conditions that have a term at a place where it counts: all that a mention can be of."""
         sections, sentences = self._layout(report.text)
         session, section = Session(self.linker, report), -1
-        claims: set[tuple[str, frozenset[str], bool]] = set()
+        claims: set[Claim] = set()
         for start, end, place in sentences:
             sentence = self._read(report.text[start:end])
             if place != section and sentence.words.forms:
@@ -106,10 +119,13 @@ class Annotator:
                 session.open(sections[place])
             if sentence.hits:
                 claims |= session.claims(sentence, start)
-            else:
-                session.pass_by(sentence)
-        if session.elsewhere():
-            claims = {c for c in claims if c[2] or not self._is_local(c[0])}
+            session.pass_by(sentence)
+        return self._named(claims, session.elsewhere())
+
+    def _named(self, claims: Collection[Claim], elsewhere: bool) -> frozenset[str]:
+        """The findings of claims; of a report `elsewhere` those of the local findings that are sited."""
+        if elsewhere:
+            claims = [c for c in claims if c[2] or not self._is_local(c[0])]
         named = {name for name, told, _ in claims if not told}
         while more := {name for name, told, _ in claims if name not in named and not named.isdisjoint(told)}:
             named |= more
@@ -152,6 +168,7 @@ class Annotator:
         text = report.text
         sections, sentences = self._layout(text)
         session = Session(self.linker, report)
+        session.begin()
         found: list[_Found] = []
         named: set[str] = set()
         read = [self._read(text[start:end]) for start, end, _ in sentences]
@@ -361,6 +378,12 @@ def _apply_section(
     for axis, value in rule.sets.items():
         if axis not in claims:
             values[axis] = value
+
+
+def _holds(start: int, end: int, places: Sequence[int]) -> bool:
+    """Whether one of the places, which are in order, lies in `start:end`."""
+    k = bisect.bisect_left(places, start)
+    return k < len(places) and places[k] < end
 
 
 def word_range(words: Words, start: int, end: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from calcitrace.model import Mention, Report, Section
 from calcitrace.places import Circumstances, Places
 from calcitrace.ruleset import Site
 from calcitrace.sides import Sides
-from calcitrace.sites import MOST_CIRCUMSTANCES, Claims, Hit, Linker, Named, Sentence, one_side
+from calcitrace.sites import MOST_CIRCUMSTANCES, Claim, Hit, Linker, Named, Sentence, one_side
 
 MAX_ABBREVIATION = 5
 TITLE_LINES = 4
@@ -27,12 +27,13 @@ class Session(Circumstances):
         title = head[0][:200]
         named = linker.region_of(report.body_part) or linker.region_of(title) or ("", False)
         self.region, self.region_is_sure = named
-        self.side = linker.side_of(title)
-        if self.side == "none":
-            self.side = linker.side_of(report.body_part)
-        if self.side == "none":
-            self.side = one_side(linker.side_of(line[:200]) for line in head[1:TITLE_LINES])
+        self._head = (title, report.body_part, *(line[:200] for line in head[1:TITLE_LINES]))
         self._named: list[Named] = []
+
+    def begin(self) -> None:
+        """Note the side that the title names, or the body part, or the lines below the title."""
+        title, body_part, *below = map(self.linker.side_of, self._head)
+        self.side = next((s for s in (title, body_part) if s != "none"), "") or one_side(below)
 
     def elsewhere(self) -> bool:
         """Whether the report is of another body region: by its body part or title, else by what it speaks of."""
@@ -56,18 +57,25 @@ class Session(Circumstances):
         """A sentence without a target only becomes the memory for the next."""
         self._remember(self._sites(sentence))
 
-    def claims(self, sentence: Sentence, start: int) -> Claims:
-        """What the sentence, which starts there, could mention, by the place of its hits; then it is passed by."""
+    def claims(self, sentence: Sentence, start: int) -> frozenset[Claim]:
+        """What the sentence, which starts there, could mention, by the place of its hits."""
         self.on_heading_line = start < self._line_end
         key = (self.region, self.subsites, self.last_site, self.on_heading_line)
         found = sentence.claims_in.get(key)
         if found is None:
             places = Places(self, sentence.words, self._sites(sentence).sites)
             allowed = [h for h in sentence.hits if places.allows(h)]
-            found = Claims((h.name, h.term.told, places.sited(h)) for h in allowed)
+            found = frozenset((h.name, h.term.told, places.sited(h)) for h in allowed)
             if len(sentence.claims_in) < MOST_CIRCUMSTANCES:
                 sentence.claims_in[key] = found
-        self.pass_by(sentence)
+        return found
+
+    def claims_anyhow(self, sentence: Sentence, start: int) -> frozenset[Claim]:
+        """The same, whatever the sentences before it have named."""
+        found: frozenset[Claim] = frozenset()
+        for site in self.linker.any_sites:
+            self.last_site = site
+            found |= self.claims(sentence, start)
         return found
 
     def _remember(self, named: Named) -> None:

@@ -7,12 +7,15 @@ run-ons. Works on positions only; the text is never changed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 Sentence = tuple[int, int]
 
+_PLAIN = r"(?<=[a-z]{5})\.(?=\s[A-Z])"  # after a long word and before a capital: the common case; it always ends
+_PLAIN_STOP = re.compile(_PLAIN)
 _BREAK = re.compile(
-    r"(?P<plain>(?<=[a-z]{5})\.(?=\s[A-Z]))"  # after a long word and before a capital: the common case; it always ends
+    rf"(?P<plain>{_PLAIN})"
     r"|(?P<line>[ \t\r\f\v]*\n\s*)|(?P<stop>[.!?]+[\"')\]]*)(?=\s|[^\W\d_]|\[|$)|\f|\u2022"
 )
 _BULLET = re.compile(r"(?:[-*\u2022\u25aa\u00b7>+o](?=\s)|\(?\d{1,2}[.)](?=\s|[A-Z])|\(?[a-h][.)]\s|[ivx]{1,4}[.)]\s)")
@@ -44,16 +47,39 @@ def split_sentences(text: str, start: int = 0, end: int | None = None, width: in
     width = wrap_width(text) if width is None else width
     sentences: list[Sentence] = []
     begin = start
-    for cut in (*_cuts(text, start, end, width), end):
+    for cut in (*_cuts(text, start, end, width, start), end):
         sentences += _trimmed(text, begin, cut)
         begin = cut
     return sentences
 
 
-def _cuts(text: str, start: int, end: int, width: int) -> Iterator[int]:
-    """Where sentences end."""
+def sentences_at(text: str, places: Iterable[int], start: int, end: int, width: int) -> list[Sentence]:
+    """Those of the sentences of `text[start:end]` that hold one of these places, which are in order."""
+    sentences: list[Sentence] = []
     begin = start
-    for found in _BREAK.finditer(text, start, end):
+    for place in places:
+        if begin <= place < end:
+            begin = _sure_begin(text, begin, place)
+            for cut in chain(_cuts(text, start, end, width, begin), [end]):
+                if cut > place:
+                    sentences += _trimmed(text, begin, cut)
+                begin = cut
+                if cut > place:
+                    break
+    return sentences
+
+
+def _sure_begin(text: str, begin: int, place: int) -> int:
+    """A place at or after `begin`, and near before `place`, where a sentence begins whatever stands before it."""
+    at = text.rfind(".", begin, place)
+    while at >= 0 and not _PLAIN_STOP.match(text, at):
+        at = text.rfind(".", begin, at)
+    return max(begin, at + 1)
+
+
+def _cuts(text: str, start: int, end: int, width: int, begin: int) -> Iterator[int]:
+    """Where the sentences of `text[start:end]` end, from one on that begins at `begin`."""
+    for found in _BREAK.finditer(text, begin, end):
         kind = found.lastgroup
         cut = found.end() if kind in ("plain", "stop") else found.start()
         if kind != "plain":

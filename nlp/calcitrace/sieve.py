@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
+from typing import NamedTuple
 
 from calcitrace.ruleset import CaseDefinition, Finding, RuleSet, Term
 from calcitrace.screen import alternatives
@@ -54,16 +55,26 @@ class _Needles:
         self._bits = list(needles.values())
         self._find = AhoCorasick(list(needles), matchkind=MatchKind.Standard).find_matches_as_indexes
 
-    def there(self, letters: str) -> int:
+    def matches(self, letters: str) -> list[tuple[int, int, int]]:
+        """(number of the string, start, end) of all that stand there."""
+        found: list[tuple[int, int, int]] = self._find(letters, overlapping=True)
+        return found
+
+    def sets(self, matches: Iterable[tuple[int, int, int]]) -> int:
         """The sets of which a string stands there, as bits."""
         bits, hit = self._bits, self._everywhere
-        for number, _, _ in self._find(letters, overlapping=True):
+        for number, _, _ in matches:
             hit |= bits[number]
         return hit
 
+    def starts(self, matches: Iterable[tuple[int, int, int]], sets: int, letters: str) -> list[int]:
+        """Where in the text strings of these sets stand, in order."""
+        bits = self._bits
+        return sorted({start - (letters[start] != " ") for number, start, _ in matches if bits[number] & sets})
+
     def first(self, letters: str) -> str:
         """A string of any set that stands there, "" where none does."""
-        return next((letters[start:end] for _, start, end in self._find(letters, overlapping=True)), "")
+        return next((letters[start:end] for _, start, end in self.matches(letters)), "")
 
 
 def _letters(plain_text: str) -> str:
@@ -80,6 +91,16 @@ def _needle(string: str) -> str:
     return max((f" {w}" if f" {w}" in blanked else w for w in blanked.split()), key=len, default="")
 
 
+class Look(NamedTuple):
+    """What a screen sees of a report: the findings that it could mention, and where in the text decisive ones could be.
+
+    Without places (None) they could be anywhere.
+    """
+
+    named: frozenset[str]
+    spots: Sequence[int] | None
+
+
 class Screen:
     """Tells whether a report must be read in full.
 
@@ -91,6 +112,7 @@ class Screen:
 
     def __init__(self, rules: RuleSet, case: CaseDefinition | None = None) -> None:
         self._case = case
+        self.decisive = decisive_findings(case) if case else frozenset()
         self._sets: dict[frozenset[str], int] = {}
         self._claims: list[Claim] = []
         ways: dict[Claim, set[int]] = {}
@@ -104,6 +126,7 @@ class Screen:
         self._always = 0
         for claim, needs in ways.items():
             self._add(claim, needs)
+        self._bearing = sum(1 << k for k, claim in enumerate(self._claims) if self._bears(claim))
         self._rarest = sum(1 << place for place in self._first)
         spelt = [(plain(word), standard) for word, standard in rules.spelling.items()]
         written = lru_cache(maxsize=None)(lambda piece: tuple(_written(piece, spelt, rules.words["common"])))
@@ -147,35 +170,59 @@ class Screen:
         pieces = self._pieces[place]
         return min(MOST_TELLING, *(len(p.strip()) for p in pieces)), -len(pieces)
 
+    def _bears(self, claim: Claim) -> bool:
+        """Whether a claim is of a decisive finding, and needs no other decisive one told before."""
+        finding, asked = claim
+        return finding in self.decisive and not (asked and asked <= self.decisive)
+
     def _telling(self) -> Iterator[int]:
         """Sets to look for before all others.
 
         Without a case, those that are enough for a finding; with one, those of which every case needs one.
         """
-        decisive = decisive_findings(self._case) if self._case else frozenset()
         for place, needs in self._first.items():
             for need, claim in needs:
-                finding, asked = self._claims[claim.bit_length() - 1]
-                if not asked and (finding in decisive if self._case else need.bit_count() == 1):
+                asked = self._claims[claim.bit_length() - 1][1]
+                if claim & self._bearing if self._case else (not asked and need.bit_count() == 1):
                     yield place
+
+    def __call__(self, text: str) -> bool:
+        """Whether the report must be read in full."""
+        return self._says_something(_letters(plain(text))) or self.look(text) is not None
+
+    def look(self, text: str) -> Look | None:
+        """What is seen of a report that must be read in full; None for another."""
+        letters = _letters(plain(text))
+        if self._case is not None and not (self._always or self._glance.first(letters)):
+            return None
+        matches = self._needles.matches(letters)
+        claims, places = self._open(self._needles.sets(matches))
+        named = self._named(claims)
+        if not self.lets(named):
+            return None
+        placed = not self._always and text.isascii() and "\0" not in text
+        return Look(named, self._needles.starts(matches, places, letters) if placed else None)
+
+    def beside(self, look: Look, decisive: frozenset[str]) -> bool:
+        """Whether a report must be read in full of which these are all the decisive findings that it could mention."""
+        return self.lets(decisive | (look.named - self.decisive))
 
     def possible(self, text: str) -> frozenset[str]:
         """The findings and conditions that a report with this text could mention."""
-        return self._possible(_letters(plain(text)))
+        return self._named(self._open(self._needles.sets(self._needles.matches(_letters(plain(text)))))[0])
 
-    def _possible(self, letters: str) -> frozenset[str]:
-        return self._named(self._claims_of(self._needles.there(letters)))
-
-    def _claims_of(self, hit: int) -> int:
-        """The claims, as bits, that a text which holds strings of these sets could make."""
-        claims, rare = self._always, hit & self._rarest
+    def _open(self, hit: int) -> tuple[int, int]:
+        """What a text with strings of these sets could claim, and the sets by which decisive claims are, as bits."""
+        claims, places, rare = self._always, 0, hit & self._rarest
         while rare:
             lowest = rare & -rare
             rare ^= lowest
             for need, claim in self._first[lowest.bit_length() - 1]:
                 if need & hit == need:
                     claims |= claim
-        return claims
+                    if claim & self._bearing:
+                        places |= lowest
+        return claims, places
 
     def _of_claims(self, bits: int) -> frozenset[str]:
         claims = [c for k, c in enumerate(self._claims) if bits >> k & 1]
@@ -184,17 +231,10 @@ class Screen:
             found |= more
         return frozenset(found)
 
-    def __call__(self, text: str) -> bool:
-        """Whether the report must be read in full."""
-        letters = _letters(plain(text))
-        if self._case is None:
-            return self._says_something(letters) or self.lets(self._possible(letters))
-        if not self._always and not self._glance.first(letters):
-            return False
-        return self.lets(self._possible(letters))
-
     def _says_something(self, letters: str) -> bool:
         """Whether a string stands there that is enough for a finding; what was seen before is looked for first."""
+        if self._case is not None:
+            return False
         if any(string in letters for string in self._usual):
             return True
         seen = self._glance.first(letters)

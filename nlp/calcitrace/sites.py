@@ -54,7 +54,7 @@ class Judged:
     sides: tuple[Hit, ...]
 
 
-Claims = frozenset[tuple[str, frozenset[str], bool]]  # a finding, those of which one must be told, whether it is sited
+Claim = tuple[str, frozenset[str], bool]  # a finding, those of which one must be told, whether it is sited
 
 
 class Named(NamedTuple):
@@ -83,7 +83,7 @@ class Sentence:
     asks: frozenset[str]
     measures: bool = False
     sites_in: dict[str, Named] = field(default_factory=dict)
-    claims_in: dict[object, Claims] = field(default_factory=dict)
+    claims_in: dict[object, frozenset[Claim]] = field(default_factory=dict)
     read_in: dict[object, Any] = field(default_factory=dict)
 
 
@@ -105,6 +105,8 @@ class Linker:
 
     def __init__(self, rules: RuleSet) -> None:
         self.sites = rules.sites
+        kinds = {s.kind: s for s in rules.sites.values()}
+        self.any_sites = (None, kinds.get("bone"), kinds.get("tendon"))  # all that makes a difference of a last site
         self.spelling = rules.spelling
         self.words = rules.words
         self.joiners = rules.words["joiner"]

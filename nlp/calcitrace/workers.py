@@ -83,8 +83,17 @@ class Worker:
             return "" if self._screen(report.text) else UNREAD
         if audited(report.report_id, self._setup.audit):
             return ""
-        passes = self._screen(report.text) and self._screen.lets(self._annotator.could_mention(report))
-        return "" if passes else OUT
+        return "" if self._could_be_case(report) else OUT
+
+    def _could_be_case(self, report: Report) -> bool:
+        """Whether the case screen lets a report through: each step sees more and takes longer than the one before."""
+        screen, annotator = self._screen, self._annotator
+        look = screen.look(report.text)
+        if look is None:
+            return False
+        if look.spots is not None and not screen.beside(look, annotator.could_mention_at(report, look.spots)):
+            return False
+        return screen.lets(annotator.could_mention(report))
 
 
 def audited(report_id: str, share: float) -> bool:
