@@ -17,19 +17,20 @@ import calcitrace
 PACKAGE = Path(__file__).parents[1] / "nlp" / "calcitrace"
 # A module imports only what stands on a line above its own. A package (a folder) counts as one module.
 ORDER = """
-model errors ruleset samples
+model errors ruleset samples kept
 strictyaml words dates
 measures
 terms casefile
 rules sources sections sentences
 screen sites
 sieve
-subjects
+subjects places
 sides
 link
 restate
 fast flags
 engine
+targets
 annotate
 modality
 assess examples usage

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import overload
 
 from calcitrace.dates import change_since, only_date
-from calcitrace.engine import ENGINES, covers
+from calcitrace.engine import ENGINES
 from calcitrace.flags import Flagger
 from calcitrace.link import Session
 from calcitrace.measures import measurements, size_change
@@ -21,11 +21,10 @@ from calcitrace.sections import Sectioner
 from calcitrace.sentences import sentences_at, split_sentences, wrap_width
 from calcitrace.sides import Sides
 from calcitrace.sites import MOST_CIRCUMSTANCES, Claim, CueHit, Hit, Linker, Sentence
-from calcitrace.subjects import Lists, subject
+from calcitrace.targets import counting, spoken_of, standing
 from calcitrace.words import Words, split_words
 
 REMEMBERED = 20_000
-Target = tuple[Hit, tuple[CueHit, ...]]
 Step = tuple[tuple[Mention, bool], ...]
 
 
@@ -218,8 +217,8 @@ class Annotator:
         self, sentence: Sentence, section: Section, session: Session, named: Container[str]
     ) -> Iterator[tuple[Mention, bool]]:
         words, sided = sentence.words, session.sentence(sentence)
-        counting = list(_counting(sentence.judged.targets, sided, named, self.rules))
-        for hit, cues in _spoken_of(counting, words.forms, self.rules.words):
+        counted = list(counting(sentence.judged.targets, sided, named, self.rules))
+        for hit, cues in spoken_of(counted, words.forms, self.rules.words):
             asserted = self._assert(hit, cues, words, sentence.text, section)
             homeless = self._is_local(hit.name) and not sided.sited(hit)
             yield _mention(hit, words, sentence.text, section, asserted, sided), homeless
@@ -256,7 +255,7 @@ class Annotator:
     def _assert(self, hit: Hit, cues: Sequence[CueHit], words: Words, text: str, section: Section) -> Assertion:
         """Cues -> one value an axis by its declared precedence; the section speaks where no cue does."""
         claims: dict[str, dict[str, list[CueHit]]] = {}
-        for cue in _standing(cues):
+        for cue in standing(cues):
             for axis, value in cue.group.sets.items():
                 claims.setdefault(axis, {}).setdefault(value, []).append(cue)
         values, deciding = {}, []
@@ -277,70 +276,6 @@ class Annotator:
         if (values["presence"] == "absent") != (values["change"] == "resolved"):  # what is absent has no other change
             values["change"] = "none"
         return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
-
-
-def _counting(targets: Sequence[Target], sided: Sides, named: Container[str], rules: RuleSet) -> Iterator[Target]:
-    """The targets of a sentence that are mentions: where their words count, the longest of a finding, none covered.
-
-    A doubtful term (`alone`) counts only without another mention of its finding close by; `named` are the findings
-    that the report has mentioned, so that "the defect" needs no place.
-    """
-    targets = [t for t in targets if not t[0].term.told or _told(t[0], targets, named)]
-    allowed = [(h, cues) for h, cues in targets if sided.allows(h)]
-    placed = [h for h, _ in allowed]
-    allowed += [(h, cues) for h, cues in targets if h not in placed and h.name in named and sided.known(h, placed)]
-    kept: list[Target] = []
-    for hit, cues in sorted(allowed, key=lambda t: (t[0].term.alone, -t[0].size, t[0].i)):
-        rivals = [k for k, _ in kept if k.name == hit.name]
-        if any(k.i < hit.j and hit.i < k.j for k in rivals):
-            continue
-        if hit.term.alone and any(sided.same_claim(hit, k) for k in rivals):
-            continue
-        kept.append((hit, cues))
-    for hit, cues in sorted(kept, key=lambda t: (t[0].i, t[0].j, t[0].name)):
-        if not any(covers(k, hit, rules) for k, _ in kept):
-            yield hit, _shared(hit, cues, targets)
-
-
-def _told(hit: Hit, targets: Sequence[Target], named: Container[str]) -> bool:
-    """Whether a finding that the hit's term asks for was named, earlier in the report or in the sentence."""
-    return any(n in named for n in hit.term.told) or any(h.name in hit.term.told and h.j <= hit.i for h, _ in targets)
-
-
-def _shared(hit: Hit, cues: tuple[CueHit, ...], targets: Sequence[Target]) -> tuple[CueHit, ...]:
-    """The cues of a mention and of the other readings of its words, of which it took the place."""
-    kept = {(c.i, c.j, c.term.rule_id): c for c in cues}
-    for other, own in targets:
-        if other.name == hit.name and other.i < hit.j and hit.i < other.j:
-            for cue in own:
-                if not (cue.i < hit.j and hit.i < cue.j):
-                    kept.setdefault((cue.i, cue.j, cue.term.rule_id), cue)
-    return tuple(kept.values())
-
-
-def _spoken_of(targets: Sequence[Target], forms: Sequence[str], lists: Lists) -> Sequence[Target]:
-    """The targets of a sentence, each without the cues that speak of another one as their subject."""
-    reached: dict[tuple[int, int, str], tuple[CueHit, list[Hit]]] = {}
-    for hit, cues in targets:
-        for cue in cues:
-            if cue.group.subject:
-                reached.setdefault(_key(cue), (cue, []))[1].append(hit)
-    if not reached:
-        return targets
-    speaks = {key: subject(hits, forms, cue.i, cue.j, lists) for key, (cue, hits) in reached.items()}
-    return [(hit, tuple(c for c in cues if _key(c) not in speaks or hit in speaks[_key(c)])) for hit, cues in targets]
-
-
-def _key(cue: CueHit) -> tuple[int, int, str]:
-    return cue.i, cue.j, cue.term.rule_id
-
-
-def _standing(cues: Sequence[CueHit]) -> list[CueHit]:
-    """The cues that count: one that turns or overrules others takes their place; a turn falls where there are none."""
-    there = {cue.group.name for cue in cues}
-    standing = [c for c in cues if not c.group.turns or c.group.turns & there]
-    gone = {name for cue in standing for name in cue.group.turns | cue.group.overrules}
-    return [c for c in standing if c.group.name not in gone]
 
 
 _PRONOUNS = frozenset({"it", "this", "the", "measuring", "measures", "size", "which", "what", "dimensions"})

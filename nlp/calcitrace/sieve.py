@@ -16,7 +16,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from calcitrace.ruleset import CaseDefinition, Finding, RuleSet, Term
-from calcitrace.screen import alternatives
+from calcitrace.screen import alternatives, prepare
 from calcitrace.words import FOLD, INVISIBLE, PREFIXES
 
 SCREENS = ("rules", "case", "none")
@@ -111,6 +111,7 @@ class Screen:
     """
 
     def __init__(self, rules: RuleSet, case: CaseDefinition | None = None) -> None:
+        prepare(rules)
         self._case = case
         self.decisive = decisive_findings(case) if case else frozenset()
         self._sets: dict[frozenset[str], int] = {}

@@ -69,6 +69,7 @@ class Versions:
     def __init__(self) -> None:
         self._seen = Seen()
         self._later: dict[int, tuple[int, set[int]]] = {}
+        self._made: set[int] = set()  # ids that later versions were given; the source may use one itself
 
     def settle(self, report: Report, source: str, row: int, shown: str) -> Report | Reject:
         """The report (renamed if it is a later version), or the reject if its id and text have come before."""
@@ -78,13 +79,14 @@ class Versions:
             self._seen.add(key, text)
             return report
         number, others = self._later.get(key, (1, set()))
-        if text == first or text in others:
+        if text in others or (text == first and key not in self._made):
             return Reject(source, row, REPEATED, shown)
         name = report.report_id
         while self._seen.text_of(_digest(name)) is not None:
             number += 1
             name = f"{report.report_id}{VERSION_MARK}{number}"
         self._seen.add(_digest(name), text)
+        self._made.add(_digest(name))
         self._later[key] = number, others | {text}
         return replace(report, report_id=name, version_of=report.report_id)
 
