@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
-from hypothesis import example, strategies as st
+from hypothesis import strategies as st
 
 from calcitrace import Annotator, Report, RuleSet, RunOptions, process, read_run
 from calcitrace.assess import assess

@@ -67,10 +67,11 @@ class _Needles:
             hit |= bits[number]
         return hit
 
-    def starts(self, matches: Iterable[tuple[int, int, int]], sets: int, letters: str) -> list[int]:
-        """Where in the text strings of these sets stand, in order."""
+    def starts(self, matches: Iterable[tuple[int, int, int]], sets: int, letters: str) -> list[int] | None:
+        """Where in the text strings of these sets stand, in order; None if one of them is a mark."""
         bits = self._bits
-        return sorted({start - (letters[start] != " ") for number, start, _ in matches if bits[number] & sets})
+        found = sorted({start - (letters[start] != " ") for number, start, _ in matches if bits[number] & sets})
+        return None if found and found[-1] >= letters.rindex("\n") else found
 
     def first(self, letters: str) -> str:
         """A string of any set that stands there, "" where none does."""
@@ -78,17 +79,20 @@ class _Needles:
 
 
 def _letters(plain_text: str) -> str:
-    """The small letters of a plain text, with a blank for anything else and before the first."""
-    return " " + plain_text.encode("ascii", "replace").translate(_BLANKED).decode("ascii")
+    """The small letters of a plain text, a blank for anything else and before the first; then the marks it holds."""
+    letters = plain_text.encode("ascii", "replace").translate(_BLANKED).decode("ascii")
+    return f" {letters}\n{''.join(mark for mark in MARKS if mark in plain_text)}"
 
 
+MARKS = "#,"  # they can be all that is left of a word
 _BLANKED = bytes(c if chr(c).islower() else ord(" ") for c in range(256))
 
 
 def _needle(string: str) -> str:
-    """What must stand among the letters of a text that holds the string: its longest stretch of letters."""
-    blanked = _letters(string)[1:]
-    return max((f" {w}" if f" {w}" in blanked else w for w in blanked.split()), key=len, default="")
+    """What must stand among the letters of a text that holds the string: its longest stretch of letters, or a mark."""
+    blanked = _letters(string).split("\n")[0][1:]
+    stretches = [f" {w}" if f" {w}" in blanked else w for w in blanked.split()]
+    return max(stretches, key=len) if stretches else next((c for c in string if c in MARKS), "")
 
 
 class Look(NamedTuple):
