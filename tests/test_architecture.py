@@ -17,17 +17,20 @@ import calcitrace
 PACKAGE = Path(__file__).parents[1] / "nlp" / "calcitrace"
 # A module imports only what stands on a line above its own. A package (a folder) counts as one module.
 ORDER = """
-model errors ruleset samples
+model errors ruleset samples kept
 strictyaml words dates
 measures
 terms casefile
 rules sources sections sentences
 screen sites
-subjects
+sieve
+subjects places
+sides
 link
 restate
 fast flags
 engine
+targets
 annotate
 modality
 assess examples usage
@@ -36,13 +39,15 @@ casemodel
 differences
 lint
 tables summary
-runfolder workers
+runfolder
+crew
+workers
 classifier
 corpus why
 show
-frames config
+frames config progress shards spark
+rerun pseudonyms
 evaluate
-rerun
 training workload
 studydate
 criteria healing
@@ -50,10 +55,10 @@ timeline
 archive
 selection
 flow
-pseudonyms flowdiagram tableone patientpicture
+flowdiagram tableone patientpicture
 cohort
 methods
-cohortfolder
+cohortfolder exports
 cli
 __main__
 """

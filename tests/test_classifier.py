@@ -13,7 +13,7 @@ import pytest
 
 from calcitrace import Annotator, Report, RunOptions, process, read_run
 from calcitrace.casemodel import CaseModel, load_model, log_odds, model_bytes, starter_path
-from calcitrace.classifier import FeatureTable, Labelled, fit, make_classifier, platt
+from calcitrace.classifier import FeatureTable, Labelled, _threshold, fit, make_classifier, platt
 from calcitrace.corpus import DEFAULT_CASE
 from calcitrace.errors import ModelError, RunError
 from calcitrace.features import Features, assessed, schema
@@ -204,9 +204,21 @@ def test_learning_from_an_earlier_model_keeps_its_order_with_few_labels(
     assert np.corrcoef(np.arange(18), np.argsort(np.argsort(scores)))[0, 1] > 0.9
 
 
-def test_the_threshold_keeps_the_wanted_share_of_the_cases(labelled: Labelled, names: tuple[str, str, str]) -> None:
-    """With all cases wanted, every labelled case is at or above the threshold by held-out scores."""
-    found = fit(labelled, names, 1.0)
+def test_the_threshold_keeps_the_wanted_share_with_confidence() -> None:
+    """Of 100 cases none may be missed for 0.97 (0.95 ** (1/100) is 0.9705), one for 0.95; midway to the next report."""
+    logits = np.arange(200, dtype=np.float64) / 10
+    truth = (np.arange(200) >= 100).astype(np.int64)
+
+    def cut(sensitivity: float) -> float:
+        return round(log_odds(_threshold(logits - 10, truth, sensitivity)), 2)
+
+    assert cut(0.97) == -0.05
+    assert cut(0.95) == 0.05
+
+
+def test_with_few_cases_all_are_kept(labelled: Labelled, names: tuple[str, str, str]) -> None:
+    """Too few to say anything with confidence: every labelled case is at or above the threshold."""
+    found = fit(labelled, names, 0.9)
     assert found.likely is not None
     assert found.model.threshold < 0.9
     assert all(

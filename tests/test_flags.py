@@ -28,12 +28,12 @@ def annotator():
             "IMPRESSION: No erosion of the greater tuberosity.",
             ("contradiction:cortical_erosion",),
         ),
-        ("XR LEFT SHOULDER\n\nFINDINGS: The the joint is normal.", ("dictation:repeated_word",)),
+        ("XR LEFT SHOULDER\n\nFINDINGS: The the joint is normal. No erosion.", ("dictation:repeated_word",)),
         ("FINDINGS: Know evidence of fracture.", ("dictation:misheard_no",)),
         ("Narrow edema of the greater tuberosity.", ("dictation:misheard_word",)),
         ("The deposit measures 8 x 4 in the tendon.", ("dictation:missing_unit",)),
         ("The deposit measures 8 x 4 mm, its halo measures 12, 14 and 9 mm.", ()),
-        ("LEFT SHOULDER\nThe deposit is *** mm.", ("dictation:empty_field",)),
+        ("LEFT SHOULDER\nThe calcific deposit is *** mm.", ("dictation:empty_field",)),
         ("*** FINAL REPORT ***\n[ ] Fracture\n[x] Calcification of the tendon", ()),
         ("The deposit that that report named had had a halo.", ()),
         ("XR BOTH SHOULDERS\n\nFINDINGS: Right: deposit. Left: normal.", ()),
@@ -42,3 +42,8 @@ def annotator():
 def test_flags(annotator, text, expected):
     """Each kind of conflict is named once, and an ordinary report has no flag."""
     assert annotator.annotate(Report("x", text)).flags == expected
+
+
+def test_a_report_that_mentions_nothing_has_no_flags(annotator: Annotator) -> None:
+    """What says nothing of a finding need not be looked at twice."""
+    assert annotator.annotate(Report("r", "XR LEFT HAND\n\nFINDINGS: The the right hand is normal.")).flags == ()

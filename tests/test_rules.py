@@ -419,9 +419,9 @@ def test_slips_of_dictation_are_data(tmp_path: Path) -> None:
     """A slip is phrases in any case and spacing, or a regular expression, and a flag by its name."""
     rules = load(folder(tmp_path, {"dictation.yml": SLIP + "  blank:\n    regex: ['\\*{3}']\n"}))
     read = Annotator(rules).annotate
-    assert read(Report("r", "Know\nevidence of a spur.")).flags == ("dictation:misheard_no",)
-    assert read(Report("r", "Side: ***, know sign")).flags == ("dictation:misheard_no", "dictation:blank")
-    assert read(Report("r", "Unknown evidence.")).flags == ()
+    assert read(Report("r", "Know\nevidence of a heel spur.")).flags == ("dictation:misheard_no",)
+    assert read(Report("r", "Side: ***, know sign. Heel spur.")).flags == ("dictation:misheard_no", "dictation:blank")
+    assert read(Report("r", "Unknown evidence. Heel spur.")).flags == ()
 
 
 @pytest.mark.parametrize(

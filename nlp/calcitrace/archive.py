@@ -69,8 +69,8 @@ class Archive:
     def patients(self, again: bool = True) -> Iterator[tuple[Who, list[Entry]]]:
         """Every patient (site and id) with the reports, in the order of sites and ids.
 
-        Reports without a patient id come first, each (with its versions) as a patient of its own. Of a report that several
-        runs have read, all are given: the caller keeps the last.
+        Reports without a patient id come first, each (with its versions) as a patient of its own. Of a report that
+        several runs have read, all are given: the caller keeps the last.
 
         Args:
             again: whether the reports of case patients are read again from the inputs.

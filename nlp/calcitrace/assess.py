@@ -9,7 +9,7 @@ from calcitrace.modality import modality_of
 from calcitrace.model import AnnotatedReport, Assessment, Mention
 from calcitrace.ruleset import CaseDefinition, Constituent, Depth, RuleSet
 from calcitrace.sites import one_side, same_place
-from calcitrace.words import split_words
+from calcitrace.words import says, split_words
 
 CONCLUSIONS = frozenset({"impression", "addendum"})
 BODY = frozenset({"findings", "other", "recommendation", "title"})
@@ -43,7 +43,7 @@ def of_constituents(found: Found, annotated: AnnotatedReport, rules: RuleSet, ca
         evidence=tuple(dict.fromkeys(m.mention_id for m in sorted(evidence, key=lambda m: m.start))),
         reasons=tuple(f"{n}: {', '.join(sorted({m.finding for m in found[n]}))}" for n in tier.needs) if tier else (),
         size_mm=_main_size(main, found, case, rules),
-        phase=_phase(found, case, annotated, rules),
+        phase=_phase(found, case, annotated),
         case_score=_score(status, found, case),
         likely_case=status in case.likely,
     )
@@ -55,11 +55,11 @@ def _score(status: str, found: Found, case: CaseDefinition) -> float:
     return TIERS.index(status) + (up - down) / (2 * (len(case.raises) + len(case.lowers)) + 1)
 
 
-def _phase(found: Found, case: CaseDefinition, annotated: AnnotatedReport, rules: RuleSet) -> str:
+def _phase(found: Found, case: CaseDefinition, annotated: AnnotatedReport) -> str:
     """The phase that a sentence about the deposit names, "none" where none does."""
     mentions = [m for name in case.phased for m in found[name]]
     return next(
-        (p for p, said in case.phases.items() if any(_sentence_has(m, said, annotated, rules) for m in mentions)),
+        (p for p, said in case.phases.items() if any(says(annotated.forms[m.sentence], said) for m in mentions)),
         "none",
     )
 
@@ -74,15 +74,18 @@ def absence_of_mass(annotated: AnnotatedReport) -> bool:
 def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> Found:
     """The mentions that fill each constituent of the case definition."""
     everything = (*annotated.mentions, *annotated.conditions)
+    said: dict[tuple[str, str], list[Mention]] = {}
+    for mention in everything:
+        said.setdefault((mention.finding, mention.assertion), []).append(mention)
     conclusions = {s.name for s in annotated.sections} & CONCLUSIONS or BODY
     modality = modality_of(annotated.report, rules.modalities, rules.spelling) if everything else ""
     found: dict[str, list[Mention]] = {}
     for name, constituent in case.constituents.items():
-        own = [m for m in everything if _fills(m, constituent)] if modality not in constituent.not_on else []
+        own = _filling(constituent, said) if modality not in constituent.not_on else []
         if constituent.final:
             own = [m for m in own if m.section in conclusions]
         if constituent.with_words:
-            own = [m for m in own if _sentence_has(m, constituent.with_words, annotated, rules)]
+            own = [m for m in own if says(annotated.forms[m.sentence], constituent.with_words)]
         if constituent.with_findings:
             beside = {
                 m.sentence for m in everything if m.finding in constituent.with_findings and m.assertion == "present"
@@ -96,30 +99,16 @@ def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinitio
     return found
 
 
-def _fills(mention: Mention, constituent: Constituent) -> bool:
-    return (
-        mention.finding in constituent.findings
-        and mention.assertion in constituent.assertions
-        and (not constituent.changes or mention.asserted.change in constituent.changes)
-    )
+def _filling(constituent: Constituent, said: Mapping[tuple[str, str], list[Mention]]) -> list[Mention]:
+    """The mentions with a finding, assertion and change that the constituent takes, in order."""
+    kinds = [k for k in said if k[0] in constituent.findings and k[1] in constituent.assertions]
+    own = [m for k in kinds for m in said[k] if not constituent.changes or m.asserted.change in constituent.changes]
+    return sorted(own, key=_in_order) if len(kinds) > 1 else own
 
 
-def _sentence_has(
-    mention: Mention, phrases: Sequence[tuple[str, ...]], annotated: AnnotatedReport, rules: RuleSet
-) -> bool:
-    start, end = annotated.sentences[mention.sentence]
-    forms = split_words(annotated.report.text, rules.spelling, start, end).forms
-    return any(holds(forms, p) for p in phrases)
-
-
-def holds(forms: Sequence[str], phrase: Sequence[str]) -> bool:
-    """Whether the words `phrase` stand in a row in `forms`; a word that ends in * is the beginning of one."""
-    size = len(phrase)
-    return any(all(map(_is_word, forms[i : i + size], phrase)) for i in range(len(forms) - size + 1))
-
-
-def _is_word(form: str, word: str) -> bool:
-    return form.startswith(word[:-1]) if word.endswith("*") else form == word
+def _in_order(mention: Mention) -> tuple[bool, int, int, str]:
+    """Mentions of findings first, then those of conditions, each in order of appearance."""
+    return not mention.mention_id, mention.start, mention.end, mention.finding
 
 
 def _depth(found: Found, case: CaseDefinition, annotated: AnnotatedReport, rules: RuleSet) -> str:
@@ -132,8 +121,8 @@ def _shows(depth: Depth, found: Found, annotated: AnnotatedReport, rules: RuleSe
     if not depth.words:
         return bool(mentions)
     return any(
-        any(holds(split_words(m.text, rules.spelling).forms, words) for words in depth.words)
-        or _sentence_has(m, depth.with_words, annotated, rules)
+        says(split_words(m.text, rules.spelling).forms, depth.words)
+        or says(annotated.forms[m.sentence], depth.with_words)
         for m in mentions
     )
 
@@ -160,7 +149,7 @@ def _before(mention: Mention, rules: RuleSet) -> bool:
 def _side(found: Found, case: CaseDefinition) -> str:
     """The side of the first constituent of `site` that is there; bilateral where it is on both."""
     first = next((found[name] for name in case.site if found[name]), [])
-    return one_side(m.laterality for m in first if m.laterality != "none")
+    return one_side(m.laterality for m in first)
 
 
 def _main_mention(found: Found, case: CaseDefinition, rules: RuleSet) -> Mention | None:
@@ -169,6 +158,8 @@ def _main_mention(found: Found, case: CaseDefinition, rules: RuleSet) -> Mention
     Within it the tendon that is named most often; where no tendon has a name of its own, a general one ("cuff").
     """
     deposits = [m for name in case.site for m in found[name]]
+    if not deposits:
+        return None
     for named in (True, False):
         for name in case.site:
             tendons = Counter(m.tendon for m in found[name] if _is_named(m.tendon, rules) >= named)
@@ -176,7 +167,7 @@ def _main_mention(found: Found, case: CaseDefinition, rules: RuleSet) -> Mention
                 best = tendons.most_common(1)[0][0]
                 own = [m for m in deposits if m.tendon == best]
                 return next((m for m in own if m.laterality != "none"), own[0])
-    return next((m for m in deposits if m.bone != "none"), deposits[0] if deposits else None)
+    return next((m for m in deposits if m.bone != "none"), deposits[0])
 
 
 def _is_own(tendon: str, rules: RuleSet) -> bool:

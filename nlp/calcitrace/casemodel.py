@@ -56,8 +56,12 @@ class CaseModel:
 
     def score(self, features: Features) -> float:
         """The uncalibrated log odds."""
+        return self.intercept + sum(share for share, _ in self._shares(features))
+
+    def _shares(self, features: Features) -> list[tuple[float, str]]:
+        """What each known feature adds to the score."""
         known = self.weights
-        return self.intercept + sum(known[f] * v for f, v in features.values(self.word_weight) if f in known)
+        return [(known[f] * v, f) for f, v in features.values(self.word_weight) if f in known]
 
     def probability(self, features: Features, prevalence: float | None = None) -> float:
         """The probability of a case, 0 to 1, at the prevalence it learned at or at another one."""
@@ -72,9 +76,12 @@ class CaseModel:
 
     def contributions(self, features: Features, most: int = MOST_SHOWN) -> tuple[Contribution, ...]:
         """What made the probability, the strongest first: each feature's share of the log odds."""
-        shares = [
-            (self.slope * self.weights[f] * v, f) for f, v in features.values(self.word_weight) if f in self.weights
-        ]
+        return self._strongest(self._shares(features), features, most)
+
+    def _strongest(
+        self, added: Sequence[tuple[float, str]], features: Features, most: int = MOST_SHOWN
+    ) -> tuple[Contribution, ...]:
+        shares = [(self.slope * share, f) for share, f in added]
         shares.sort(key=lambda s: (-abs(s[0]), s[1]))
         return tuple(
             Contribution(in_words(f), round(share, 3), features.mentions.get(f, ()))
@@ -82,13 +89,18 @@ class CaseModel:
             if abs(share) >= LEAST_SHOWN
         )
 
-    def judge(self, assessment: Assessment, features: Features, prevalence: float | None = None) -> Assessment:
-        """The assessment with its probability, its reasons, and whether it is a likely case."""
+    def judge(
+        self, assessment: Assessment, features: Features, prevalence: float | None = None, explain: bool = False
+    ) -> Assessment:
+        """The assessment with its probability and whether it is a likely case; with reasons if so, or to `explain`."""
+        shares = self._shares(features)
+        logit = self.slope * (self.intercept + sum(share for share, _ in shares)) + self.offset
+        likely = logit >= log_odds(self.threshold)
         return replace(
             assessment,
-            case_probability=self.probability(features, prevalence),
-            likely_case=self.is_likely(features),
-            contributions=self.contributions(features),
+            case_probability=probability_of(logit + shift(self.prevalence, prevalence)),
+            likely_case=likely,
+            contributions=self._strongest(shares, features) if likely or explain else (),
         )
 
     def check_fit(self, rules: RuleSet, case: CaseDefinition, name: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import beta
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -30,6 +31,7 @@ START = "earlier model"
 START_SCALE = 3.0  # makes the earlier model's verdict nearly free of the penalty
 FOLDS = 5
 FEW = 10  # cases, and reports that are none, from which on two numbers of a calibration curve can be fitted
+CONFIDENCE = 0.95  # that the threshold keeps the wanted share
 SEED = 20240229
 
 
@@ -152,7 +154,7 @@ def fit(
     Args:
         labelled: at least one case and one report that is none.
         names: case definition, schema and rule-set hash, for the model.
-        sensitivity: share of the cases that the threshold must keep, 0 to 1.
+        sensitivity: share of the cases that the threshold must keep with 95 % confidence, 0 to 1.
         earlier: a model to start from: with few labels the result is little else.
         seed: of folds and solver.
         hold_out: whether to measure by nested cross-validation too.
@@ -277,9 +279,15 @@ def platt(scores: Numbers, truth: npt.NDArray[np.int64]) -> tuple[float, float]:
 
 
 def _threshold(logits: Numbers, truth: npt.NDArray[np.int64], sensitivity: float) -> float:
-    """The highest probability from which on the wanted share of the cases is kept, midway to the next lower report."""
+    """The highest probability from which on the wanted share of the cases is kept, midway to the next lower report.
+
+    So many cases may be missed that the one-sided 95 % bound of the share kept (Clopper and Pearson 1934) is not below
+    the wanted one; none where there are too few to say so.
+    """
     cases = np.sort(logits[truth == 1])
-    lowest = cases[min(int((1 - sensitivity) * len(cases) + 1e-9), len(cases) - 1)]
+    missed = np.arange(len(cases))
+    bound = beta.ppf(1 - CONFIDENCE, len(cases) - missed, missed + 1)
+    lowest = cases[max(int((bound >= sensitivity).sum()) - 1, 0)]
     below = logits[logits < lowest]
     cut = (lowest + below.max()) / 2 if len(below) else lowest - 1.0
     return round(float(np.clip(1 / (1 + np.exp(-cut)), 1e-6, 1 - 1e-6)), 6)

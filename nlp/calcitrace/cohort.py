@@ -88,6 +88,10 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "merged_into": ("string", "the report that it was merged into; empty for one that counts"),
     "evidence": ("list<string>", "ids of the mentions that led to case_status"),
     "box": ("string", "the box of its patient"),
+    "case_probability": ("double", "as in the run"),
+    "adjudicated": ("string", "what a reviewer decided; null where none did"),
+    "sex": ("string", "as given"),
+    "age": ("double", "years at the study"),
 }
 ROWS = 20_000
 
@@ -102,6 +106,7 @@ class Cohort:
     flow: Flow
     criteria: Criteria
     manifests: Sequence[Mapping[str, Any]]
+    folders: Sequence[Path] = ()
 
 
 def build_cohort(
@@ -139,7 +144,7 @@ def build_cohort(
     made = _Made(archive, reread, on_progress)
     patients, told = made.frames()
     members = patients[patients["box"] == MEMBER].reset_index(drop=True)
-    return Cohort(patients, members, told, made.flow(), said, archive.manifests)
+    return Cohort(patients, members, told, made.flow(), said, archive.manifests, archive.folders)
 
 
 def _adjudications(path: str | Path | None) -> dict[str, str]:
@@ -318,6 +323,10 @@ def timeline_row(entry: Entry, found: History | None, criteria: Criteria) -> dic
         "merged_into": entry.merged_into,
         "evidence": list(entry.evidence),
         "box": found.box if found else "",
+        "case_probability": entry.probability,
+        "adjudicated": entry.adjudicated or None,
+        "sex": entry.sex,
+        "age": entry.age,
     }
 
 

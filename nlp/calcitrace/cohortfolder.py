@@ -15,8 +15,8 @@ from calcitrace.errors import RunError
 from calcitrace.flowdiagram import flow_png, flow_svg
 from calcitrace.methods import methods
 from calcitrace.patientpicture import picture
-from calcitrace.pseudonyms import key_beside, key_of, pseudonym
-from calcitrace.runfolder import commit_file, now
+from calcitrace.pseudonyms import Pseudonyms, key_beside, pseudonyms
+from calcitrace.runfolder import MANIFEST, commit_file, now
 from calcitrace.tableone import outcomes, table_one
 from calcitrace.tables import safe_cell, schema
 from calcitrace.timeline import COUNTED
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from calcitrace.cohort import Cohort
 
-MANIFEST = "cohort.json"
 MOST_PICTURES = 500
 
 
@@ -38,7 +37,7 @@ def write_cohort(
     Args:
         cohort: as `build_cohort` made it.
         out: the folder: patients, members and timeline (Parquet and CSV, ids as given), flow.svg, flow.png,
-            table1.csv, methods.md, cohort.html, cohort.json.
+            table1.csv, methods.md, cohort.html, manifest.json.
         key: file with the key for the pseudonyms; by default one beside the folder, made where there is none.
         show_ids: show ids as given on the page, instead of pseudonyms.
         overwrite: write over an earlier cohort.
@@ -48,7 +47,7 @@ def write_cohort(
     """
     folder = Path(out)
     _check(folder, overwrite)
-    secret, made = (key_of(Path(key)), None) if key else (b"", None) if show_ids else key_beside(folder)
+    names = None if show_ids else pseudonyms(folder, Path(key) if key else None)
     tables = {"patients": (cohort.patients, PATIENT_COLUMNS), "members": (cohort.members, PATIENT_COLUMNS)}
     for name, (frame, columns) in {**tables, "timeline": (cohort.timeline, TIMELINE_COLUMNS)}.items():
         commit_file(folder / f"{name}.parquet", _parquet(frame, columns))
@@ -62,9 +61,9 @@ def write_cohort(
     heads, rows = table_one(cohort.members)
     commit_file(folder / "table1.csv", _csv(heads, rows))
     commit_file(folder / "methods.md", methods(cohort).encode("utf-8"))
-    commit_file(folder / "cohort.html", _page(cohort, secret, show_ids, counts).encode("utf-8"))
+    commit_file(folder / "cohort.html", _page(cohort, names, counts).encode("utf-8"))
     commit_file(folder / MANIFEST, _manifest(cohort).encode("utf-8"))
-    return made
+    return key_beside(folder) if names and not key else None
 
 
 def _check(folder: Path, overwrite: bool) -> None:
@@ -105,10 +104,13 @@ def _manifest(cohort: Cohort) -> str:
     flow, criteria = cohort.flow, cohort.criteria
     told = ("calcitrace", "ruleset_hash", "case", "model", "rows", "reports", "rejects", "started", "finished")
     found = {
-        "calcitrace": version("calcitrace"),
-        "made": now(),
+        "version": version("calcitrace"),
+        "finished": now(),
         "criteria": {"title": criteria.title, "file": criteria.file, "sha256": criteria.sha256},
-        "runs": [{k: m.get(k) for k in told} for m in cohort.manifests],
+        "runs": [
+            {"folder": str(folder.resolve()), **{k: m.get(k) for k in told}}
+            for folder, m in zip(cohort.folders, cohort.manifests, strict=True)
+        ],
         "rows": flow.rows,
         "rejects": dict(flow.rejects),
         "reports": dict(flow.reports),
@@ -120,7 +122,7 @@ def _manifest(cohort: Cohort) -> str:
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 
-def _page(cohort: Cohort, secret: bytes, show_ids: bool, counts: Mapping[str, int]) -> str:
+def _page(cohort: Cohort, names: Pseudonyms | None, counts: Mapping[str, int]) -> str:
     """The offline page: flow, Table 1, methods, and a picture of each member's timeline."""
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
@@ -136,13 +138,13 @@ def _page(cohort: Cohort, secret: bytes, show_ids: bool, counts: Mapping[str, in
         heads=heads,
         rows=rows,
         methods=text[1],
-        cards=list(_cards(cohort, secret, show_ids)),
+        cards=list(_cards(cohort, names)),
         more=max(0, len(cohort.members) - MOST_PICTURES),
-        shown=show_ids,
+        shown=names is None,
     )
 
 
-def _cards(cohort: Cohort, secret: bytes, show_ids: bool) -> Iterator[dict[str, Any]]:
+def _cards(cohort: Cohort, names: Pseudonyms | None) -> Iterator[dict[str, Any]]:
     from markupsafe import Markup
 
     members = cohort.members.head(MOST_PICTURES).to_dict("records")
@@ -150,7 +152,7 @@ def _cards(cohort: Cohort, secret: bytes, show_ids: bool) -> Iterator[dict[str, 
     reports = {who: group.to_dict("records") for who, group in own.groupby(["site", "patient_id"], sort=False)}
     for member in members:
         who = (member["site"], member["patient_id"])
-        name = member["patient_id"] if show_ids else pseudonym(secret, *who)
+        name = names.patient(*who) if names else member["patient_id"]
         rows = [
             {**{str(k): v for k, v in r.items()}, "days_from_index": _whole(r["days_from_index"])} for r in reports[who]
         ]

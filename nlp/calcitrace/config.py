@@ -12,7 +12,8 @@ from calcitrace.errors import UsageError
 from calcitrace.sources import CHOICES
 from calcitrace.workers import NO_MODEL
 
-SETTINGS = ("case", "patterns", "encoding", "delimiter", "model")
+SETTINGS = ("case", "patterns", "encoding", "delimiter", "source", "model", "screen")
+NUMBERS = ("prevalence", "audit_fraction")
 _FLAG_NAMES = {"report_id": "id", "patient_id": "patient", "study_date": "date"}
 COLUMN_FLAGS = {f"{_FLAG_NAMES.get(name, name)}_column": name for name in CHOICES}
 
@@ -22,8 +23,8 @@ def run_options(config: Path | None, given: Mapping[str, Any]) -> RunOptions:
 
     Args:
         config: a TOML file with the keys of `SETTINGS`, a table `[columns]` (field = column), or flag names such as
-            `text_column`. A relative `patterns` or `model` is taken from the file's folder; `prevalence` is a number.
-        given: the same keys, `prevalence` and `columns`.
+            `text_column`. A relative `patterns` or `model` is taken from the file's folder; `NUMBERS` are numbers.
+        given: the same keys, and `columns`.
 
     Raises:
         UsageError: the file cannot be read, is no TOML, or has an unknown key or a value that is no text.
@@ -31,8 +32,7 @@ def run_options(config: Path | None, given: Mapping[str, Any]) -> RunOptions:
     found = _read(config) if config else {}
     columns = {**found.pop("columns", {}), **{k: v for k, v in given.get("columns", {}).items() if v}}
     settings = {**found, **{k: str(given[k]) for k in SETTINGS if given.get(k)}}
-    if given.get("prevalence") is not None:
-        settings["prevalence"] = float(given["prevalence"])
+    settings |= {k: float(given[k]) for k in NUMBERS if given.get(k) is not None}
     return RunOptions(columns=columns, **settings)
 
 
@@ -48,15 +48,17 @@ def _read(config: Path) -> dict[str, Any]:
         raise UsageError(f"{config}: 'columns' must be a table, as in [columns]")
     flags = {k: found.pop(k) for k in list(found) if k.replace("-", "_") in COLUMN_FLAGS}
     columns |= {COLUMN_FLAGS[k.replace("-", "_")]: v for k, v in flags.items()}
-    prevalence = {"prevalence": found.pop("prevalence")} if "prevalence" in found else {}
-    if any(isinstance(v, bool) or not isinstance(v, int | float) for v in prevalence.values()):
-        raise UsageError(f"{config}: 'prevalence' must be a number, such as 0.005")
+    found |= {"source": found.pop("from")} if "from" in found else {}
+    numbers = {k: found.pop(k) for k in NUMBERS if k in found}
+    for key, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UsageError(f"{config}: {key!r} must be a number, such as 0.005")
     _check(config, found, SETTINGS)
     _check(config, columns, CHOICES)
     for key in ("patterns", "model"):
         if key in found and found[key] != NO_MODEL:
             found[key] = str(config.parent / found[key])
-    return {**found, **prevalence, "columns": columns}
+    return {**found, **numbers, "columns": columns}
 
 
 def _check(config: Path, table: Mapping[str, Any], known: tuple[str, ...]) -> None:

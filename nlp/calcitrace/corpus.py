@@ -19,9 +19,10 @@ from calcitrace.model import Reject, Report
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet
 from calcitrace.runfolder import RunFolder, file_hash, now
-from calcitrace.sources import Inputs, Options, Tally, expand, read_rows, shown_id
+from calcitrace.sieve import SCREENS
+from calcitrace.sources import Inputs, Options, Place, Query, Tally, expand, read_rows, shown_id
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, parquet_bytes
-from calcitrace.workers import Pool, Setup, Work, case_of, model_for
+from calcitrace.workers import Setup, Work, case_of, model_for, working
 
 PART_ROWS = 2000
 TICK = 10
@@ -39,8 +40,11 @@ class RunOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     encoding: str = "auto"
     delimiter: str = "auto"
+    source: str = "auto"
     model: str = ""
     prevalence: float | None = None
+    screen: str = "rules"
+    audit_fraction: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +88,13 @@ def process(
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     command: Sequence[str] = (),
+    report_timeout: float | None = None,
+    shard: tuple[int, int] | None = None,
 ) -> RunResult:
     """Process reports into the run folder `out`; the same call again continues or confirms an earlier run.
 
     Args:
-        inputs: files or folders (see `read_reports`).
+        inputs: files, folders or queries (see `read_reports`).
         out: the run folder: reports/, mentions/, rejects.jsonl, manifest.json, summary.html.
         options: rules, case definition and column choices.
         workers: processes; each builds its own pipeline.
@@ -97,6 +103,9 @@ def process(
         overwrite: start anew where `out` holds a run.
         on_progress: called every few reports.
         command: the command line, for the manifest.
+        report_timeout: seconds that one report may take before it is quarantined; with it, or with several workers,
+            a report that hangs or kills its process is found and the rest goes on.
+        shard: (i, n) to process every n-th part from the i-th (1 to n) only; `merge` joins the folders.
 
     Raises:
         UsageError, SourceError, RuleError, StrictError, RunError: see `calcitrace.errors`.
@@ -106,20 +115,47 @@ def process(
         raise UsageError("workers must be 1 or more")
     rules = load_rules(options.patterns or None)
     model, model_file = model_for(options.model, rules, case_of(rules, options.case))
+    _check(options, report_timeout, shard)
+    tally = Tally()
+    paths = expand(inputs, tally, options.source)
+    used = _model_note(model, model_file, options.prevalence)
+    first, every = shard or (1, 1)
+    setup = _setup(options, rules, model_file)
+    manifest = _new_manifest(paths, options, rules, used, command, shard)
+    with RunFolder(Path(out), manifest, overwrite) as run:
+        following = _Following(run, tally, on_progress)
+        with working(workers, setup, report_timeout) as work:
+            for part in _parts(paths, options, strict, tally, run):
+                following.begin(part)
+                if part.number % every == first - 1 and part.number not in run.parts:
+                    _commit(run, part, work, strict, following, tally.fraction)
+        run.finish(tally.rows, tally.chosen, tally.left_out, also_csv)
+        return _result(run, tally, following.rejects)
+
+
+def _setup(options: RunOptions, rules: RuleSet, model_file: str) -> Setup:
+    return Setup(
+        options.patterns,
+        rules.hash,
+        options.case,
+        model_file,
+        options.prevalence,
+        options.screen,
+        options.audit_fraction,
+    )
+
+
+def _check(options: RunOptions, report_timeout: float | None, shard: tuple[int, int] | None) -> None:
     if options.prevalence is not None and not 0 < options.prevalence < 1:
         raise UsageError(f"prevalence {options.prevalence} is not between 0 and 1 (0.005 is 0.5 %)")
-    tally = Tally()
-    paths = expand(inputs, tally)
-    used = _model_note(model, model_file, options.prevalence)
-    run = RunFolder(Path(out), _new_manifest(paths, options, rules, used, command), overwrite)
-    following = _Following(run, tally, on_progress)
-    with Pool(workers, Setup(options.patterns, rules.hash, options.case, model_file, options.prevalence)) as work:
-        for part in _parts(paths, options, strict, tally, run):
-            following.begin(part)
-            if part.number not in run.parts:
-                _commit(run, part, work, strict, following)
-    run.finish(tally.rows, tally.chosen, tally.left_out, also_csv)
-    return _result(run, tally, following.rejects)
+    if options.screen not in SCREENS:
+        raise UsageError(f"screen {options.screen!r} is not one of {', '.join(SCREENS)}")
+    if not 0 <= options.audit_fraction <= 1:
+        raise UsageError(f"audit fraction {options.audit_fraction} is not between 0 and 1 (0.001 reads one of 1,000)")
+    if report_timeout is not None and report_timeout <= 0:
+        raise UsageError(f"report timeout {report_timeout} is not above 0 seconds")
+    if shard and not 1 <= shard[0] <= shard[1]:
+        raise UsageError(f"shard {shard[0]}/{shard[1]} makes no sense; with 4 shards they are 1/4, 2/4, 3/4 and 4/4")
 
 
 def _model_note(model: CaseModel | None, file: str, prevalence: float | None) -> dict[str, Any] | None:
@@ -167,11 +203,11 @@ class Part:
 
 
 def _parts(
-    paths: Sequence[tuple[Path, str]], options: RunOptions, strict: bool, tally: Tally, run: RunFolder
+    paths: Sequence[tuple[Place, str]], options: RunOptions, strict: bool, tally: Tally, run: RunFolder
 ) -> Iterator[Part]:
     """The parts of the input; every row is in exactly one, and a run without rows has one empty part."""
     part, size = Part(0), run.manifest["part_rows"]
-    reading = Options(options.columns, options.encoding, options.delimiter)
+    reading = Options(options.columns, options.encoding, options.delimiter, options.source)
     for name, number, made in read_rows(paths, reading, tally, strict):
         if part.rows >= size:
             yield part
@@ -222,7 +258,7 @@ class _Following:
             )
 
 
-def _commit(run: RunFolder, part: Part, work: Work, strict: bool, following: _Following) -> None:
+def _commit(run: RunFolder, part: Part, work: Work, strict: bool, following: _Following, fraction: float) -> None:
     """Process a part and commit it."""
     made = _Made(run.total("cards"), part.rejects)
     for k, (place, rows) in enumerate(zip(part.reports, work([r for _, _, r in part.reports]), strict=True), 1):
@@ -236,7 +272,7 @@ def _commit(run: RunFolder, part: Part, work: Work, strict: bool, following: _Fo
         "reports": parquet_bytes(made.reports, REPORT_COLUMNS),
         "mentions": parquet_bytes(made.mentions, MENTION_COLUMNS),
     }
-    run.commit(part.number, tables, made.notes())
+    run.commit(part.number, tables, {**made.notes(), "fraction": round(fraction, 6)})
     following.committed(len(made.reports))
 
 
@@ -268,6 +304,7 @@ class _Made:
         self.mentions += rows["mentions"]
         self.counts.update(f"{m['finding']}|{m['assertion']}" for m in rows["mentions"])
         self.counts[f"case|{rows['report']['case_status']}"] += 1
+        self.counts[f"status|{rows['report']['status']}"] += 1
         self.counts["likely"] += rows["report"]["likely_case"]
         self.counts["case|set aside"] += rows["set_aside"]
         if rows["card"] and len(self._cards) < self._room:
@@ -288,12 +325,14 @@ class _Made:
 
 
 def _new_manifest(
-    paths: Sequence[tuple[Path, str]],
+    paths: Sequence[tuple[Place, str]],
     options: RunOptions,
     rules: RuleSet,
     model: dict[str, Any] | None,
     command: Sequence[str],
+    shard: tuple[int, int] | None,
 ) -> dict[str, Any]:
+    shared = {"shard": list(shard)} if shard else {}
     files = [_input(path, name) for path, name in paths]
     chosen = asdict(options)
     return {
@@ -313,7 +352,9 @@ def _new_manifest(
             "options": {k: v for k, v in chosen.items() if k not in ("patterns", "model")},
             "model": model and model["sha256"],
             "calcitrace": version("calcitrace"),
+            **shared,
         },
+        **shared,
         "part_rows": PART_ROWS,
         "versions": {p: version(p) for p in ("spacy", "medspacy", "scikit-learn", "pandas", "pyarrow")},
         "python": platform.python_version(),
@@ -321,7 +362,9 @@ def _new_manifest(
     }
 
 
-def _input(path: Path, name: str) -> dict[str, Any]:
+def _input(path: Place, name: str) -> dict[str, Any]:
+    if isinstance(path, Query):
+        return {"name": name, **path.described()}
     try:
         return {"name": name, "path": str(path), "bytes": path.stat().st_size, "sha256": file_hash(path)}
     except OSError as error:

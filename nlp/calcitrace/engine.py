@@ -7,34 +7,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from calcitrace.fast import Contexts, Modifier, PhraseTable, RegexTable, TokenTable
 from calcitrace.ruleset import CueGroup, RuleSet, Term
-from calcitrace.sites import Hit
+from calcitrace.screen import prepare
+from calcitrace.sites import CueHit, Hit, Judged
 
 UNLABELLED = "caller"
-
-
-@dataclass(frozen=True, slots=True)
-class CueHit:
-    """A context rule that reaches a target: its group, its term and its words `i:j` of the sentence."""
-
-    group: CueGroup
-    term: Term
-    i: int
-    j: int
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """All that the rules say of one sentence, in word positions: targets with their cues, and anatomy."""
-
-    targets: tuple[tuple[Hit, tuple[CueHit, ...]], ...]
-    sites: tuple[Hit, ...]
-    sides: tuple[Hit, ...]
 
 
 class MedspacyJudge:
@@ -126,9 +106,10 @@ _CALLER = Term(UNLABELLED)
 
 
 class FastJudge:
-    """Judges single sentences as `MedspacyJudge` does, by the fast path; equal sentences are judged once."""
+    """Judges single sentences as `MedspacyJudge` does, by the fast path."""
 
-    def __init__(self, rules: RuleSet, remember: int = 20_000) -> None:
+    def __init__(self, rules: RuleSet) -> None:
+        prepare(rules)
         self._rules = rules
         self._matcher: dict[Term, Any] = {}
         self._owners = owners_of(rules)
@@ -137,14 +118,13 @@ class FastJudge:
         self._regexes = RegexTable((n, t) for n, t in terms if t.regex)
         self._tokens = TokenTable([(n, t) for n, t in terms if t.tokens], self._match_tokens)
         self._contexts = Contexts(rules, self._match_tokens, lambda g: never_modified(g, rules))
-        self._judged = lru_cache(remember)(self._judge)
 
     def __call__(self, forms: Sequence[str], brought: Sequence[tuple[int, int]] = ()) -> Judged:
         """Judge the sentence with these standard words; `brought` are targets that the caller names itself."""
         if brought:
             kept = [Hit("finding", UNLABELLED, _CALLER, i, j) for i, j in brought]
             return Judged(tuple(zip(kept, self._cues(forms, kept), strict=True)), (), ())
-        return self._judged(tuple(forms))
+        return self._judge(forms)
 
     def hits(self, forms: Sequence[str]) -> list[Hit]:
         """Every target rule that matches, before any is pruned, in order of the words."""
@@ -156,7 +136,7 @@ class FastJudge:
         """The context rules that match: those that count, with the scope that is left to them, and those pruned."""
         return self._contexts.read(forms)
 
-    def _judge(self, forms: tuple[str, ...]) -> Judged:
+    def _judge(self, forms: Sequence[str]) -> Judged:
         hits = self.hits(forms)
         kept = prune(hits, self._rules)
         return Judged(

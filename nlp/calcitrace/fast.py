@@ -10,15 +10,18 @@ import bisect
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from typing import Any
 
 from calcitrace.ruleset import CueGroup, RuleSet, Term
-from calcitrace.screen import necessary
+from calcitrace.screen import all_necessary, longest_word, necessary
 from calcitrace.sites import Hit
 
 Span = tuple[int, int]
 MOST_WORDS = 200_000
+SETS = 4
+KEY = 3  # letters by which needles are looked up
 TokenMatcher = Callable[[Sequence[str], Sequence[tuple[int, Term]]], list[tuple[int, int, int]]]
 
 
@@ -51,56 +54,78 @@ class PhraseTable:
 
 
 class RegexTable:
-    """The regex terms, each tried only where a word of the sentence holds one of its necessary strings."""
+    """The regex terms, each tried only where the sentence holds a string of every necessary set (up to `SETS`).
+
+    Sets of rules are bits of integers: for each word, and each of the `SETS` places, the rules that it satisfies.
+    """
 
     def __init__(self, terms: Iterable[tuple[int, Term]]) -> None:
-        self._rules: list[tuple[int, re.Pattern[str]]] = []
-        self._always: list[int] = []
-        self._needles: dict[str, list[int]] = {}
-        for number, term in terms:
-            place = len(self._rules)
-            self._rules.append((number, re.compile(term.regex or "", re.IGNORECASE)))
-            needed = necessary(term)
-            if needed is None or not all(map(_longest_word, needed)):
-                self._always.append(place)
-                continue
-            for string in needed:
-                self._needles.setdefault(_longest_word(string), []).append(place)
+        self._rules: list[tuple[int, str]] = []
+        self._free = [0] * SETS
         self._known: dict[str, tuple[int, ...]] = {}
+        needles: dict[str, list[int]] = {}
+        for place, (number, term) in enumerate(terms):
+            self._rules.append((number, term.regex or ""))
+            found = [strings for strings in all_necessary(term) if all(map(longest_word, strings))]
+            for k in range(SETS):
+                if k >= len(found):
+                    self._free[k] |= 1 << place
+                    continue
+                for word in map(longest_word, found[k]):
+                    needles.setdefault(word, [0] * SETS)[k] |= 1 << place
+        self._needles: dict[str, list[tuple[str, list[int]]]] = {}
+        for needle, bits in needles.items():
+            self._needles.setdefault(needle[:KEY], []).append((needle, bits))
 
     def find(self, forms: Sequence[str]) -> list[tuple[int, int, int]]:
         """(number, i, j) of each match, widened to whole words as medspaCy does, in order of rules."""
-        wanted = set(self._always)
-        known = self._known
-        for form in forms:
-            rules = known[form] if form in known else self._learn(form)
-            if rules:
-                wanted.update(rules)
+        wanted = self._wanted(forms)
         if not wanted:
             return []
         text = " ".join(forms) + " "
         starts = [0, *accumulate(len(f) + 1 for f in forms)][: len(forms)]
         found: list[tuple[int, int, int]] = []
-        for place in sorted(wanted):
-            number, regex = self._rules[place]
-            for match in regex.finditer(text):
+        while wanted:
+            lowest = wanted & -wanted
+            wanted ^= lowest
+            number, regex = self._rules[lowest.bit_length() - 1]
+            for match in _compiled(regex).finditer(text):
                 i, j = _to_words(forms, starts, match.start(), match.end())
                 if j > i:
                     found.append((number, i, j))
         return found
 
+    def _wanted(self, forms: Sequence[str]) -> int:
+        """The rules that the words call for, as bits."""
+        masks = list(self._free)
+        known = self._known
+        for form in forms:
+            rules = known[form] if form in known else self._learn(form)
+            for k, bits in enumerate(rules):
+                masks[k] |= bits
+        wanted = masks[0]
+        for bits in masks[1:]:
+            wanted &= bits
+        return wanted
+
     def _learn(self, form: str) -> tuple[int, ...]:
-        """The rules that a word calls for, remembered: the words of an archive are few."""
+        """The rules that a word satisfies, remembered: the words of an archive are few."""
         if len(self._known) >= MOST_WORDS:
             self._known.clear()
-        rules = tuple(sorted({r for needle, rules in self._needles.items() if needle in form for r in rules}))
-        self._known[form] = rules
-        return rules
+        rules = [0] * SETS
+        for at in range(len(form)):
+            for size in range(1, KEY + 1):
+                for needle, bits in self._needles.get(form[at : at + size], ()):
+                    if form.startswith(needle, at):
+                        rules = [a | b for a, b in zip(rules, bits, strict=True)]
+        self._known[form] = tuple(rules) if any(rules) else ()
+        return self._known[form]
 
 
-def _longest_word(string: str) -> str:
-    """The longest piece of a necessary string that lies within one word."""
-    return max(string.split(" "), key=len)
+@cache
+def _compiled(regex: str) -> re.Pattern[str]:
+    """A pattern, when it is first needed; `re` keeps fewer than a rule set has."""
+    return re.compile(regex, re.IGNORECASE)
 
 
 def _to_words(forms: Sequence[str], starts: Sequence[int], start: int, end: int) -> Span:

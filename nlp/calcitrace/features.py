@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 
 from calcitrace.assess import CONCLUSIONS, Found, constituents, of_constituents
 from calcitrace.modality import modality_of
 from calcitrace.model import AnnotatedReport, Assessment, Mention
 from calcitrace.ruleset import CaseDefinition, RuleSet
-from calcitrace.words import split_words
 
 VERSION = 1
 MOST_COUNTED = 3  # a finding that is named more often says no more
@@ -96,9 +96,7 @@ def _words(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> 
     telling = telling_findings(case)
     told: set[str] = set()
     for number in {m.sentence for m in annotated.mentions if m.finding in telling}:
-        start, end = annotated.sentences[number]
-        forms = split_words(annotated.report.text, rules.spelling, start, end).forms
-        told.update(_singles_and_pairs(forms, rules.words["stop"]))
+        told |= _singles_and_pairs(annotated.forms[number], rules.words["stop"])
     return told
 
 
@@ -108,11 +106,12 @@ def telling_findings(case: CaseDefinition) -> frozenset[str]:
     return frozenset(f for n in names for f in case.constituents[n].findings)
 
 
-def _singles_and_pairs(forms: Sequence[str], stop: Container[str]) -> Iterator[str]:
+@lru_cache(20_000)
+def _singles_and_pairs(forms: tuple[str, ...], stop: frozenset[str]) -> frozenset[str]:
     """The words that say something, and neighbours of which one does; numbers are all one word."""
     kept = ["number" if w[0].isdigit() else w for w in forms if any(c.isalnum() for c in w)]
-    yield from (w for w in kept if w not in stop)
-    yield from (f"{a} {b}" for a, b in pairwise(kept) if a not in stop or b not in stop)
+    pairs = (f"{a} {b}" for a, b in pairwise(kept) if a not in stop or b not in stop)
+    return frozenset([*(w for w in kept if w not in stop), *pairs])
 
 
 def in_words(name: str) -> str:

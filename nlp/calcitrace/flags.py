@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from calcitrace.model import AnnotatedReport, Mention
 from calcitrace.ruleset import RuleSet
-from calcitrace.sites import Linker
+from calcitrace.screen import of_regex
+from calcitrace.sites import Linker, Sentence, one_side
 
 CONCLUSIONS = ("impression",)
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 
 
 class Flagger:
@@ -17,21 +19,44 @@ class Flagger:
 
     def __init__(self, rules: RuleSet, linker: Linker) -> None:
         self._linker = linker
-        self._slips = {name: re.compile(regex, re.IGNORECASE) for name, regex in rules.slips.items()}
+        self._slips = tuple(rules.slips)
+        self._by_first: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+        self._others: list[tuple[str, re.Pattern[str], Sequence[frozenset[str]]]] = []
+        for name, ways in rules.slips.items():
+            for first, regex in ways:
+                way = re.compile(regex, re.IGNORECASE)
+                if first:
+                    self._by_first.setdefault(first, []).append((name, way))
+                else:
+                    self._others.append((name, way, of_regex(regex)))
 
-    def flags(self, annotated: AnnotatedReport) -> tuple[str, ...]:
+    def flags(self, annotated: AnnotatedReport, sentences: Sequence[Sentence]) -> tuple[str, ...]:
         """The flags of one report, in a fixed order; none says anything of what the report means.
 
         `side_conflict:title/findings` (and other pairs): two parts name one side each, and not the same;
         `contradiction:<finding>`: asserted present in the findings and absent in the conclusion at the same bone, or
-        the other way round; `dictation:<slip>`: a slip of `dictation.yml` stands in the text.
+        the other way round; `dictation:<slip>`: a slip of `dictation.yml` stands in a sentence. A report that mentions
+        nothing has none.
         """
-        slips = (f"dictation:{name}" for name, slip in self._slips.items() if slip.search(annotated.report.text))
-        return (*_side_conflicts(annotated, self._linker), *_contradictions(annotated), *slips)
+        if not annotated.mentions and not annotated.conditions:
+            return ()
+        slipped = {slip for s in sentences for slip in s.slips}
+        slips = (f"dictation:{name}" for name in self._slips if name in slipped)
+        return (*_side_conflicts(annotated, sentences, self._linker), *_contradictions(annotated), *slips)
+
+    def slips(self, sentence: str) -> frozenset[str]:
+        """The slips that stand in a sentence."""
+        lowered = sentence.lower()
+        begun = self._by_first.keys() & _WORD.findall(lowered)
+        found = {name for first in begun for name, way in self._by_first[first] if way.search(sentence)}
+        for name, way, needed in self._others:
+            if all(any(s in lowered for s in strings) for strings in needed) and way.search(sentence):
+                found.add(name)
+        return frozenset(found)
 
 
-def _side_conflicts(annotated: AnnotatedReport, linker: Linker) -> Iterator[str]:
-    sides = _sides(annotated, linker)
+def _side_conflicts(annotated: AnnotatedReport, sentences: Sequence[Sentence], linker: Linker) -> Iterator[str]:
+    sides = _sides(annotated, sentences, linker)
     parts = [p for p in ("title", "findings", "impression") if sides.get(p) in ("left", "right")]
     for number, part in enumerate(parts):
         for other in parts[number + 1 :]:
@@ -39,13 +64,17 @@ def _side_conflicts(annotated: AnnotatedReport, linker: Linker) -> Iterator[str]
                 yield f"side_conflict:{part}/{other}"
 
 
-def _sides(annotated: AnnotatedReport, linker: Linker) -> Mapping[str, str]:
-    """The one side that each kind of section names."""
-    texts: dict[str, str] = {}
+def _sides(annotated: AnnotatedReport, sentences: Sequence[Sentence], linker: Linker) -> Mapping[str, str]:
+    """The one side that each kind of section names, in its headings or its sentences."""
+    sides: dict[str, list[str]] = {}
+    places, place = annotated.sentences, 0
     for section in annotated.sections:
-        texts[section.name] = texts.get(section.name, "") + " " + annotated.report.text[section.start : section.end]
-    texts.setdefault("title", annotated.report.body_part)
-    return {name: linker.side_of(text) for name, text in texts.items()}
+        said = sides.setdefault(section.name, [linker.side_of(section.heading)])
+        while place < len(places) and places[place][0] < section.end:
+            said += sentences[place].sides
+            place += 1
+    sides.setdefault("title", [linker.side_of(annotated.report.body_part)])
+    return {name: one_side(said) for name, said in sides.items()}
 
 
 def _contradictions(annotated: AnnotatedReport) -> Iterator[str]:

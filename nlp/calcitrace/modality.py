@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from calcitrace.model import Report
 from calcitrace.words import split_words
@@ -22,11 +24,14 @@ def modality_of(report: Report, names: Names, spelling: Mapping[str, str]) -> st
 
 def _first(forms: Sequence[str], names: Names) -> str:
     """The modality whose name stands first in `forms`."""
-    places = [
-        (i, -len(phrase), name)
-        for name, phrases in names.items()
-        for phrase in phrases
-        for i in range(len(forms) - len(phrase) + 1)
-        if tuple(forms[i : i + len(phrase)]) == phrase
-    ]
-    return min(places)[2] if places else ""
+    pattern, modality = _names(tuple(names.items()))
+    found = pattern.search(f" {' '.join(forms)} ")
+    return modality[found.group()] if found else ""
+
+
+@lru_cache(maxsize=4)
+def _names(names: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]) -> tuple[re.Pattern[str], dict[str, str]]:
+    """A pattern that finds the first name, the longest of those that begin there, and the modality of each."""
+    modality = {" ".join(phrase): name for name, phrases in names for phrase in phrases}
+    longest_first = sorted(modality, key=lambda said: -said.count(" "))
+    return re.compile(f"(?<= )(?:{'|'.join(map(re.escape, longest_first))})(?= )"), modality

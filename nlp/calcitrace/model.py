@@ -106,6 +106,13 @@ class Assertion:
     change: str = Change.NONE
     cues: tuple[Cue, ...] = ()
 
+    def moved(self, by: int) -> Assertion:
+        """The same assertion by cues that stand `by` characters later."""
+        if not self.cues:
+            return self
+        cues = tuple(Cue(c.text, c.start + by, c.end + by, c.rule_id) for c in self.cues)
+        return Assertion(self.presence, self.temporality, self.experiencer, self.change, cues)
+
     @property
     def assertion(self) -> str:
         """The guideline's one value, by precedence: hypothetical, historical or another person, absent, possible."""
@@ -141,6 +148,26 @@ class Mention:
         """The guideline's one value of this mention's assertion."""
         return self.asserted.assertion
 
+    def placed(self, by: int, sentence: int, mention_id: str) -> Mention:
+        """The same mention, `by` characters later, in the sentence of this number."""
+        return Mention(
+            mention_id,
+            self.finding,
+            self.start + by,
+            self.end + by,
+            self.text,
+            self.section,
+            self.rule_id,
+            self.asserted.moved(by),
+            sentence,
+            self.tendon,
+            self.bone,
+            self.landmark,
+            self.laterality,
+            self.size_mm,
+            self.change_since,
+        )
+
     @property
     def current(self) -> bool:
         """Whether the mention speaks of this patient now (present, possible or absent)."""
@@ -149,7 +176,7 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedReport:
-    """A report with its sections, sentences (character offsets) and mentions in order of appearance.
+    """A report with its sections, sentences (character offsets, and standard words) and mentions in order.
 
     `conditions` are mentions of what is no finding but bears on a case (arthritis, surgery, biopsy ...); `flags` name
     what to look at twice (side conflicts, contradictions, dictation slips).
@@ -158,6 +185,7 @@ class AnnotatedReport:
     report: Report
     sections: tuple[Section, ...]
     sentences: tuple[tuple[int, int], ...]
+    forms: tuple[tuple[str, ...], ...]
     mentions: tuple[Mention, ...]
     conditions: tuple[Mention, ...] = ()
     flags: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from calcitrace.casefile import read_cases
 from calcitrace.errors import RuleError, UsageError
+from calcitrace.kept import keep, recall
 from calcitrace.measures import LISTS
 from calcitrace.ruleset import (
     ASSERTIONS,
@@ -75,8 +76,9 @@ def load_rules(patterns: Path | str | None = None) -> RuleSet:
     root = Path(patterns) if patterns else patterns_folder()
     if not root.is_dir():
         raise UsageError(f"no patterns folder at {root}; give a folder that holds findings/ and context/")
-    spelling = _spelling(root)
-    reader = _Reader(root, spelling)
+    spelling, ruleset_hash = _spelling(root), _hash(root)
+    checked = recall("checked", ruleset_hash) is True
+    reader = _Reader(root, spelling, checked)
     findings = {f.name: f for f in map(reader.finding, reader.files("findings"))}
     if not findings:
         raise RuleError(f"{root.name}/findings", 1, "no finding files (*.yml) here")
@@ -91,13 +93,15 @@ def load_rules(patterns: Path | str | None = None) -> RuleSet:
         conditions={f.name: f for f in map(reader.finding, reader.files("conditions"))},
         cases=read_cases({p.stem: reader.read(p) for p in reader.files("cases")}, spelling),
         words=reader.words(),
-        hash=_hash(root),
+        hash=ruleset_hash,
         root=str(root),
         slips=reader.slips(),
         modalities=reader.modalities(),
         context_examples=tuple(e for p in reader.files("context") for e in reader.context_examples(p)),
     )
     _check_names(rules)
+    if not checked:
+        keep("checked", ruleset_hash, True)
     return rules
 
 
@@ -125,9 +129,9 @@ def _spelling(root: Path) -> dict[str, str]:
 class _Reader:
     """Reads the files of one patterns folder; holds what every one of them needs."""
 
-    def __init__(self, root: Path, spelling: Mapping[str, str]) -> None:
+    def __init__(self, root: Path, spelling: Mapping[str, str], checked: bool) -> None:
         self.root, self.spelling = root, spelling
-        terms = TermReader(spelling, self.words())
+        terms = TermReader(spelling, self.words(), checked)
         self.terms, self.kinds = terms.read, terms.kinds
 
     def files(self, folder: str) -> list[Path]:
@@ -182,8 +186,8 @@ class _Reader:
         found = {str(n): frozenset(" ".join(split_words(w, self.spelling).forms) for w in _written(t, n)) for n in t}
         return {**dict.fromkeys(NEEDED_LISTS, frozenset()), **found}
 
-    def slips(self) -> dict[str, str]:
-        """What dictation leaves in a text, by name: a regular expression over the text as it stands."""
+    def slips(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        """What dictation leaves in a text, by name: first word ("" where none is fixed) and regular expression."""
         path = self.root / "dictation.yml"
         if not path.exists():
             return {}
@@ -311,18 +315,22 @@ def _inflected(item: Table) -> Iterator[Text]:
             yield text
 
 
-def _slip(t: Table) -> str:
-    ways = [r"\s+".join(map(re.escape, phrase.split())) for phrase in _written(t, "phrases")]
-    ways = [rf"\b(?:{'|'.join(ways)})\b"] if ways else []
+def _slip(t: Table) -> tuple[tuple[str, str], ...]:
+    """The ways of a slip: a first word with the regex of all phrases that begin with it, and each written regex."""
+    rests: dict[str, list[str]] = {}
+    for phrase in _written(t, "phrases"):
+        first, *rest = phrase.lower().split()
+        rests.setdefault(first, []).append("".join(rf"\s+{re.escape(word)}" for word in rest))
+    ways = [(first, rf"\b{re.escape(first)}(?:{'|'.join(own)})\b") for first, own in rests.items()]
     for regex in t.texts("regex"):
         try:
             re.compile(regex)
         except re.error as error:
             raise t.fail(f"regex does not compile: {error}", regex) from None
-        ways.append(f"(?:{regex})")
+        ways.append(("", regex))
     if not ways:
         raise t.fail("a slip needs phrases or regex")
-    return "|".join(ways)
+    return tuple(ways)
 
 
 _BRACES = re.compile(r"\{([^{}]*)\}")

@@ -22,7 +22,7 @@ class Fault:
         return f"{self.where}: {self.severity}: {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Term:
     """One way of saying something: a phrase in standard words, or a medspaCy token or regex pattern.
 
@@ -81,7 +81,7 @@ class Finding:
     kin: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CueGroup:
     """Context rules of one behaviour: what they set, which way they reach, and which groups end their reach.
 
@@ -119,7 +119,7 @@ class Axis:
     precedence: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Site:
     """An anatomical structure: its kind, its terms, and what it says of bone, landmark, side and region.
 
@@ -231,7 +231,7 @@ class RuleSet:
     conditions: Mapping[str, Finding]
     cases: Mapping[str, CaseDefinition]
     words: Mapping[str, frozenset[str]]
-    slips: Mapping[str, str]
+    slips: Mapping[str, tuple[tuple[str, str], ...]]
     modalities: Mapping[str, tuple[tuple[str, ...], ...]]
     hash: str
     root: str

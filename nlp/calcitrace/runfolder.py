@@ -21,6 +21,8 @@ from calcitrace.summary import write_summary
 from calcitrace.tables import clean, write_csv
 
 MANIFEST = "manifest.json"
+LOCK = ".lock"
+OURS = (LOCK, f"{MANIFEST}.tmp")  # what a run leaves that was killed before its first write was done
 TABLES = ("reports", "mentions")
 TOTALS = ("reports", "rejects", "mentions", "likely")
 NOTED = {"number", "files", "inputs", "counts", "rejected", "cards", *TOTALS}
@@ -40,6 +42,7 @@ class RunFolder:
 
     def __init__(self, folder: Path, manifest: Mapping[str, Any], overwrite: bool = False) -> None:
         self.folder = folder
+        self._lock: IO[bytes] | None = None
         self.manifest = dict(manifest)
         self.parts: dict[int, dict[str, Any]] = {}
         self._totals: Counter[str] = Counter()
@@ -47,11 +50,19 @@ class RunFolder:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+        if not (folder / MANIFEST).exists() and any(p.name not in OURS for p in folder.iterdir()):
+            raise RunError(f"{folder}: not empty and no run folder; choose another --out")
+        self._lock = _locked(folder / LOCK)
         if (folder / MANIFEST).exists():
             self._take_over(overwrite)
-        elif any(folder.iterdir()):
-            raise RunError(f"{folder}: not empty and no run folder; choose another --out")
         self._save()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock:
+            self._lock.close()
 
     def _take_over(self, overwrite: bool) -> None:
         """Keep the parts of an earlier run with the same fingerprint; clear them where the run starts anew."""
@@ -106,6 +117,22 @@ class RunFolder:
         self.parts[part["number"]] = part
         self._totals.update({key: part[key] for key in (*TOTALS, "cards")})
 
+    def take_parts(self, shard: Path) -> None:
+        """Copy the parts of a shard's folder.
+
+        Raises:
+            RunError: one of them is missing or damaged.
+        """
+        for path in sorted((shard / "parts").glob("part-*.json")):
+            side = json.loads(path.read_bytes())
+            for name, digest in side["files"].items():
+                data = (shard / name).read_bytes()
+                if hashlib.sha256(data).hexdigest() != digest:
+                    raise RunError(f"{shard / name}: is damaged; process this shard again")
+                commit_file(self.folder / name, data)
+            commit_file(self.folder / "parts" / path.name, path.read_bytes())
+            self._keep(_entry(side))
+
     def total(self, key: str) -> int:
         """The sum of a count over the committed parts."""
         return self._totals[key]
@@ -117,7 +144,7 @@ class RunFolder:
             RunError: the counts do not add up to `rows`, so that the folder cannot be trusted.
         """
         kept = self.total("reports") + self.total("rejects")
-        if kept != rows:
+        if kept != rows and not self.manifest.get("shard"):
             raise RunError(f"{self.folder}: {rows} rows were read but {kept} are kept; start anew with --overwrite")
         reasons = self._write_rejects()
         self.manifest |= {
@@ -163,6 +190,27 @@ class RunFolder:
 
     def _save(self) -> None:
         commit_file(self.folder / MANIFEST, _json(self.manifest))
+
+
+def _locked(path: Path) -> IO[bytes] | None:
+    """A lock file that this process holds until it is closed or ends; none where the system cannot lock.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    handle = path.open("ab")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise RunError(
+            f"{path.parent}: another process is writing this run; wait for it, or choose another --out"
+        ) from None
+    return handle
 
 
 def _entry(side: Mapping[str, Any]) -> dict[str, Any]:

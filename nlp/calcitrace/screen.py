@@ -7,14 +7,21 @@ path skips rules by them, and the archive screen skips reports; a rule author ne
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
-from calcitrace.ruleset import Term
+from calcitrace.kept import keep, recall
+from calcitrace.ruleset import RuleSet, Term
 
 MOST_STRINGS = 400
+WORD_BEGINS = (op.AT, op.AT_BOUNDARY)
+LONG = 5
+MOST_LETTERS = 6  # more do not make a string rarer
+KEPT = "necessary"
+Needs = tuple[list[frozenset[str]], list[list[frozenset[str]]]]
+_KNOWN: dict[str, Needs] = {}
 
 
 def necessary(term: Term) -> frozenset[str] | None:
@@ -22,55 +29,135 @@ def necessary(term: Term) -> frozenset[str] | None:
 
     None where nothing can be said, so that the rule must always be tried.
     """
+    return next(iter(all_necessary(term)), None)
+
+
+def all_necessary(term: Term) -> list[frozenset[str]]:
+    """Every set of strings of which one must stand in a sentence that the term matches, the best first."""
     if term.phrase:
-        return frozenset({max(term.phrase, key=len)})
+        return [frozenset({word}) for word in sorted(set(term.phrase), key=lambda w: (-len(w), w))]
     if term.tokens is not None:
-        return _of_tokens(term.tokens)
-    return of_regex(term.regex or "")
+        return sorted(_of_tokens(term.tokens), key=_worth, reverse=True)
+    return _needs_of(term.regex or "")[0]
 
 
-def _of_tokens(tokens: Sequence[Mapping[str, Any]]) -> frozenset[str] | None:
-    best: frozenset[str] | None = None
+def alternatives(term: Term) -> list[list[frozenset[str]]]:
+    """The same for each alternative of a regular expression that is nothing but alternatives."""
+    return (_needs_of(term.regex)[1] if term.regex else []) or [all_necessary(term)]
+
+
+def prepare(rules: RuleSet) -> None:
+    """Get ready what is needed of all regular expressions of a rule set, as it was kept by an earlier run if it was."""
+    regexes = {t.regex for owner in (*rules.findings.values(), *rules.conditions.values()) for t in owner.terms}
+    regexes |= {t.regex for group in rules.cues for t in group.terms}
+    missing = sorted(r for r in regexes if r and r not in _KNOWN)
+    if not missing:
+        return
+    before = recall(KEPT, rules.hash) or {}
+    for regex in missing:
+        if regex in before:
+            whole, each = before[regex]
+            _KNOWN[regex] = [frozenset(s) for s in whole], [[frozenset(s) for s in way] for way in each]
+    if not before.keys() >= set(missing):
+        made = {regex: _needs_of(regex) for regex in missing}
+        keep(KEPT, rules.hash, {r: [_listed(w), [_listed(way) for way in each]] for r, (w, each) in made.items()})
+
+
+def _listed(sets: Iterable[frozenset[str]]) -> list[list[str]]:
+    return [sorted(strings) for strings in sets]
+
+
+def _needs_of(regex: str) -> Needs:
+    """The sets that a regular expression needs, and those of each of its alternatives if it is nothing but these."""
+    if regex not in _KNOWN:
+        parsed = list(parser.parse(regex, re.IGNORECASE))
+        whole = sorted(map(_lower, _of_sequence(parsed)), key=_worth, reverse=True)
+        split = bool(parsed) and parsed[-1][0] is op.BRANCH and all(code is op.AT for code, _ in parsed[:-1])
+        ways = parsed[-1][1][1] if split else ()
+        _KNOWN[regex] = whole, [sorted(map(_lower, _of_sequence(way)), key=_worth, reverse=True) for way in ways]
+    return _KNOWN[regex]
+
+
+def _lower(strings: frozenset[str]) -> frozenset[str]:
+    return frozenset(s.lower() for s in strings)
+
+
+def _of_tokens(tokens: Sequence[Mapping[str, Any]]) -> list[frozenset[str]]:
+    found: list[frozenset[str]] = []
     for token in tokens:
         value = token.get("LOWER")
         if token.get("OP", "1") not in ("1", "+"):
             continue
         words = {value} if isinstance(value, str) else set(value.get("IN", ())) if isinstance(value, Mapping) else set()
         if words:
-            best = _better(best, frozenset(words))
-    return best
+            found.append(frozenset(words))
+    return found
 
 
-def of_regex(regex: str) -> frozenset[str] | None:
-    """Strings of which at least one stands in every text that the regular expression matches, or None."""
-    found = _of_sequence(parser.parse(regex, re.IGNORECASE))
-    return frozenset(s.lower() for s in found) if found else None
+def of_regex(regex: str) -> list[frozenset[str]]:
+    """Sets of strings; of each set one stands in every text that the regular expression matches."""
+    return _needs_of(regex)[0]
 
 
-def _of_sequence(items: Any) -> frozenset[str] | None:
-    """The best necessary set of the parts of a sequence; neighbouring literals make one string."""
-    best: frozenset[str] | None = None
-    run: list[str] = []
-    for code, argument in [*items, (None, None)]:
-        if code is op.LITERAL:
-            run.append(chr(argument))
+def _of_sequence(items: Any) -> list[frozenset[str]]:
+    """The necessary sets of the parts of a sequence: how what begins at each place must begin, and what is within.
+
+    A string that begins with a blank begins a word.
+    """
+    found: list[frozenset[str]] = []
+    items = list(items)
+    for k, (code, argument) in enumerate(items):
+        if code is op.LITERAL and k and items[k - 1][0] is op.LITERAL:
             continue
-        if run:
-            best = _better(best, frozenset({"".join(run)}))
-            run = []
-        best = _better(best, _of_item(code, argument))
-    return best
+        strings, _ = _beginnings(items[k:])
+        if all(strings):
+            found.append(frozenset(f" {s}" for s in strings) if k and items[k - 1] == WORD_BEGINS else strings)
+        if code is not op.BRANCH or min(map(len, strings)) < LONG:
+            found += _of_item(code, argument)
+    return found
 
 
-def _of_item(code: Any, argument: Any) -> frozenset[str] | None:
+def _beginnings(items: Any) -> tuple[frozenset[str], bool]:
+    """How every text that a sequence matches must begin, as strings, and whether they are all of the match."""
+    strings = frozenset({""})
+    for code, argument in items:
+        if code in (op.AT, op.ASSERT, op.ASSERT_NOT):
+            continue
+        following, whole = _begins(code, argument)
+        if len(strings) * len(following) > MOST_STRINGS:
+            return strings, False
+        strings = frozenset(a + b for a in strings for b in following)
+        if not whole:
+            return strings, False
+    return strings, True
+
+
+def _begins(code: Any, argument: Any) -> tuple[frozenset[str], bool]:
+    """The same of one part; where nothing can be said, the empty string."""
+    if code is op.LITERAL:
+        return frozenset({chr(argument)}), True
+    if code is op.SUBPATTERN:
+        return _beginnings(argument[-1])
+    if code is op.BRANCH:
+        parts = [_beginnings(branch) for branch in argument[1]]
+        return frozenset().union(*(strings for strings, _ in parts)), all(whole for _, whole in parts)
+    if code in (op.MAX_REPEAT, op.MIN_REPEAT) and argument[0] >= 1:
+        strings, whole = _beginnings(argument[2])
+        return strings, whole and argument[:2] == (1, 1)
+    return frozenset({""}), False
+
+
+def _of_item(code: Any, argument: Any) -> list[frozenset[str]]:
+    """The necessary sets within one part."""
     if code is op.SUBPATTERN:
         return _of_sequence(argument[-1])
     if code in (op.MAX_REPEAT, op.MIN_REPEAT):
         least, _, inner = argument
-        return _of_sequence(inner) if least else None
+        return _of_sequence(inner) if least else []
     if code is op.BRANCH:
-        return _of_branches(argument[1])
-    return None
+        together = _of_branches(argument[1])
+        return [together] if together else []
+    return []
 
 
 def _of_branches(branches: Sequence[Any]) -> frozenset[str] | None:
@@ -80,12 +167,15 @@ def _of_branches(branches: Sequence[Any]) -> frozenset[str] | None:
         needed = _of_sequence(branch)
         if not needed:
             return None
-        together |= needed
+        together |= sorted(needed, key=_worth)[-1]
     return frozenset(together) if len(together) <= MOST_STRINGS else None
 
 
-def _better(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
-    """The set that lets fewer texts through: longer strings first, then fewer of them."""
-    if not one or not other:
-        return one or other
-    return max(one, other, key=lambda s: (min(min(map(len, s)), 5), -len(s)))
+def _worth(strings: frozenset[str]) -> tuple[int, int]:
+    """How few texts a set lets through: longer words are better, then fewer of them."""
+    return min(min(map(len, map(longest_word, strings))), MOST_LETTERS), -len(strings)
+
+
+def longest_word(string: str) -> str:
+    """The longest piece of a necessary string that lies within one word."""
+    return max(string.split(" "), key=len)

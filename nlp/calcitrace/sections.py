@@ -8,8 +8,10 @@ neighbour, unless it names a structure inside the findings ("Supraspinatus: ..."
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from calcitrace.model import Section
 from calcitrace.ruleset import SectionRule
@@ -23,11 +25,14 @@ _COLON_HEAD = re.compile(
     re.UNICODE,
 )
 _BARE_HEAD = re.compile(r"[ \t>*#_=-]*(?P<head>[^\W\d_][^\n:;]{0,50}?)[ \t*_=.-]*\r?\n?$")
+_CAPITALS, _SMALL = string.ascii_uppercase.encode(), string.ascii_lowercase.encode()
+_SHOUTED = re.compile("[A-Z]{2}")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _QUALIFIERS = re.compile(r"\[\*\*.*?\*\*\]|<[A-Z]+>|\(.*?\)|\b(?:\d|dated|by|on)\b.*$|[\d/_.-]+")
 _PARTS = re.compile(r"[ \t]*(?:/|&|\+|,|\band\b)[ \t]*", re.I)
 _IN_BRACKETS = re.compile(r"\(.*?\)")
 MAX_HEAD_WORDS = 7
+REMEMBERED = 20_000  # lines repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,10 @@ class _Head:
     start: int
     body: int
     known: bool
+
+    def moved(self, by: int) -> _Head:
+        """The same where the line begins `by` characters later."""
+        return _Head(self.name, self.words, self.start + by, self.body + by, self.known)
 
 
 class Sectioner:
@@ -55,9 +64,11 @@ class Sectioner:
         self._inline = re.compile(rf"(?:(?<=[.;:)\]!?])|(?<=\s\s)|(?<=\. ))[ \t]*(?P<head>{alternatives})[ \t]*:", re.I)
         self._opening = re.compile(rf"[ \t]*(?P<head>{alternatives})(?=[ \t]+[-\u2013]?[ \t]*[A-Z0-9\[(])", re.I)
 
+        self._line_heads = lru_cache(REMEMBERED)(self._of_line)
+        self._is_title = lru_cache(REMEMBERED)(lambda line: _is_title(line, is_structure))
+
     def split(self, text: str) -> tuple[Section, ...]:
         """Sections that together cover `text` from 0 to its end, in order."""
-        self._shouts = _shouts(text)
         heads = list(self._heads(text))
         sections: list[Section] = []
         current = Section(FINDINGS, "", 0, 0, len(text))
@@ -73,63 +84,59 @@ class Sectioner:
         return tuple(self._titled(sections, text))
 
     def _heads(self, text: str) -> Iterator[_Head]:
-        name = FINDINGS
-        for line in _LINE.finditer(text):
-            if not line.group().strip():
-                continue
-            for head in self._line_heads(line.group(), line.start(), name):
-                name = head.name or name
-                yield head
+        name, shouts = FINDINGS, _shouts(text)
+        start = 0
+        for line in text.split("\n"):
+            if line and not line.isspace():
+                for head in self._line_heads(line, start == 0, name, shouts):
+                    name = head.name or name
+                    yield head.moved(start)
+            start += len(line) + 1
 
-    def _line_heads(self, line: str, at: int, current: str) -> Iterator[_Head]:
-        first = self._line_start(line, at, current)
-        if first:
-            yield first
-        since = first.body if first else at
-        inside = list(self._inline.finditer(line))
-        if not self._shouts:
+    def _of_line(self, line: str, first: bool, current: str, shouts: bool) -> tuple[_Head, ...]:
+        """The headings of a line, in places from its beginning; `first` of a text, which may be one that `shouts`."""
+        opens = self._line_start(line, first or shouts, current)
+        since = opens.body if opens else 0
+        inside = list(self._inline.finditer(line)) if ":" in line else []
+        if not shouts and _SHOUTED.search(line):
             inside += (m for m in self._inline_caps.finditer(line) if _opens(m["head"], line[m.end() :]))
-        for found in sorted(inside, key=lambda m: m.start("head")):
-            if at + found.start("head") >= since:
-                name = self._names[" ".join(_plain(found["head"]))]
-                yield _Head(name, found["head"], at + found.start("head"), at + found.end(), True)
+        heads = [self._head(m) for m in sorted(inside, key=lambda m: m.start("head")) if m.start("head") >= since]
+        return (opens, *heads) if opens else tuple(heads)
 
-    def _line_start(self, line: str, at: int, current: str) -> _Head | None:
+    def _head(self, found: re.Match[str]) -> _Head:
+        """A known heading where it was found."""
+        name = self._names[" ".join(_plain(found["head"]))]
+        return _Head(name, found["head"], found.start("head"), found.end(), True)
+
+    def _line_start(self, line: str, plain: bool, current: str) -> _Head | None:
+        """The heading that a line begins with; in a `plain` line capitals mark none."""
         colon = _COLON_HEAD.match(line)
         if colon:
-            return self._colon_head(line, colon, at, current)
+            return self._colon_head(colon, current)
         dashed = self._dashed.match(line)
         if dashed:
-            name = self._names[" ".join(_plain(dashed["head"]))]
-            return _Head(name, dashed["head"], at + dashed.start("head"), at + dashed.end(), True)
+            return self._head(dashed)
         bare = _BARE_HEAD.match(line)
         if bare and len(bare["head"].split()) <= MAX_HEAD_WORDS:
+            start, end = bare.span("head")
             name = self._known(bare["head"], whole=line.rstrip().endswith("."))
             if name:
-                return _Head(name, bare["head"].strip(), at + bare.start("head"), at + bare.end("head"), True)
-            if (
-                not self._shouts
-                and _is_caps(bare["head"])
-                and line.strip()[-1] not in ".,;"
-                and ". " not in line
-                and at > 0
-            ):
-                return self._unknown(bare["head"], at + bare.start("head"), at + bare.end("head"), current)
+                return _Head(name, bare["head"].strip(), start, end, True)
+            if not plain and _is_caps(bare["head"]) and line.strip()[-1] not in ".,;" and ". " not in line:
+                return self._unknown(bare["head"], start, end, current)
         opening = self._opening.match(line)
         if opening and _opens(opening["head"], line[opening.end() :]):
-            name = self._names[" ".join(_plain(opening["head"]))]
-            return _Head(name, opening["head"], at + opening.start("head"), at + opening.end(), True)
+            return self._head(opening)
         return None
 
-    def _colon_head(self, line: str, colon: re.Match[str], at: int, current: str) -> _Head | None:
+    def _colon_head(self, colon: re.Match[str], current: str) -> _Head | None:
         words = colon["head"].strip()
         if len(words.split()) > MAX_HEAD_WORDS:
             return None
-        start, body = at + colon.start("head"), at + colon.end()
         name = self._known(words)
         if name:
-            return _Head(name, words, start, body, True)
-        return self._unknown(words, start, body, current)
+            return _Head(name, words, colon.start("head"), colon.end(), True)
+        return self._unknown(words, colon.start("head"), colon.end(), current)
 
     def _unknown(self, words: str, start: int, body: int, current: str) -> _Head | None:
         if self._is_structure(words):
@@ -162,12 +169,14 @@ class Sectioner:
 
         It begins after a blank line, or after a first line that does no more than name dated studies.
         """
-        section = replace(section, end=end)
+        section = _extent(section, end=end)
         if section.name in SHORT_SECTIONS and not has_findings:
-            blank = _BLANK.search(text, section.body, end) or _LISTED.match(text, section.body, end)
+            blank = _BLANK.search(text, section.body, end)
+            if not blank and section.name == "comparison":
+                blank = _LISTED.match(text, section.body, end)
             if blank:
                 cut = blank.end()
-                yield replace(section, end=cut)
+                yield _extent(section, end=cut)
                 yield Section(FINDINGS, "", cut, cut, end)
                 return
         if section.end > section.start:
@@ -181,13 +190,13 @@ class Sectioner:
         first = sections[0]
         cut = first.start
         for line in _LINE.finditer(text, first.start, first.end):
-            if line.group().strip() and not _is_title(line.group(), self._is_structure):
+            if line.group().strip() and not self._is_title(line.group()):
                 break
             cut = line.end()
         if cut > first.start and text[first.start : cut].strip():
             yield replace(first, name=TITLE, end=cut, body=first.start)
         if cut < first.end:
-            yield replace(first, start=cut, body=cut)
+            yield Section(first.name, first.heading, cut, cut, first.end, first.subhead)
         yield from sections[1:]
 
 
@@ -198,6 +207,11 @@ _LISTED = re.compile(
     r"\.\s*\n(?=\s*\S)",
     re.IGNORECASE,
 )
+
+
+def _extent(section: Section, end: int) -> Section:
+    """The section with another end."""
+    return Section(section.name, section.heading, section.start, section.body, end, section.subhead)
 
 
 def _left_by_subhead(current: Section, text: str, at: int) -> bool:
@@ -216,6 +230,9 @@ def _is_caps(words: str) -> bool:
 
 def _shouts(text: str) -> bool:
     """Whether the report is typed in capitals, so that capitals mark no headings."""
+    if text.isascii():
+        letters = text.encode()
+        return len(letters.translate(None, _CAPITALS)) < len(letters.translate(None, _SMALL))
     return sum(map(str.isupper, text)) > sum(map(str.islower, text))
 
 

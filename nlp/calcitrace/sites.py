@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from calcitrace.model import Mention
-from calcitrace.ruleset import RuleSet, Site, Term
-from calcitrace.words import split_words
+from calcitrace.ruleset import CueGroup, RuleSet, Site, Term
+from calcitrace.words import Words, split_words
+
+MOST_CIRCUMSTANCES = 8  # in which a sentence is remembered
+REMEMBERED = 5000  # headings and titles repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,58 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class CueHit:
+    """A context rule that reaches a target: its group, its term and its words `i:j` of the sentence."""
+
+    group: CueGroup
+    term: Term
+    i: int
+    j: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """All that the rules say of one sentence, in word positions: targets with their cues, and anatomy."""
+
+    targets: tuple[tuple[Hit, tuple[CueHit, ...]], ...]
+    sites: tuple[Hit, ...]
+    sides: tuple[Hit, ...]
+
+
+Claim = tuple[str, frozenset[str], bool]  # a finding, those of which one must be told, whether it is sited
+
+
+class Named(NamedTuple):
+    """The structures that a sentence names, the kinds of those that tell of what it speaks, and the last site."""
+
+    sites: list[tuple[Hit, Site]]
+    kinds: list[str]
+    last: Site | None
+
+
+@dataclass(slots=True)
+class Sentence:
+    """What a sentence's text says by itself, whatever report it stands in; equal sentences share one.
+
+    `words` are counted from the sentence's beginning; `sides` are the sides it names, `slips` those of dictation;
+    `asks` are the findings of which it matters whether the report has named them; `measures` says that it may tell the
+    size of what was spoken of before.
+    """
+
+    text: str
+    words: Words
+    judged: Judged
+    hits: list[Hit]
+    sides: Sequence[str]
+    slips: frozenset[str]
+    asks: frozenset[str]
+    measures: bool = False
+    sites_in: dict[str, Named] = field(default_factory=dict)
+    claims_in: dict[object, frozenset[Claim]] = field(default_factory=dict)
+    read_in: dict[object, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """Where a mention sits ("none" where unsaid) and its largest size in millimetres (None where unsaid)."""
 
@@ -48,6 +105,8 @@ class Linker:
 
     def __init__(self, rules: RuleSet) -> None:
         self.sites = rules.sites
+        kinds = {s.kind: s for s in rules.sites.values()}
+        self.any_sites = (None, kinds.get("bone"), kinds.get("tendon"))  # all that makes a difference of a last site
         self.spelling = rules.spelling
         self.words = rules.words
         self.joiners = rules.words["joiner"]
@@ -56,34 +115,47 @@ class Linker:
         self.breaks = rules.words["clause_break"]
         self.definite = rules.words["definite"]
         self.words = rules.words
+        named = [(t.phrase, s) for s in rules.sites.values() for t in s.terms if t.phrase]
         self.site_phrases: dict[tuple[str, ...], list[Site]] = {}
-        for site in rules.sites.values():
-            for term in site.terms:
-                self.site_phrases.setdefault(term.phrase, []).append(site)
+        for phrase, site in named:
+            self.site_phrases.setdefault(phrase, []).append(site)
+        self._sites = Phrases(self.site_phrases)
         self.tells_tendon = {f.name for f in rules.findings.values() if f.tells_tendon}
-        self._structures = {t.phrase for s in rules.sites.values() if s.kind != "lesion" for t in s.terms if t.phrase}
-        self._structures |= {t.phrase for terms in rules.sides.values() for t in terms if t.phrase}
-        self._structures |= {t.phrase for f in rules.findings.values() for t in f.terms if t.phrase}
-        self._longest = max((len(p) for p in self._structures), default=0)
-        named = [s for s in rules.sites.values() if s.region and s.kind in ("joint", "organ", "tendon", "bone")]
-        self.regions = {t.phrase: s.region for s in named for t in s.terms}
-        self.elsewhere = {s.region for s in named if s.kind == "organ"}
-        self.sure = {t.phrase for s in named if not s.generic for t in s.terms}
-        self.side_terms = {t.phrase: name for name, terms in rules.sides.items() for t in terms}
+        sides = {t.phrase: name for name, terms in rules.sides.items() for t in terms if t.phrase}
+        findings = [t.phrase for f in rules.findings.values() for t in f.terms if t.phrase]
+        self._structures = Phrases([*(p for p, s in named if s.kind != "lesion"), *sides, *findings])
+        settling = [(p, s) for p, s in named if s.region and s.kind in ("joint", "organ", "tendon", "bone")]
+        self._regions = {p: s.region for p, s in settling}
+        self._region_names = Phrases(self._regions)
+        self.elsewhere = {s.region for _, s in settling if s.kind == "organ"}
+        self._sure = {p for p, s in settling if not s.generic}
+        self._side_terms, self._side_names = sides, Phrases(sides)
+        self.names_structure = lru_cache(REMEMBERED)(self._names_structure)
+        self.region_of = lru_cache(REMEMBERED)(self._region_of)
+        self.side_of = lru_cache(REMEMBERED)(self._side_of)
+        self.sites_of = lru_cache(REMEMBERED)(self._sites_of)
 
-    def names_structure(self, heading: str) -> bool:
+    def _names_structure(self, heading: str) -> bool:
         """Whether a heading names anatomy, a side or a finding, so that it is a subhead of the findings."""
-        return any(True for _ in phrases(self._forms(heading), self._structures, self._longest))
+        return any(True for _ in self._structures.find(self._forms(heading)))
 
-    def region_of(self, text: str) -> tuple[str, bool] | None:
+    def _region_of(self, text: str) -> tuple[str, bool] | None:
         """The body region that `text` names first, and whether that settles what the report is of."""
-        named = phrases(self._forms(text), self.regions, self._longest)
-        return next(((self.regions[p], p in self.sure) for p in named), None)
+        named = self._region_names.find(self._forms(text))
+        return next(((self._regions[p], p in self._sure) for p in named), None)
 
-    def side_of(self, text: str) -> str:
+    def _side_of(self, text: str) -> str:
         """The one side that `text` names, "bilateral" for both, or "none"."""
-        sides = [self.side_terms[p] for p in phrases(self._forms(text), self.side_terms, self._longest)]
-        return one_side(s for s in sides if s != "none")
+        return one_side(self.sides_in(self._forms(text)))
+
+    def _sites_of(self, text: str) -> tuple[Site, ...]:
+        """The structures that `text` names, in order."""
+        return tuple(s for p in self._sites.find(self._forms(text)) for s in self.site_phrases[p])
+
+    def sides_in(self, forms: tuple[str, ...]) -> list[str]:
+        """The sides that these words name."""
+        sides = (self._side_terms[p] for p in self._side_names.find(forms))
+        return list(sides)
 
     def _forms(self, text: str) -> tuple[str, ...]:
         return split_words(text, self.spelling).forms
@@ -91,7 +163,7 @@ class Linker:
 
 def one_side(sides: Iterable[str]) -> str:
     """left, right, bilateral (both) or none, from all sides named."""
-    named = set(sides)
+    named = set(sides) - {"none"}
     if "bilateral" in named or {"left", "right"} <= named:
         return "bilateral"
     return next(iter(named), "none")
@@ -104,10 +176,18 @@ def same_place(one: Mention, other: Mention) -> bool:
     return len(bones) < 2 and len(sides) < 2
 
 
-def phrases(forms: Sequence[str], known: Container[tuple[str, ...]], longest: int) -> Iterable[tuple[str, ...]]:
-    """The known phrases in the words, the longest at each place."""
-    for i in range(len(forms)):
-        for j in range(min(len(forms), i + longest), i, -1):
-            if tuple(forms[i:j]) in known:
-                yield tuple(forms[i:j])
-                break
+class Phrases:
+    """Known phrases, found by their first word."""
+
+    def __init__(self, known: Iterable[tuple[str, ...]]) -> None:
+        self._by_first: dict[str, list[tuple[str, ...]]] = {}
+        for phrase in sorted(set(known), key=lambda p: -len(p)):
+            self._by_first.setdefault(phrase[0], []).append(phrase)
+
+    def find(self, forms: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        """The phrases in the words, the longest at each place."""
+        for i, word in enumerate(forms):
+            for phrase in self._by_first.get(word, ()):
+                if forms[i : i + len(phrase)] == phrase:
+                    yield phrase
+                    break

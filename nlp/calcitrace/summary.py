@@ -56,7 +56,7 @@ def _card(card: Mapping[str, Any]) -> dict[str, Any]:
 
 def by_finding(counts: Mapping[str, int]) -> dict[str, list[int]]:
     """The number of mentions by finding, for each of `ASSERTIONS` in order; the most frequent finding first."""
-    names = {key.split("|")[0] for key in counts if "|" in key} - {"case"}
+    names = {key.split("|")[0] for key in counts if "|" in key} - {"case", "status"}
     found = {name: [counts.get(f"{name}|{a}", 0) for a in ASSERTIONS] for name in names}
     return dict(sorted(found.items(), key=lambda item: (-sum(item[1]), item[0])))
 

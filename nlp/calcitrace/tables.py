@@ -6,11 +6,13 @@ import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
 from calcitrace.model import Assessment, Mention, Report
 
+READ, UNREAD, OUT = "read", "no_term", "screened_out"
 REPORT_COLUMNS: dict[str, tuple[str, str]] = {
     "report_id": ("string", "id as given; later versions of one id end in ~v2, ~v3 ..."),
     "patient_id": ("string", "as given"),
@@ -28,7 +30,7 @@ REPORT_COLUMNS: dict[str, tuple[str, str]] = {
     "n_mentions": ("int32", "number of mentions"),
     "evidence": ("list<string>", "ids of the mentions that led to case_status"),
     "ruleset_hash": ("string", "SHA-256 of the rule files"),
-    "status": ("string", "read"),
+    "status": ("string", "read; no_term: no rule could fire; screened_out: no tier of the case could be met"),
     "version_of": ("string", "the id as given, where this row is a later version of it"),
     "sex": ("string", "as given"),
     "age": ("string", "as given"),
@@ -77,14 +79,11 @@ def report_row(
     n_mentions: int,
     rules: str,
     flags: Sequence[str] = (),
+    status: str = READ,
 ) -> dict[str, Any]:
     """One row of the table `reports`."""
     row = {
-        "report_id": report.report_id,
-        "patient_id": report.patient_id,
-        "study_date": report.study_date,
-        "modality": report.modality,
-        "body_part": report.body_part,
+        **_given(report),
         "case_status": str(assessment.case_status),
         "case_probability": assessment.case_probability,
         "likely_case": assessment.likely_case,
@@ -96,10 +95,7 @@ def report_row(
         "n_mentions": n_mentions,
         "evidence": [clean(e) for e in assessment.evidence],
         "ruleset_hash": rules,
-        "status": "read",
-        "version_of": report.version_of,
-        "sex": report.sex,
-        "age": report.age,
+        "status": status,
         "reasons": list(assessment.reasons),
         "size_mm": assessment.size_mm,
         "flags": list(flags),
@@ -108,10 +104,33 @@ def report_row(
         "contributions": [
             {"feature": clean(c.feature), "log_odds": c.log_odds, "mentions": list(map(clean, c.mentions))}
             for c in assessment.contributions
-            if assessment.likely_case
         ],
     }
-    return {k: clean(v) if isinstance(v, str) else v for k, v in row.items()}
+    return {name: row[name] for name in REPORT_COLUMNS}
+
+
+def passed_over_row(report: Report, rules: str) -> dict[str, Any]:
+    """The row of a report that the case screen passed over: as one that says nothing, without a probability."""
+    return {**_says_nothing(rules), **_given(report)}
+
+
+@lru_cache(maxsize=2)
+def _says_nothing(rules: str) -> dict[str, Any]:
+    return report_row(Report("", ""), Assessment(""), 0, rules, status=OUT)
+
+
+def _given(report: Report) -> dict[str, str]:
+    """What a row says of a report as its source does."""
+    return {
+        "report_id": clean(report.report_id),
+        "patient_id": clean(report.patient_id),
+        "study_date": clean(report.study_date),
+        "modality": clean(report.modality),
+        "body_part": clean(report.body_part),
+        "version_of": clean(report.version_of),
+        "sex": clean(report.sex),
+        "age": clean(report.age),
+    }
 
 
 def mention_row(report_id: str, mention: Mention) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def train(
             out), and optionally group: what is kept together in cross-validation, by default the patient.
         run: folder of a finished run that read these reports; its inputs are read again for the texts.
         out: the model file to write.
-        sensitivity: share of the cases that the threshold must keep, above 0 to 1.
+        sensitivity: share of the cases that the threshold must keep with 95 % confidence, above 0 to 1.
         start: a model file to start from, "none" for none; by default the starter model, where it fits.
         weak: how many reports without a label are added with what the case definition says of them, at little weight.
         note: a sentence for the card, such as who adjudicated.

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from calcitrace.annotate import Annotator
-from calcitrace.engine import CueHit, FastJudge, fate
+from calcitrace.engine import FastJudge, fate
 from calcitrace.fast import Modifier
 from calcitrace.model import AnnotatedReport, Mention
 from calcitrace.ruleset import RuleSet
-from calcitrace.sites import Hit
+from calcitrace.sites import CueHit, Hit
 from calcitrace.words import Words, split_words
 
 Row = dict[str, str | int]

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+PREFIXES = ("sub", "intra", "inter", "juxta", "peri", "trans", "supra", "infra", "retro", "para")
 INVISIBLE = "\x00\u00ad\u200b\u200c\u200d\u2060\ufeff"
 PLACEHOLDER = "\u25a1"
 _HYPHENS = "-\u2010\u2011\u2012\u00ad"
@@ -37,7 +39,7 @@ _WORD = re.compile(
   | (?P<leader>(?:\.{{2,}}|\u2026|(?<=[ ])\.(?=[ ]))(?:[ \t]*:)?)
   | (?P<times>[xX\u00d7](?=\s?\d))
   | (?P<number>\d+(?:[.,]\d+)*)
-  | (?P<prefixed>(?i:sub|intra|inter|juxta|peri|trans|supra|infra|retro|para)(?:[{_HYPHENS}][ ]?\n?[ ]*|[ ])
+  | (?P<prefixed>(?i:{"|".join(PREFIXES)})(?:[{_HYPHENS}][ ]?\n?[ ]*|[ ])
       (?!(?i:and|or|to|in|of|the)\b)[^\W\d_]{{4,}})
   | (?P<word>[^\W\d_](?:{_IN}[^\W_]|[\u0300-\u036f])*(?:['\u2019](?:t|s|re|ve|ll)\b)?)
   | (?P<mark>[^\s{INVISIBLE}])
@@ -47,7 +49,7 @@ _WORD = re.compile(
 _HYPHEN = re.compile(rf"[{_HYPHENS}\s]+")
 _FIXED = {"placeholder": PLACEHOLDER, "leader": ":"}  # "Fracture ..... none" reads as "Fracture: none"
 _DASHES = "\u2013\u2014\u2212"
-_FOLD = str.maketrans({"\u2019": "'", "\u00e6": "e", "\u0153": "e"})
+FOLD = str.maketrans({"\u2019": "'", "\u00e6": "e", "\u0153": "e"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +60,34 @@ class Words:
     starts: tuple[int, ...]
     ends: tuple[int, ...]
 
+    def moved(self, by: int) -> Words:
+        """The same words where they begin `by` characters later."""
+        return Words(self.forms, tuple(s + by for s in self.starts), tuple(e + by for e in self.ends))
+
 
 def standard_form(word: str, spelling: Mapping[str, str]) -> str:
     """The form under which a word is matched: lower case, plain letters, standard spelling."""
     if not word.isascii():
         word = unicodedata.normalize("NFKC", word.encode("utf-8", "ignore").decode("utf-8"))
         word = "".join(c for c in word if c not in INVISIBLE)
-        word = word.lower().translate(_FOLD)
+        word = word.lower().translate(FOLD)
         word = "".join(
             c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c) and not c.isspace()
         )
         word = word or PLACEHOLDER
     word = word.lower().replace("\x00", "")
     return spelling.get(word, word)
+
+
+def says(forms: Sequence[str], phrases: tuple[tuple[str, ...], ...]) -> bool:
+    """Whether one of the phrases stands in a row in the words; a word that ends in * is the beginning of one."""
+    return bool(phrases) and _any_of(phrases).search(f" {' '.join(forms)} ") is not None
+
+
+@lru_cache(maxsize=512)
+def _any_of(phrases: tuple[tuple[str, ...], ...]) -> re.Pattern[str]:
+    written = (" ".join(re.escape(w[:-1]) + "[^ ]*" if w[-1:] == "*" else re.escape(w) for w in p) for p in phrases)
+    return re.compile(f"(?<= )(?:{'|'.join(written)})(?= )")
 
 
 def split_words(text: str, spelling: Mapping[str, str], start: int = 0, end: int | None = None) -> Words:

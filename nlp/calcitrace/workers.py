@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from multiprocessing import get_context
+from functools import lru_cache, partial
 from typing import Any
 
 from calcitrace.assess import assess
 from calcitrace.casemodel import CaseModel, load_model, starter_path
+from calcitrace.crew import Crew
 from calcitrace.errors import RunError, UsageError
 from calcitrace.features import assessed
 from calcitrace.model import AnnotatedReport, Assessment, Report
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import CaseDefinition, RuleSet
-from calcitrace.tables import clean, mention_row, report_row
+from calcitrace.sieve import Screen
+from calcitrace.tables import OUT, READ, UNREAD, clean, mention_row, passed_over_row, report_row
 
-CHUNK = 50
 NO_MODEL = "none"
 MAX_CARD_TEXT = 20_000
 Work = Callable[[Sequence[Report]], Iterator[dict[str, Any]]]
@@ -27,39 +27,93 @@ Work = Callable[[Sequence[Report]], Iterator[dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a worker needs to know: the rules (folder and hash), case definition, model file and prevalence."""
+    """What a worker needs to know: the rules (folder and hash), case definition, model, prevalence and screen."""
 
     patterns: str
     ruleset_hash: str
     case: str
     model: str = ""
     prevalence: float | None = None
+    screen: str = "none"
+    audit: float = 0.0
 
 
 class Worker:
     """Turns reports into plain rows; each process builds its own and keeps it."""
 
-    def __init__(self, rules: RuleSet, case: CaseDefinition, model: CaseModel | None, prevalence: float | None) -> None:
+    def __init__(self, setup: Setup) -> None:
         from calcitrace.annotate import Annotator
 
-        self.rules, self.case, self.model, self.prevalence = rules, case, model, prevalence
-        self._annotator = Annotator(rules)
+        self.rules = load_rules(setup.patterns or None)
+        if self.rules.hash != setup.ruleset_hash:
+            raise RunError("the rule files changed while the run was starting; give the same command again")
+        self.case = case_of(self.rules, setup.case)
+        self.model = load_model(setup.model) if setup.model else None
+        self._setup = setup
+        self._annotator = Annotator(self.rules)
+        self._screen = Screen(self.rules, self.case if setup.screen == "case" else None)
 
     def __call__(self, report: Report) -> dict[str, Any]:
         """The report's rows, or the reason why it is quarantined (never its text)."""
         try:
             return self._rows(report)
-        except Exception as error:  # one bad report must not end the run; its message may hold text
-            return {"quarantined": f"quarantined: {type(error).__name__} while reading the text"}
+        except Exception as error:  # the message of an unknown error may hold report text: keep its kind only
+            return quarantined(report, f"{type(error).__name__} while reading the text")
 
     def _rows(self, report: Report) -> dict[str, Any]:
-        annotated = self._annotator.annotate(report)
-        assessment = judged(annotated, self.rules, self.case, self.model, self.prevalence)
+        status = self._passed_over(report)
+        if status == OUT:
+            return _rows(passed_over_row(report, self.rules.hash))
+        annotated = unread(report) if status else self._annotator.annotate(report)
+        assessment = judged(annotated, self.rules, self.case, self.model, self._setup.prevalence)
         mentions = [mention_row(report.report_id, m) for m in annotated.mentions]
-        row = report_row(report, assessment, len(mentions), self.rules.hash, annotated.flags)
-        card = _card(report, row, mentions) if assessment.likely_case else None
-        aside = assessment.case_status in self.case.likely and not assessment.likely_case
-        return {"report": row, "mentions": mentions, "card": card, "set_aside": aside}
+        row = report_row(report, assessment, len(mentions), self.rules.hash, annotated.flags, status or READ)
+        made = _rows(row, mentions)
+        if assessment.likely_case:
+            made["card"] = _card(report, made["report"], mentions)
+        made["set_aside"] = assessment.case_status in self.case.likely and not assessment.likely_case
+        return made
+
+    def _passed_over(self, report: Report) -> str:
+        """The status of a report that need not be read in full, "" of one that must be."""
+        screen = self._setup.screen
+        if screen == "none":
+            return ""
+        if screen == "rules":
+            return "" if self._screen(report.text) else UNREAD
+        if audited(report.report_id, self._setup.audit):
+            return ""
+        return "" if self._could_be_case(report) else OUT
+
+    def _could_be_case(self, report: Report) -> bool:
+        """Whether the case screen lets a report through: each step sees more and takes longer than the one before."""
+        screen, annotator = self._screen, self._annotator
+        look = screen.look(report.text)
+        if look is None:
+            return False
+        if look.spots is not None and not screen.beside(look, annotator.could_mention_at(report, look.spots)):
+            return False
+        return screen.lets(annotator.could_mention(report))
+
+
+def audited(report_id: str, share: float) -> bool:
+    """Whether a report is one of the random share that is read in full whatever the screen says; the same each time."""
+    digest = hashlib.blake2b(report_id.encode("utf-8", "replace"), digest_size=8, key=b"audit").digest()
+    return int.from_bytes(digest, "big") < share * 2**64
+
+
+def unread(report: Report) -> AnnotatedReport:
+    """A report in which no rule can fire, as reading it would leave it."""
+    return AnnotatedReport(report, (), (), (), ())
+
+
+def quarantined(_: Report, reason: str) -> dict[str, Any]:
+    """The rows of a report that could not be read: none, and why."""
+    return {"quarantined": f"quarantined: {reason}"}
+
+
+def _rows(row: Mapping[str, Any], mentions: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    return {"report": row, "mentions": mentions, "card": None, "set_aside": False}
 
 
 def judged(
@@ -68,12 +122,13 @@ def judged(
     case: CaseDefinition,
     model: CaseModel | None,
     prevalence: float | None = None,
+    explain: bool = False,
 ) -> Assessment:
     """The assessment of a report by the case definition, and by the model where there is one."""
     if model is None:
         return assess(annotated, rules, case)
     assessment, features = assessed(annotated, rules, case)
-    return model.judge(assessment, features, prevalence)
+    return model.judge(assessment, features, prevalence, explain)
 
 
 def model_for(model: str, rules: RuleSet, case: CaseDefinition) -> tuple[CaseModel | None, str]:
@@ -120,56 +175,30 @@ def case_of(rules: RuleSet, name: str) -> CaseDefinition:
 @lru_cache(maxsize=2)
 def _worker_of(setup: Setup) -> Worker:
     """The worker of this process, kept as long as its setup stays the same."""
-    rules = load_rules(setup.patterns or None)
-    if rules.hash != setup.ruleset_hash:
-        raise RunError("the rule files changed while the run was starting; give the same command again")
-    case = case_of(rules, setup.case)
-    return Worker(rules, case, load_model(setup.model) if setup.model else None, setup.prevalence)
+    return Worker(setup)
 
 
-def _start_worker(setup: Setup) -> None:
-    """Leave Ctrl-C to the parent process, and build the pipeline before the first report comes."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _worker_of(setup)
-
-
-def _work(setup: Setup, reports: Sequence[Report]) -> list[dict[str, Any]]:
+def _start(setup: Setup) -> Callable[[Sequence[Report]], list[dict[str, Any]]]:
+    """What a worker process does: rows for some reports."""
     worker = _worker_of(setup)
-    return [worker(r) for r in reports]
+    return lambda reports: [worker(r) for r in reports]
 
 
-class Pool:
-    """A context that gives `work(reports) -> rows`, in this process or over spawned ones, in order."""
+@contextmanager
+def working(workers: int, setup: Setup, timeout: float | None = None) -> Iterator[Work]:
+    """A context that gives `work(reports) -> rows`, in order: in this process, or over spawned ones.
 
-    def __init__(self, workers: int, setup: Setup) -> None:
-        self._workers, self._setup = workers, setup
-        self._executor: ProcessPoolExecutor | None = None
-
-    def __enter__(self) -> Work:
-        if self._workers == 1:
-            return self._here
-        self._executor = ProcessPoolExecutor(
-            self._workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(self._setup,)
-        )
-        return self._there
-
-    def _here(self, reports: Sequence[Report]) -> Iterator[dict[str, Any]]:
-        if reports:
-            yield from map(_worker_of(self._setup), reports)
-
-    def _there(self, reports: Sequence[Report]) -> Iterator[dict[str, Any]]:
-        assert self._executor
-        chunks = [reports[i : i + CHUNK] for i in range(0, len(reports), CHUNK)]
-        try:
-            for results in self._executor.map(_work, [self._setup] * len(chunks), chunks):
-                yield from results
-        except BrokenProcessPool:
-            raise RunError(
-                "a worker process ended (out of memory?); give the same command again, with fewer --workers"
-            ) from None
-
-    def __exit__(self, *_: object) -> None:
-        if self._executor:
-            self._executor.shutdown(cancel_futures=True)
+    Raises:
+        RunError: a worker cannot start.
+    """
+    if workers == 1 and timeout is None:
+        yield lambda reports: map(_worker_of(setup), reports) if reports else iter(())
+        return
+    try:
+        with Crew[Report, dict[str, Any]](workers, partial(_start, setup), quarantined, timeout) as crew:
+            yield crew.work
+    except ChildProcessError:
+        raise RunError(
+            "a worker process ended before its first report (out of memory? a script without "
+            "`if __name__ == '__main__':`?); give the same command again, with fewer --workers"
+        ) from None

@@ -1,6 +1,6 @@
 """The command line: one command per library function; the only place that prints or exits."""
 
-from calcitrace.cli import cohort, models, process, rules, show
+from calcitrace.cli import cohort, export, models, process, rules, show
 from calcitrace.cli.app import app, main
 
-__all__ = ["app", "cohort", "main", "models", "process", "rules", "show"]
+__all__ = ["app", "cohort", "export", "main", "models", "process", "rules", "show"]

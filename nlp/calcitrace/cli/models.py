@@ -16,7 +16,7 @@ def train(
     labels: Annotated[Path, typer.Argument(help="CSV or JSONL with columns report_id and label.")],
     run: Annotated[Path, typer.Option("--run", help="Finished run folder that read these reports.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Model file to write (JSON).")],
-    sensitivity: Annotated[float, typer.Option(help="Share of the cases that the threshold must keep.")] = 0.97,
+    sensitivity: Annotated[float, typer.Option(help="Share of the cases to keep by the threshold (95 % sure).")] = 0.97,
     start: Annotated[str, typer.Option(help="Model file to start from; by default the starter model.")] = "",
     no_start: Annotated[bool, typer.Option("--no-start", help="Learn from the labels alone.")] = False,
     weak: Annotated[int, typer.Option(help="Add so many unlabelled reports, labelled by the case definition.")] = 0,

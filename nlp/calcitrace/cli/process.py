@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,25 +14,50 @@ from calcitrace.cli.bar import RunBar
 from calcitrace.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from calcitrace.corpus import RunResult
+    from calcitrace.corpus import RunOptions, RunResult
+    from calcitrace.sources import Inputs
 
 
-@app.command()
+FILES = "CSV, TSV, JSONL, Parquet, .xlsx, .txt, HL7 (.hl7) or FHIR (.ndjson) files or folders; .gz too."
+Files = Annotated[list[Path] | None, typer.Argument(help=FILES)]
+Source = Annotated[str, typer.Option("--from", help="Format of the inputs: hl7, fhir, omop ..., else told by name.")]
+Sql = Annotated[str, typer.Option(help="Instead of files: a SELECT with ORDER BY, or a .sql file that holds it.")]
+Url = Annotated[
+    str, typer.Option(help="Database of --sql: sqlite:///FILE, duckdb:///FILE or postgresql://USER@HOST/NAME.")
+]
+Column = Annotated[str, typer.Option(help="Column of this field, where its name is not recognised.")]
+Screening = Annotated[str, typer.Option(help="Which reports are read in full: rules, case or none (see above).")]
+Audit = Annotated[float | None, typer.Option(help="With --screen case: share of reports read in full at random.")]
+Timeout = Annotated[float | None, typer.Option(help="Seconds a report may take; then it is rejected.")]
+Shard = Annotated[str, typer.Option(help="Do one share of the work, as in 2/8; `merge` joins all shares.")]
+
+
+DATABASE = """From a database: columns are recognised as in a table, and the query's ORDER BY must name a unique key,
+so that a run can go on. Nothing is written to the database. The password is best kept in PGPASSWORD or ~/.pgpass; it
+is not stored.
+
+Example: calcitrace process --sql "select * from notes order by note_id" --url postgresql://me@host/ris --out run
+
+Example: calcitrace process archive/ --out run --screen case --audit-fraction 0.001 --workers 8"""
+
+
+@app.command(epilog=DATABASE)
 def process(
-    inputs: Annotated[
-        list[Path], typer.Argument(help="CSV, TSV, JSONL, Parquet, .xlsx or .txt files or folders; .gz too.")
-    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder to write (or to continue).")],
-    text_column: Annotated[str, typer.Option(help="Column of the report text.")] = "",
-    findings_column: Annotated[str, typer.Option(help="Column of the findings, where text is in pieces.")] = "",
-    impression_column: Annotated[str, typer.Option(help="Column of the impression, where text is in pieces.")] = "",
-    id_column: Annotated[str, typer.Option(help="Column of the report id.")] = "",
-    patient_column: Annotated[str, typer.Option(help="Column of the patient id.")] = "",
-    date_column: Annotated[str, typer.Option(help="Column of the study date.")] = "",
-    modality_column: Annotated[str, typer.Option(help="Column of the modality.")] = "",
-    body_part_column: Annotated[str, typer.Option(help="Column of body part or procedure.")] = "",
-    sex_column: Annotated[str, typer.Option(help="Column of the patient's sex.")] = "",
-    age_column: Annotated[str, typer.Option(help="Column of the patient's age.")] = "",
+    inputs: Files = None,
+    source: Source = "",
+    sql: Sql = "",
+    url: Url = "",
+    text_column: Column = "",
+    findings_column: Column = "",
+    impression_column: Column = "",
+    id_column: Column = "",
+    patient_column: Column = "",
+    date_column: Column = "",
+    modality_column: Column = "",
+    body_part_column: Column = "",
+    sex_column: Column = "",
+    age_column: Column = "",
     encoding: Annotated[str, typer.Option(help="Text encoding; by default UTF-8, UTF-16, Windows-1252 are told.")] = "",
     delimiter: Annotated[str, typer.Option(help="Delimiter of CSV files: one character, or 'tab'.")] = "",
     config: Annotated[Path | None, typer.Option(help="TOML file with these options (a flag wins over it).")] = None,
@@ -40,7 +66,11 @@ def process(
     model: Model = "",
     no_model: NoModel = False,
     prevalence: Prevalence = None,
+    screen: Screening = "",
+    audit_fraction: Audit = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes to use.")] = 1,
+    report_timeout: Timeout = None,
+    shard: Shard = "",
     format: Annotated[str, typer.Option(help="parquet, or csv to write CSV files too.")] = "parquet",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row that must be rejected.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew over another run.")] = False,
@@ -55,22 +85,94 @@ def process(
     are those at or above the model's threshold. The starter model was trained on synthetic reports: `calcitrace model`
     prints its card, `calcitrace train` learns from yours.
 
-    Example: calcitrace process reports.csv --out run --text-column REPORT_BODY
+    A large archive: reports in which no rule can fire are not read in full, which changes nothing of the result
+    (--screen rules). With --screen case only those are that could meet a tier of the case definition; the others keep a
+    row (status screened_out, no mentions), and --audit-fraction measures what that misses. `calcitrace status` tells
+    how far a run has come.
     """
     given = dict(locals())
-    from calcitrace.config import COLUMN_FLAGS, run_options
     from calcitrace.corpus import process as run
 
-    columns = {field: given[flag] for flag, field in COLUMN_FLAGS.items() if flag in given}
-    if format not in ("parquet", "csv"):
-        raise UsageError(f"--format {format!r} is not one of parquet, csv")
-    options = run_options(config, {**given, "columns": columns, "model": chosen_model(model, no_model)})
+    options, asked = _options(given), _asked(inputs or [], sql, url)
     with RunBar() as bar:
-        result = run(inputs, out, options, workers, strict, format == "csv", overwrite, bar.advance, sys.argv)
+        told = (bar.advance, _command(url))
+        result = run(
+            asked, out, options, workers, strict, format == "csv", overwrite, *told, report_timeout, _shard(shard)
+        )
     bar.tell(result.chosen)
     _report_result(result)
-    if result.rejects:
-        raise typer.Exit(ExitCode.REJECTS)
+
+
+def _options(given: Mapping[str, Any]) -> RunOptions:
+    """The options of a run from the flags, and from --config where they are silent."""
+    from calcitrace.config import COLUMN_FLAGS, run_options
+
+    if given["format"] not in ("parquet", "csv"):
+        raise UsageError(f"--format {given['format']!r} is not one of parquet, csv")
+    columns = {field: given[flag] for flag, field in COLUMN_FLAGS.items() if flag in given}
+    model = chosen_model(given["model"], given["no_model"])
+    return run_options(given["config"], {**given, "columns": columns, "model": model})
+
+
+def _command(url: str) -> list[str]:
+    """The command line, without the password in the URL of a database."""
+    from calcitrace.sources import without_password
+
+    return [word.replace(url, without_password(url)) if url else word for word in sys.argv]
+
+
+def _asked(files: list[Path], sql: str, url: str) -> Inputs:
+    """The files, or the query of a database."""
+    from calcitrace.sources import Query
+
+    if files and not (sql or url):
+        return list(files)
+    if files or not (sql and url):
+        raise UsageError("name files or folders, or a query with both --sql and --url")
+    try:
+        text = Path(sql).read_text(encoding="utf-8-sig") if sql.lower().endswith(".sql") else sql
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{sql}: cannot be read ({type(error).__name__})") from None
+    return Query(text, url)
+
+
+def _shard(said: str) -> tuple[int, int] | None:
+    """The share that "2/8" means."""
+    if not said:
+        return None
+    first, _, every = said.partition("/")
+    if not (first.isdigit() and every.isdigit()):
+        raise UsageError(f"--shard {said!r} is not of the form 2/8")
+    return int(first), int(every)
+
+
+@app.command()
+def merge(
+    shards: Annotated[list[Path], typer.Argument(help="The run folders of all shards.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Run folder to write.")],
+    format: Annotated[str, typer.Option(help="parquet, or csv to write CSV files too.")] = "parquet",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew over another run.")] = False,
+) -> None:
+    """Join the run folders of `process --shard 1/N` to `N/N`; the result is that of one run over the whole archive.
+
+    Example: calcitrace merge run_1 run_2 run_3 run_4 --out run
+    """
+    from calcitrace.shards import merge as join
+
+    run = join(shards, out, format == "csv", overwrite)
+    print(f"{run.total('reports'):,} reports, {run.total('likely'):,} likely cases; wrote {out}")
+
+
+@app.command()
+def status(run: Annotated[Path, typer.Argument(help="A run folder, finished or at work.")]) -> None:
+    """Tell how far a run has come: reports, rejects and likely cases so far, rate and time left.
+
+    Example: calcitrace status run
+    """
+    from calcitrace.progress import how_far
+
+    for name, value in how_far(run):
+        print(f"{name:20}{value}")
 
 
 def _report_result(result: RunResult) -> None:
@@ -92,6 +194,7 @@ def _report_result(result: RunResult) -> None:
         say(f"rejected {reject.source}{f':{reject.row}' if reject.row else ''}: {reject.reason}")
     if result.rejects:
         say(f"{result.rejects:,} rejected in all; see {result.folder / 'rejects.jsonl'}")
+        raise typer.Exit(ExitCode.REJECTS)
 
 
 @app.command()

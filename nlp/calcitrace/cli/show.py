@@ -73,7 +73,7 @@ def show(
     annotator = Annotator(rules)
     annotated = annotator.annotate(Report("report", given))
     found, _ = model_for(chosen_model(model, no_model), rules, definition)
-    assessment = judged(annotated, rules, definition, found, prevalence)
+    assessment = judged(annotated, rules, definition, found, prevalence, explain=True)
     explained = reasons(annotated, annotator) if why else []
     if as_json:
         told = {"why": [asdict(s) for s in explained]} if why else {}

@@ -48,7 +48,7 @@ def exact(right: int, n: int) -> Interval:
 
 
 def _proportion(right: int, n: int, method: str) -> Interval:
-    from scipy.stats import binomtest  # type: ignore[import-untyped]
+    from scipy.stats import binomtest
 
     if n == 0:
         return 0.0, 1.0

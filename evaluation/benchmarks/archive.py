@@ -1,0 +1,123 @@
+"""The speed of `calcitrace process` over whole archives, from a Parquet file to committed parts.
+
+    python evaluation/benchmarks/archive.py
+
+Beside it, on reports of the same archive and in the same process: the plain medspaCy chain (see vs_medspacy.py), and
+the reference path of calcitrace (its own preparation and linking over stock medspaCy components). Archives are made by
+evaluation/archive.py: all reports in scope, 3 % and 0.3 %. Their sentences repeat, which helps calcitrace (it judges a
+sentence once); how much they do is part of the result. Everything runs on one core, in turns, over several rounds; the
+chain and the reference path on a few reports, since they are slow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parents[1]
+sys.path[:0] = [str(HERE), str(Path(__file__).parent)]
+
+from archive import Made, make_archive, write_archive  # type: ignore[attr-defined]  # noqa: E402
+from loguru import logger  # noqa: E402
+from vs_medspacy import chain, one_core  # noqa: E402
+
+from calcitrace import Annotator, Report, RunOptions, load_rules, process  # noqa: E402
+
+ARCHIVES = {"all in scope": 1.0, "3 % in scope": 0.03, "0.3 % in scope": 0.003}
+SCREENS = ("rules", "case")
+
+
+def per_report(job: Callable[[], object], reports: int) -> float:
+    """CPU milliseconds a report."""
+    began = time.process_time()
+    job()
+    return 1000 * (time.process_time() - began) / reports
+
+
+def measured(
+    made: Sequence[Made], few: Sequence[Report], rounds: int, nlp: Any, reference: Annotator
+) -> dict[str, Any]:
+    """The milliseconds a report of each way, for each round."""
+    found: dict[str, list[float]] = {name: [] for name in ("chain", "reference", *SCREENS)}
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "archive.parquet"
+        write_archive(iter(made), source)
+        for number in range(rounds):
+            found["chain"].append(per_report(lambda: [nlp(r.text) for r in few], len(few)))
+            found["reference"].append(per_report(lambda: list(reference.annotate(few)), len(few)))
+            for screen in SCREENS:
+                out = Path(folder) / f"{screen}{number}"
+                options = RunOptions(screen=screen)
+                found[screen].append(
+                    per_report(lambda out=out, options=options: process(source, out, options), len(made))
+                )
+    return found
+
+
+def summary(found: dict[str, list[float]]) -> dict[str, Any]:
+    """Milliseconds a report, and how many times longer the chain and the reference path take, round by round."""
+    ratios = {
+        f"{slow} / {fast}": [a / b for a, b in zip(found[slow], found[fast], strict=True)]
+        for slow in ("chain", "reference")
+        for fast in SCREENS
+    }
+    return {
+        "ms_per_report": {k: round(statistics.median(v), 3) for k, v in found.items()},
+        "ratio": {k: {"median": statistics.median(v), "low": min(v), "high": max(v)} for k, v in ratios.items()},
+    }
+
+
+def repetition(annotator: Annotator, made: Sequence[Made]) -> float:
+    """The share of sentences that differ from all before."""
+    seen = [s for m in made for s in annotator.sentences(m.text)]
+    return len(set(seen)) / len(seen)
+
+
+def main() -> None:
+    """Measure, print, save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--reports", type=int, default=10_000, help="reports of each archive")
+    parser.add_argument("--few", type=int, default=60, help="reports that the slow ways read")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the JSON file")
+    arguments = parser.parse_args()
+    logger.disable("PyRuSH")
+    pinned, rules = one_core(), load_rules()
+    nlp, reference, fast = chain(rules), Annotator(rules, engine="medspacy"), Annotator(rules)
+    result: dict[str, Any] = {
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "ruleset_hash": rules.hash,
+        "versions": {
+            "python": platform.python_version(),
+            **{p: version(p) for p in ("calcitrace", "medspacy", "spacy")},
+        },
+        "one_core": pinned,
+        "reports": arguments.reports,
+        "archives": {},
+    }
+    for name, share in ARCHIVES.items():
+        made = list(make_archive(arguments.reports, share))
+        few = [Report(m.report_id, m.text, modality=m.modality, body_part=m.body_part) for m in made[: arguments.few]]
+        found = summary(measured(made, few, arguments.rounds, nlp, reference))
+        found["characters"] = round(sum(len(m.text) for m in made) / len(made))
+        found["distinct_sentences"] = round(repetition(fast, made[:2000]), 3)
+        result["archives"][name] = found
+        print(name, json.dumps(found))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    path = arguments.out / f"{result['measured'][:10]}_archive_{rules.hash[:8]}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {path.name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""How far a run has come, read from its folder while another process writes it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from calcitrace.runfolder import TOTALS, read_manifest
+
+STILL = 300  # seconds without a new part after which a run is called still
+
+
+def how_far(folder: Path) -> Iterator[tuple[str, str]]:
+    """What there is to say of a run, as (name, value).
+
+    Raises:
+        RunError: no run folder.
+    """
+    manifest = read_manifest(folder)
+    parts = [_side(p) for p in sorted((folder / "parts").glob("part-*.json"))]
+    totals: Counter[str] = Counter()
+    for part in filter(None, parts):
+        totals.update({key: part[key] for key in TOTALS} | {"rejected rows": len(part["rejected"])})
+    complete = manifest.get("status") == "complete"
+    yield "status", "complete" if complete else _at_work(folder, parts)
+    if manifest.get("shard"):
+        yield "shard", "{}/{}".format(*manifest["shard"])
+    yield from ((name, f"{totals[name]:,}") for name in TOTALS)
+    if not complete and parts:
+        yield from _pace(folder, manifest, [p for p in parts if p], totals["reports"])
+
+
+def _side(path: Path) -> dict[str, Any] | None:
+    """The notes of a part; None where they are being written."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except (ValueError, OSError):
+        return None
+    return found
+
+
+def _at_work(folder: Path, parts: list[Any]) -> str:
+    newest = max((p.stat().st_mtime for p in (folder / "parts").glob("part-*.json")), default=None)
+    if newest is None:
+        return "running, no part finished yet"
+    silent = time.time() - newest
+    return "running" if silent < STILL else f"no new part for {timedelta(seconds=round(silent))}; was it stopped?"
+
+
+def _pace(
+    folder: Path, manifest: dict[str, Any], parts: list[dict[str, Any]], reports: int
+) -> Iterator[tuple[str, str]]:
+    """Share of the input that is done, rate and time left, by when the first and the last part were written."""
+    done = max(p.get("fraction", 0.0) for p in parts)
+    yield "done", f"{100 * done:.1f} % of the input"
+    times = [p.stat().st_mtime for p in (folder / "parts").glob("part-*.json")]
+    spent = max(times) - datetime.fromisoformat(manifest["started"]).timestamp()
+    if spent > 0 and done > 0:
+        yield "rate", f"{reports / spent:,.0f} reports/s"
+        yield "time left", str(timedelta(seconds=round(spent * (1 - done) / done)))

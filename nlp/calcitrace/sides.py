@@ -1,0 +1,146 @@
+"""The links of the mentions of one sentence: tendon, bone, landmark, side and size, from the words around them.
+
+Anatomy is data (patterns/anatomy/); this module only weighs where it stands: within the mention, after a
+preposition, right before, elsewhere in the clause, in the subhead, in the sentence before, in the title.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from calcitrace.measures import Measure, measurements, size_changes
+from calcitrace.places import FAR, Circumstances, Places
+from calcitrace.ruleset import Site
+from calcitrace.sites import Hit, Link
+from calcitrace.subjects import subject
+from calcitrace.words import Words
+
+_VAGUE = 8.0
+_SIZED_NOUN = 5  # words within which a measured noun follows its size
+
+
+class Sides(Places):
+    """The links of the mentions of one sentence."""
+
+    def __init__(
+        self,
+        session: Circumstances,
+        words: Words,
+        sites: Sequence[tuple[Hit, Site]],
+        sides: Sequence[Hit],
+        targets: Sequence[Hit],
+    ) -> None:
+        super().__init__(session, words, sites)
+        self._targets = [t for t in targets if self.allows(t)]
+        self._sides = _named_sides(sides, words.forms, sites)
+        self._measures = list(measurements(words.forms, session.linker.words)) if self._targets else []
+        self._whole = self._longest()
+        self._taken = self._sizes()
+        self._changes = self._size_changes()
+
+    def link(self, hit: Hit) -> Link:
+        """Tendon, bone, landmark, side and size of one mention."""
+        tendon, bone = self._nearest(hit, "tendon"), self._nearest(hit, "bone")
+        if bone and bone.generic:  # "bone" alone tells less than the tendon's insertion
+            bone = None
+        landmark = bone.name if bone else tendon.landmark if tendon else ""
+        bone_name = (bone.bone or bone.name) if bone else tendon.bone if tendon else ""
+        joint = None if bone_name else self.near(hit, "joint")
+        bone_name = bone_name or (joint.bone if joint else "")
+        return Link(
+            tendon=tendon.name if tendon else "none",
+            bone=bone_name or "none",
+            landmark=landmark or "none",
+            laterality=self._side(hit),
+            size_mm=self._taken.get(hit),
+            kind=self.kind(hit),
+            change=self._changes.get(hit, "none"),
+        )
+
+    def near(self, hit: Hit, kind: str) -> Site | None:
+        """The structure of a kind that this sentence ties to the mention, if any."""
+        here = [(c + _VAGUE * s.generic, s) for c, s in self._costs(hit) if s.kind == kind]
+        return min(here, key=lambda c: c[0])[1] if here else None
+
+    def _nearest(self, hit: Hit, kind: str) -> Site | None:
+        here = self.near(hit, kind)
+        if here:
+            return here
+        for site in self._session.subsites:
+            if site.kind == kind:
+                return site
+        last = self._session.last_tendon if kind == "tendon" else self._session.last_site
+        return last if last and last.kind == kind else None
+
+    def _side(self, hit: Hit) -> str:
+        if self._sides:
+            near = min(self._sides, key=lambda s: min(abs(s.i - hit.j), abs(hit.i - s.j)))
+            self._session.last_side = near.name
+            return near.name
+        session = self._session
+        if session.subside != "none":
+            return session.subside
+        if session.side == "bilateral" and session.last_side != "none":
+            return session.last_side
+        return session.side
+
+    def _size_changes(self) -> dict[Hit, str]:
+        """What two measurements of one thing say: "5 mm, previously 13 mm" is a decrease of what they speak of."""
+        found: dict[Hit, str] = {}
+        if not self._whole:
+            return found
+        for at, change in size_changes(self._words.forms):
+            said_of = [t for t in self._whole if at < t.i <= at + _SIZED_NOUN]
+            said_of = said_of or subject(self._whole, self._words.forms, at, at, self._session.linker.words)
+            for hit in said_of[:1] or self._whole[:1]:
+                found[hit] = change
+        return found
+
+    def _longest(self) -> list[Hit]:
+        """The hits whose words are not those of another of their finding, nor part of them."""
+        kept: list[Hit] = []
+        for hit in sorted(self._targets, key=lambda t: (t.term.alone, -t.size, t.i)):
+            if not any(hit in k and hit.name == k.name for k in kept):
+                kept.append(hit)
+        return sorted(kept, key=lambda t: (t.i, t.j))
+
+    def _sizes(self) -> dict[Hit, float]:
+        """Each measurement goes to the mention that it stands by; a mention keeps the one that stands closest."""
+        found: dict[Hit, tuple[float, float]] = {}
+        for measure in self._measures:
+            if not self._whole:
+                break
+            spoken_of = subject(self._whole, self._words.forms, measure.i, measure.i, self._session.linker.words)
+            costs = ((self._size_cost(t, measure, t in spoken_of), t) for t in self._whole)
+            cost, near = min(costs, key=lambda c: (c[0], c[1].i))
+            found[near] = min(found.get(near, (FAR, 0.0)), (cost, -measure.size_mm))
+        return {hit: -size for hit, (_, size) in found.items()}
+
+    def _size_cost(self, hit: Hit, measure: Measure, spoken_of: bool) -> float:
+        """How far a measurement is from a mention: "a 9 mm dense deposit", "the deposit ... measures 9 mm"."""
+        after = hit.i >= measure.j
+        between = self._words.forms[measure.j : hit.i] if after else self._words.forms[hit.j : measure.i]
+        linker = self._session.linker
+        cost = len(between) + sum(6.0 for w in between if w in linker.breaks or w in (",", "and"))
+        if after and not any(w in linker.joiners or w in linker.verbs or w in (",", "(") for w in between):
+            return 0.1 * len(between)
+        if not after and any(w in linker.words["present_size"] or w in (",", ":", "(") for w in between):
+            return 0.5 if spoken_of else 0.5 + 0.3 * cost
+        return 1.0 + cost
+
+
+_LETTERS = {"l": "left", "r": "right"}
+
+
+def _named_sides(sides: Sequence[Hit], forms: Sequence[str], sites: Sequence[tuple[Hit, Site]]) -> list[Hit]:
+    """The side words of a sentence: the longest, without those that name none ("right under"), and "L ilium"."""
+    kept: list[Hit] = []
+    for hit in sorted(sides, key=lambda h: (-h.size, h.i)):
+        if not any(k.i < hit.j and hit.i < k.j for k in kept):
+            kept.append(hit)
+    letters = [
+        Hit("side", _LETTERS[forms[h.i - 1]], h.term, h.i - 1, h.i)
+        for h, _ in sites
+        if h.i and forms[h.i - 1] in _LETTERS
+    ]
+    return [h for h in kept if h.name != "none"] + letters

@@ -1,0 +1,301 @@
+"""Runs over archives: the screen, shards, workers that hang or die, locks and progress."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import random
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from calcitrace import Annotator, Report, RuleSet, RunOptions, process, read_run
+from calcitrace.assess import assess
+from calcitrace.corpus import DEFAULT_CASE
+from calcitrace.crew import Crew
+from calcitrace.errors import RunError
+from calcitrace.screen import of_regex
+from calcitrace.shards import merge
+from calcitrace.sieve import Screen, plain, telling_findings
+from calcitrace.sources.versions import Seen, Versions
+from calcitrace.workers import Setup, Worker, audited
+
+GOLD = Path(__file__).parents[1] / "evaluation" / "gold"
+TEXTS = (
+    "Calcific deposit of the supraspinatus with erosion of the greater tuberosity. No mass.",
+    "The lungs are clear. Heart size is normal.",
+    "Calcified granuloma of the lung. No rib fracture.",
+    "The infraspinatus calcification has migrated into the humeral head.",
+)
+
+
+def gold(*parts: str) -> list[Report]:
+    """The reports of parts of the gold standard."""
+    rows = [json.loads(line) for p in parts for line in (GOLD / f"{p}.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [Report(r["report_id"], r["text"], modality=r["modality"], body_part=r["body_part"]) for r in rows]
+
+
+@pytest.fixture(scope="module")
+def workers(rules: RuleSet) -> dict[str, Worker]:
+    """A worker with each screen."""
+    return {s: Worker(Setup("", rules.hash, DEFAULT_CASE, screen=s)) for s in ("none", "rules", "case")}
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Forty reports of four texts."""
+    path = tmp_path / "reports.jsonl"
+    rows = [{"report_id": f"r{k}", "text": TEXTS[k % 4]} for k in range(40)]
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of seven rows."""
+    monkeypatch.setattr("calcitrace.corpus.PART_ROWS", 7)
+
+
+# ---------------------------------------------------------------- the screen
+
+
+def test_the_rules_screen_changes_nothing_but_the_status(workers: dict[str, Worker]) -> None:
+    """Report by report the same rows as without a screen; what no rule can fire on says so."""
+    reports = [*gold("everyday", "train2"), Report("a", "Nil."), Report("b", "The heart is normal.")]
+    for report in reports:
+        plain_row, screened = workers["none"](report), workers["rules"](report)
+        status = screened["report"].pop("status")
+        assert plain_row["report"].pop("status") == "read"
+        assert plain_row == screened
+        assert status == "read" or not plain_row["mentions"]
+    assert workers["rules"](Report("a", "Nil."))["report"]["status"] == "no_term"
+
+
+def test_the_case_screen_keeps_every_tier(workers: dict[str, Worker]) -> None:
+    """No report with a tier above no is passed over; those passed over have a row that says so."""
+    passed_over = 0
+    for report in gold("everyday", "train", "train3"):
+        row = workers["case"](report)["report"]
+        assert row["case_status"] == workers["none"](report)["report"]["case_status"]
+        if row["status"] == "screened_out":
+            passed_over += 1
+            assert (row["n_mentions"], row["likely_case"], row["case_probability"]) == (0, False, None)
+    assert passed_over > 50
+
+
+MUTATIONS = (
+    str.upper,
+    lambda t: t.replace("subcortical", "sub-cortical").replace("intra", "intra-"),
+    lambda t: t.replace(" ", "\n", t.count(" ") // 2),
+    lambda t: t.replace("i", "i\u200b"),
+    lambda t: t.replace("e", "e\u00ad"),
+    lambda t: t.replace("fi", "\ufb01").replace("ae", "\u00e6"),
+    lambda t: t.replace("calcification", "calcificaton").replace("edema", "oedema"),
+    lambda t: t.replace(" ", "\u00a0"),
+    lambda t: t.replace(". ", ".\r\n\r\n"),
+    lambda t: t.replace("c", "\uff43"),
+)
+
+
+@pytest.mark.parametrize("number", range(len(MUTATIONS)))
+def test_the_screen_sees_through_what_reading_sees_through(annotator: Annotator, rules: RuleSet, number: int) -> None:
+    """Whatever case, hyphens, wraps, spelling and Unicode: what reading finds, the screen lets through."""
+    case, draw = rules.cases[DEFAULT_CASE], random.Random(number)  # noqa: S311 - no secret
+    screen, everything = Screen(rules, case), Screen(rules)
+    for report in draw.sample(gold("train4"), 60):
+        text = MUTATIONS[number](report.text)
+        named = {m.finding for m in annotator.annotate(Report("x", text)).mentions}
+        assert named & telling_findings(case) <= screen.possible(text)
+        assert named <= everything.possible(text)
+        if assess(annotator.annotate(Report("x", text)), rules, case).case_status != "no":
+            assert screen(text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["bone", "calc", "ero", "s?", "(?:ion|ive)", "[a-z]+", " ", "(?:in|of) "]), min_size=1))
+def test_what_a_regex_needs_stands_in_all_it_matches(parts: list[str]) -> None:
+    """Invented rules: a text that matches holds a string of every necessary set."""
+    import re
+
+    regex = "".join(parts)
+    pattern = re.compile(regex, re.IGNORECASE)
+    for text in ("bone calc erosion of bone", "bonecalceroive", "calcs in bone ero", "eros of bones calc"):
+        found = pattern.search(text)
+        if found:
+            assert all(any(s in text for s in strings) for strings in of_regex(regex))
+
+
+def test_accents_ligatures_and_invisible_characters_are_seen_through() -> None:
+    """The text as its words are compared."""
+    assert plain("O\u0308dema \ufb01ssure cal\u00adcium C\u200bYST") == "odema fissure calcium cyst"
+
+
+def test_an_audited_share_is_read_in_full(rules: RuleSet) -> None:
+    """A random share that does not depend on anything but the id; about as many as asked for."""
+    chosen = [k for k in range(4000) if audited(f"r{k}", 0.1)]
+    assert 320 <= len(chosen) <= 480
+    worker = Worker(Setup("", rules.hash, DEFAULT_CASE, screen="case", audit=0.1))
+    for k in (chosen[0], next(k for k in range(4000) if k not in chosen)):
+        status = worker(Report(f"r{k}", "The heart is normal."))["report"]["status"]
+        assert (status == "read") == (k in chosen)
+
+
+# ---------------------------------------------------------------- shards
+
+
+def test_shards_join_to_the_run_that_one_process_makes(archive: Path, tmp_path: Path, small_parts: None) -> None:
+    """Same tables, byte for byte, and counts that add up."""
+    process(archive, tmp_path / "whole")
+    for k in (1, 2, 3):
+        process(archive, tmp_path / f"s{k}", shard=(k, 3))
+    merge([tmp_path / f"s{k}" for k in (3, 1, 2)], tmp_path / "joined")
+    for path in sorted((tmp_path / "whole").rglob("*.parquet")):
+        assert path.read_bytes() == (tmp_path / "joined" / path.relative_to(tmp_path / "whole")).read_bytes()
+    assert len(read_run(tmp_path / "joined")[0]) == 40
+
+
+@pytest.mark.parametrize(
+    ("given_", "said"),
+    [((1,), "shard 2/2 is missing"), ((1, 1), "shard 2/2 is missing"), ((0,), "is no shard")],
+)
+def test_shards_that_do_not_make_a_whole_are_refused(
+    archive: Path, tmp_path: Path, small_parts: None, given_: tuple[int, ...], said: str
+) -> None:
+    """A missing or repeated shard, or a folder that is none."""
+    process(archive, tmp_path / "s0")
+    process(archive, tmp_path / "s1", shard=(1, 2))
+    with pytest.raises(RunError, match=said):
+        merge([tmp_path / f"s{k}" for k in given_], tmp_path / "joined")
+
+
+# ---------------------------------------------------------------- workers that hang or die
+
+
+TASK = """
+import os, time
+
+def start(what):
+    def task(items):
+        for item in items:
+            if item == 13 and what == "hang":
+                time.sleep(60)
+            if item == 13 and what == "die":
+                os._exit(1)
+        return [2 * i for i in items]
+    return task
+"""
+
+
+@pytest.mark.parametrize(("what", "said"), [("hang", "took longer than 0.2 s"), ("die", "process ended")])
+def test_the_item_that_hangs_or_kills_its_worker_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, said: str
+) -> None:
+    """All others are done, in order; the culprit comes back with the reason."""
+    (tmp_path / "crew_task.py").write_text(TASK)
+    monkeypatch.syspath_prepend(tmp_path)
+    start = importlib.import_module("crew_task").start
+    with Crew[int, Any](2, partial(start, what), lambda k, why: (k, why), 0.2 if what == "hang" else None) as crew:
+        made = list(crew.work(range(60)))
+        again = list(crew.work(range(20, 30)))
+    assert [m for m in made if not isinstance(m, tuple)] == [2 * k for k in range(60) if k != 13]
+    assert made[13][0] == 13
+    assert said in made[13][1]
+    assert again == [2 * k for k in range(20, 30)]
+
+
+# ---------------------------------------------------------------- two processes, kill, progress
+
+WRITE = (
+    "import sys, calcitrace.corpus as c; c.PART_ROWS = 3; c.process(sys.argv[1], sys.argv[2], "
+    "c.RunOptions(model='none'), on_progress=lambda p: __import__('time').sleep(0.05))"
+)
+
+
+def _at_work(archive: Path, run: Path) -> subprocess.Popen[bytes]:
+    """A process that writes a run slowly, once it has committed a part."""
+    slow = subprocess.Popen([sys.executable, "-c", WRITE, archive, run])  # noqa: S603
+    deadline = time.monotonic() + 60
+    while not list(run.glob("parts/part-*.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return slow
+
+
+def test_a_second_process_on_one_folder_is_refused(archive: Path, tmp_path: Path, command: Any) -> None:
+    """The first goes on; the second is told; `status` tells how far it is; after a kill the run is completed."""
+    slow = _at_work(archive, tmp_path / "run")
+    try:
+        with pytest.raises(RunError, match="another process is writing this run"):
+            process(archive, tmp_path / "run", RunOptions(model="none"))
+        told = command("status", tmp_path / "run").out
+        assert "running" in told
+        assert "time left" in told
+    finally:
+        slow.kill()
+        slow.wait()
+    assert process(archive, tmp_path / "run", RunOptions(model="none")).reports == 40
+    assert "complete" in command("status", tmp_path / "run").out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--screen", "x"], "screen 'x' is not one of"),
+        (["--audit-fraction", "2"], "audit fraction 2.0 is not between"),
+        (["--shard", "3/2"], "shard 3/2 makes no sense"),
+        (["--shard", "a"], "is not of the form 2/8"),
+        (["--report-timeout", "0"], "is not above 0 seconds"),
+    ],
+)
+def test_options_that_make_no_sense_are_told(
+    archive: Path, tmp_path: Path, command: Any, options: list[str], said: str
+) -> None:
+    """Exit code 2, and nothing is written."""
+    told = command("process", archive, "-o", tmp_path / "run", *options)
+    assert told.code == 2
+    assert said in told.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_kills_and_disk_faults_lose_nothing(tmp_path: Path) -> None:
+    """The fault campaign in its small form: random kills, and a fault at each fsync and rename in turn."""
+    script = GOLD.parent / "faults.py"
+    words = [sys.executable, script, "--kills", "4", "--reports", "80", "--out", tmp_path]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr[-500:]
+    (result,) = tmp_path.glob("*_faults_*.json")
+    told = json.loads(result.read_text(encoding="utf-8"))
+    assert told["kills"] == 4
+    assert min(told["faults at each"].values()) >= 10
+
+
+@settings(max_examples=50, deadline=None)
+@example([("a", "x"), ("a", "y"), ("a~v2", "y")])
+@given(st.lists(st.tuples(st.sampled_from(["a", "a~v2", "b", "b~v3", "c"]), st.sampled_from("xyz")), max_size=40))
+def test_versions_and_repeats_are_told_apart(rows: list[tuple[str, str]]) -> None:
+    """Each id and text is kept once, under an id of its own that leads back to the one given."""
+    versions, kept, given_ = Versions(), {}, set()
+    for number, (report_id, text) in enumerate(rows):
+        made = versions.settle(Report(report_id, text), "s", number, report_id)
+        assert isinstance(made, Report) == ((report_id, text) not in given_)
+        given_.add((report_id, text))
+        if isinstance(made, Report):
+            assert made.report_id not in kept
+            kept[made.report_id] = made
+            assert (made.version_of or made.report_id) == report_id
+
+
+def test_many_ids_are_kept_apart_in_little_memory() -> None:
+    """Growing loses none of them, and takes less than 32 bytes an id."""
+    seen = Seen()
+    for key in range(1, 200_001):
+        seen.add(key * 2654435761 % 2**64, key)
+    assert all(seen.text_of(key * 2654435761 % 2**64) == key for key in range(1, 200_001))
+    assert seen.text_of(12345) is None
+    assert seen.size < 32 * 200_000
