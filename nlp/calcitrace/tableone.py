@@ -80,7 +80,7 @@ def _median(values: Sequence[float]) -> str:
     import numpy as np
 
     if not len(values):
-        return "-; 0"
+        return "not known; 0"
     low, middle, high = np.quantile(np.asarray(values, dtype=float), [0.25, 0.5, 0.75])
     return f"{middle:g} ({low:g} to {high:g}); {len(values):,}"
 
