@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from calcitrace import Annotator, RuleSet, load_rules
+from calcitrace import Annotator, Report, RuleSet, load_rules, read_reports
+from calcitrace.model import Reject
+from calcitrace.sources import Options, Tally
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,35 @@ class Ended:
 Command = Callable[..., Ended]
 
 
+@dataclass(frozen=True)
+class Got:
+    """Everything that came of some inputs."""
+
+    reports: list[Report]
+    rejects: list[Reject]
+    told: str
+
+    @property
+    def texts(self) -> list[tuple[str, str]]:
+        """Report id and text of each report."""
+        return [(r.report_id, r.text) for r in self.reports]
+
+    @property
+    def reasons(self) -> list[tuple[int, str]]:
+        """Row and reason of each reject."""
+        return [(r.row, r.reason) for r in self.rejects]
+
+    @property
+    def only(self) -> Report:
+        """The one report that there is."""
+        assert self.rejects == []
+        (report,) = self.reports
+        return report
+
+
+Read = Callable[..., Got]
+
+
 @pytest.fixture(scope="session")
 def rules() -> RuleSet:
     """The rule set that ships."""
@@ -38,6 +69,19 @@ def rules() -> RuleSet:
 def annotator(rules: RuleSet) -> Annotator:
     """One annotator for all tests; building it takes longer than most of them."""
     return Annotator(rules)
+
+
+@pytest.fixture(scope="session")
+def read() -> Read:
+    """Read inputs to the end; whatever comes, every row is a report or a reject."""
+
+    def call(inputs: Any, **options: Any) -> Got:
+        tally, rejects = Tally(), list[Reject]()
+        reports = list(read_reports(inputs, Options(**options), rejects.append, tally=tally))
+        assert tally.rows == len(reports) + len(rejects)
+        return Got(reports, rejects, "; ".join(tally.chosen.values()))
+
+    return call
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import calcitrace
 PACKAGE = Path(__file__).parents[1] / "nlp" / "calcitrace"
 # A module imports only what stands on a line above its own. A package (a folder) counts as one module.
 ORDER = """
-model errors ruleset samples
+model errors ruleset samples kept
 decisions
 strictyaml words dates
 measures
@@ -25,12 +25,13 @@ terms casefile
 rules sources sections sentences
 screen sites
 sieve
-subjects
+subjects places
 sides
 link
 restate
 fast flags
 engine
+targets
 annotate
 modality
 assess examples usage
@@ -46,10 +47,20 @@ classifier
 corpus why
 show
 frames config progress shards spark
-rerun
+rerun pseudonyms
 evaluate adjudication
 training workload agreement recall
 finders exchange
+studydate
+criteria healing
+timeline
+archive
+selection
+flow
+flowdiagram tableone patientpicture
+cohort
+methods
+cohortfolder exports
 review
 cli
 __main__

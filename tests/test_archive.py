@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from calcitrace import Annotator, Report, RuleSet, RunOptions, process, read_run
@@ -23,7 +23,8 @@ from calcitrace.crew import Crew
 from calcitrace.errors import RunError
 from calcitrace.screen import of_regex
 from calcitrace.shards import merge
-from calcitrace.sieve import Screen, plain
+from calcitrace.sieve import Screen, plain, telling_findings
+from calcitrace.sources.versions import Seen, Versions
 from calcitrace.workers import Setup, Worker, audited
 
 GOLD = Path(__file__).parents[1] / "evaluation" / "gold"
@@ -107,11 +108,12 @@ MUTATIONS = (
 def test_the_screen_sees_through_what_reading_sees_through(annotator: Annotator, rules: RuleSet, number: int) -> None:
     """Whatever case, hyphens, wraps, spelling and Unicode: what reading finds, the screen lets through."""
     case, draw = rules.cases[DEFAULT_CASE], random.Random(number)  # noqa: S311 - no secret
-    screen = Screen(rules, case)
+    screen, everything = Screen(rules, case), Screen(rules)
     for report in draw.sample(gold("train4"), 60):
         text = MUTATIONS[number](report.text)
         named = {m.finding for m in annotator.annotate(Report("x", text)).mentions}
-        assert named <= screen.possible(text)
+        assert named & telling_findings(case) <= screen.possible(text)
+        assert named <= everything.possible(text)
         if assess(annotator.annotate(Report("x", text)), rules, case).case_status != "no":
             assert screen(text)
 
@@ -259,3 +261,41 @@ def test_options_that_make_no_sense_are_told(
     assert told.code == 2
     assert said in told.err
     assert not (tmp_path / "run").exists()
+
+
+def test_kills_and_disk_faults_lose_nothing(tmp_path: Path) -> None:
+    """The fault campaign in its small form: random kills, and a fault at each fsync and rename in turn."""
+    script = GOLD.parent / "faults.py"
+    words = [sys.executable, script, "--kills", "4", "--reports", "80", "--out", tmp_path]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr[-500:]
+    (result,) = tmp_path.glob("*_faults_*.json")
+    told = json.loads(result.read_text(encoding="utf-8"))
+    assert told["kills"] == 4
+    assert min(told["faults at each"].values()) >= 10
+
+
+@settings(max_examples=50, deadline=None)
+@example([("a", "x"), ("a", "y"), ("a~v2", "y")])
+@given(st.lists(st.tuples(st.sampled_from(["a", "a~v2", "b", "b~v3", "c"]), st.sampled_from("xyz")), max_size=40))
+def test_versions_and_repeats_are_told_apart(rows: list[tuple[str, str]]) -> None:
+    """Each id and text is kept once, under an id of its own that leads back to the one given."""
+    versions, kept, given_ = Versions(), {}, set()
+    for number, (report_id, text) in enumerate(rows):
+        made = versions.settle(Report(report_id, text), "s", number, report_id)
+        assert isinstance(made, Report) == ((report_id, text) not in given_)
+        given_.add((report_id, text))
+        if isinstance(made, Report):
+            assert made.report_id not in kept
+            kept[made.report_id] = made
+            assert (made.version_of or made.report_id) == report_id
+
+
+def test_many_ids_are_kept_apart_in_little_memory() -> None:
+    """Growing loses none of them, and takes less than 32 bytes an id."""
+    seen = Seen()
+    for key in range(1, 200_001):
+        seen.add(key * 2654435761 % 2**64, key)
+    assert all(seen.text_of(key * 2654435761 % 2**64) == key for key in range(1, 200_001))
+    assert seen.text_of(12345) is None
+    assert seen.size < 32 * 200_000

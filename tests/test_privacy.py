@@ -86,6 +86,12 @@ INPUTS: dict[str, tuple[str, str | bytes, list[str]]] = {
     "list in Parquet": ("r.parquet", parquet(id=["1"], text=[[MARK]]), []),
     "bytes in Parquet": ("r.parquet", parquet(id=["1"], text=[MARK.encode() + b"\xff"]), []),
     "workbook that is none": ("r.xlsx", TEXT, []),
+    "HL7 with faults": ("r.hl7", f"{MARK}\rMSH|^~\\&|||||||{MARK}||M\rPID|||7\rMSH|^~\\&|||||||ORU||{MARK} {MARK}\r"
+                        f"OBR|1||{MARK} x|{MARK}{'|' * 21}{MARK}\rOBX|1|ED|||^TEXT^PLAIN^Base64^{MARK}!||||||F\r", []),
+    "FHIR with faults": ("r.ndjson", json.dumps({"resourceType": MARK}) + "\n" + json.dumps(
+        {"resourceType": "DiagnosticReport", "id": f"{MARK} x", "status": MARK,
+         "presentedForm": [{"contentType": f"text/plain; charset={MARK}", "data": MARK}]}) + f'\n{{"{MARK}": \n', []),
+    "a column of HL7": ("r.hl7", "MSH|^~\\&|\r", ["--id-column", "accession"]),
     "a text file": ("r.txt", TEXT, []),
     "a text file of bytes": ("r.txt", MARK.encode() + b"\xe9", ["--encoding", "utf-8"]),
 }  # fmt: skip

@@ -161,7 +161,7 @@ def test_other_endings_of_the_same_formats(ending: str, text: str, tmp_path: Pat
 
 def test_formats_that_are_read() -> None:
     """The formats of the contract are all there."""
-    assert set(SOURCES) == {*TABLES, "txt"}
+    assert set(SOURCES) == {*TABLES, "txt", "hl7", "fhir", "omop"}
 
 
 # Encodings
@@ -276,7 +276,7 @@ def test_one_megabyte_on_one_line(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["csv", "jsonl", "txt"])
 def test_a_text_beyond_all_measure_is_a_reject(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit (20 million characters) keeps a wrong file from filling the memory; the rows around it are read."""
-    for module in ("reading", "delimited", "formats"):
+    for module in ("reading", "delimited", "formats", "jsonlines"):
         monkeypatch.setattr(f"calcitrace.sources.{module}.MAX_TEXT", 1000)
     rows = [("1", "before"), ("2", "x" * 3500), ("3", "after")]
     data = b"x" * 3500 if name == "txt" else as_format(name, rows)

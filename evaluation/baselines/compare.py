@@ -32,6 +32,7 @@ from calcitrace.evaluate import Evaluation, LabelledMention, LabelledReport, pre
 from calcitrace.model import AnnotatedReport, Mention, Report
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import CaseDefinition, RuleSet
+from calcitrace.words import split_words
 
 RESULTS = Path(__file__).parents[1] / "results"
 Reports = Sequence[LabelledReport]
@@ -84,7 +85,9 @@ def plain_medspacy(gold: Reports, rules: RuleSet, case: CaseDefinition) -> dict[
         found["medspaCy, co-occurrence"].append(row)
         findings = tuple(m for m in mentions if m.finding in rules.findings)
         conditions = tuple(m for m in mentions if m.finding in rules.conditions)
-        annotated = AnnotatedReport(Report(g.report_id, g.text or ""), (), sentences, findings, conditions)
+        text = g.text or ""
+        forms = tuple(split_words(text, rules.spelling, start, end).forms for start, end in sentences)
+        annotated = AnnotatedReport(Report(g.report_id, text), (), sentences, forms, findings, conditions)
         status = assess(annotated, rules, case).case_status
         found["medspaCy, our case definition"].append(cases_only(g.report_id, status))
     return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from calcitrace.annotate import Annotator
     from calcitrace.casemodel import load_model
+    from calcitrace.cohort import Cohort, build_cohort
     from calcitrace.corpus import RunOptions, process
     from calcitrace.frames import read_run
     from calcitrace.model import AnnotatedReport, Assertion, Assessment, Mention, Report
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Annotator": "annotate",
+    "Cohort": "cohort",
     "RunOptions": "corpus",
+    "build_cohort": "cohort",
     "process": "corpus",
     "read_run": "frames",
     "AnnotatedReport": "model",
@@ -40,10 +43,12 @@ __all__ = [
     "Annotator",
     "Assertion",
     "Assessment",
+    "Cohort",
     "Mention",
     "Report",
     "RuleSet",
     "RunOptions",
+    "build_cohort",
     "load_model",
     "load_rules",
     "process",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import overload
 
 from calcitrace.dates import change_since, only_date
-from calcitrace.engine import ENGINES, covers
+from calcitrace.engine import ENGINES
 from calcitrace.flags import Flagger
 from calcitrace.link import Session
 from calcitrace.measures import measurements, size_change
@@ -18,15 +18,13 @@ from calcitrace.restate import settle
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet, SectionRule
 from calcitrace.sections import Sectioner
-from calcitrace.sentences import split_sentences, wrap_width
+from calcitrace.sentences import sentences_at, split_sentences, wrap_width
 from calcitrace.sides import Sides
-from calcitrace.sites import CueHit, Hit, Linker, Sentence
-from calcitrace.subjects import Lists, subject
+from calcitrace.sites import MOST_CIRCUMSTANCES, Claim, CueHit, Hit, Linker, Sentence
+from calcitrace.targets import counting, spoken_of, standing
 from calcitrace.words import Words, split_words
 
 REMEMBERED = 20_000
-MOST_CIRCUMSTANCES = 8
-Target = tuple[Hit, tuple[CueHit, ...]]
 Step = tuple[tuple[Mention, bool], ...]
 
 
@@ -95,9 +93,46 @@ class Annotator:
             found[number] = self._assert(hit, cues, words, text, sections[section])
         return found
 
-    def could_mention(self, text: str) -> frozenset[str]:
-        """The findings and conditions of which a term matches in a sentence: all that a mention can be of."""
-        return frozenset(h.name for start, end, _ in self._layout(text)[1] for h in self._read(text[start:end]).hits)
+    def could_mention_at(self, report: Report, spots: Sequence[int]) -> frozenset[str]:
+        """What the sentences that hold one of these places (in order) could mention, whatever the others say."""
+        text, claims = report.text, set[Claim]()
+        session, width = Session(self.linker, report), wrap_width(text)
+        for section in self._sectioner.split(text):
+            if not _holds(section.body, section.end, spots):
+                continue
+            session.open(section)
+            for start, end in sentences_at(text, spots, section.body, section.end, width):
+                sentence = self._read(text[start:end])
+                claims |= session.claims_anyhow(sentence, start) if sentence.hits else frozenset()
+        return self._named(claims, session.region_is_sure and session.elsewhere())
+
+    def could_mention(self, report: Report) -> frozenset[str]:
+        """The findings and conditions that have a term at a place where it counts: all that a mention can be of."""
+        sections, sentences = self._layout(report.text)
+        session, section = Session(self.linker, report), -1
+        claims: set[Claim] = set()
+        for start, end, place in sentences:
+            sentence = self._read(report.text[start:end])
+            if place != section and sentence.words.forms:
+                section = place
+                session.open(sections[place])
+            if sentence.hits:
+                claims |= session.claims(sentence, start)
+            session.pass_by(sentence)
+        return self._named(claims, session.elsewhere())
+
+    def _named(self, claims: Collection[Claim], elsewhere: bool) -> frozenset[str]:
+        """The findings of claims; of a report `elsewhere` those of the local findings that are sited."""
+        if elsewhere:
+            claims = [c for c in claims if c[2] or not self._is_local(c[0])]
+        named = {name for name, told, _ in claims if not told}
+        while more := {name for name, told, _ in claims if name not in named and not named.isdisjoint(told)}:
+            named |= more
+        return frozenset(named)
+
+    def _is_local(self, name: str) -> bool:
+        finding = self.rules.findings.get(name)
+        return finding is not None and finding.local
 
     def sentences(self, text: str) -> Iterator[tuple[str, ...]]:
         """The sentences of a text as the rules see them: standard words."""
@@ -114,7 +149,8 @@ class Annotator:
         placed = {h.name for h in hits if h.term.known or h.term.at or h.term.not_at}
         asks = placed.union(*(h.term.told for h in hits))
         sides, slips = self.linker.sides_in(words.forms), self._flagger.slips(text)
-        return Sentence(text, words, judged, hits, sides, slips, frozenset(asks))
+        measures = bool(words.forms) and _may_measure(words.forms)
+        return Sentence(text, words, judged, hits, sides, slips, frozenset(asks), measures)
 
     def _laid_out(self, text: str) -> tuple[tuple[Section, ...], list[tuple[int, int, int]]]:
         """Sections, and sentences as (start, end, index of section)."""
@@ -131,18 +167,23 @@ class Annotator:
         text = report.text
         sections, sentences = self._layout(text)
         session = Session(self.linker, report)
+        session.begin()
         found: list[_Found] = []
         named: set[str] = set()
         read = [self._read(text[start:end]) for start, end, _ in sentences]
+        section = -1
         for number, ((start, _, place), sentence) in enumerate(zip(sentences, read, strict=True)):
             if not sentence.words.forms:
                 continue
-            known = session.enter(sections[place], start)
+            if place != section:
+                section = place
+                session.open(sections[place])
             if not sentence.hits:
                 session.pass_by(sentence)
-                _measure_last(found, sentence.words.forms, number, self.rules)
+                if sentence.measures and found:
+                    _measure_last(found, sentence.words.forms, number, self.rules)
                 continue
-            step = self._step(sentence, sections[place], session, known, named)
+            step = self._step(sentence, sections[place], session, session.enter(start), named)
             named.update(m.finding for m, _ in step)
             found += [_Found(m, homeless, start, number) for m, homeless in step]
         if session.elsewhere():
@@ -176,11 +217,10 @@ class Annotator:
         self, sentence: Sentence, section: Section, session: Session, named: Container[str]
     ) -> Iterator[tuple[Mention, bool]]:
         words, sided = sentence.words, session.sentence(sentence)
-        counting = list(_counting(sentence.judged.targets, sided, named, self.rules))
-        for hit, cues in _spoken_of(counting, words.forms, self.rules.words):
+        counted = list(counting(sentence.judged.targets, sided, named, self.rules))
+        for hit, cues in spoken_of(counted, words.forms, self.rules.words):
             asserted = self._assert(hit, cues, words, sentence.text, section)
-            finding = self.rules.findings.get(hit.name)
-            homeless = finding is not None and finding.local and not sided.sited(hit)
+            homeless = self._is_local(hit.name) and not sided.sited(hit)
             yield _mention(hit, words, sentence.text, section, asserted, sided), homeless
 
     def _placed(self, report_id: str, found: Sequence[_Found]) -> tuple[tuple[Mention, ...], tuple[Mention, ...]]:
@@ -215,7 +255,7 @@ class Annotator:
     def _assert(self, hit: Hit, cues: Sequence[CueHit], words: Words, text: str, section: Section) -> Assertion:
         """Cues -> one value an axis by its declared precedence; the section speaks where no cue does."""
         claims: dict[str, dict[str, list[CueHit]]] = {}
-        for cue in _standing(cues):
+        for cue in standing(cues):
             for axis, value in cue.group.sets.items():
                 claims.setdefault(axis, {}).setdefault(value, []).append(cue)
         values, deciding = {}, []
@@ -238,72 +278,13 @@ class Annotator:
         return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
 
 
-def _counting(targets: Sequence[Target], sided: Sides, named: Container[str], rules: RuleSet) -> Iterator[Target]:
-    """The targets of a sentence that are mentions: where their words count, the longest of a finding, none covered.
-
-    A doubtful term (`alone`) counts only without another mention of its finding close by; `named` are the findings
-    that the report has mentioned, so that "the defect" needs no place.
-    """
-    targets = [t for t in targets if not t[0].term.told or _told(t[0], targets, named)]
-    allowed = [(h, cues) for h, cues in targets if sided.allows(h)]
-    placed = [h for h, _ in allowed]
-    allowed += [(h, cues) for h, cues in targets if h not in placed and h.name in named and sided.known(h, placed)]
-    kept: list[Target] = []
-    for hit, cues in sorted(allowed, key=lambda t: (t[0].term.alone, -t[0].size, t[0].i)):
-        rivals = [k for k, _ in kept if k.name == hit.name]
-        if any(k.i < hit.j and hit.i < k.j for k in rivals):
-            continue
-        if hit.term.alone and any(sided.same_claim(hit, k) for k in rivals):
-            continue
-        kept.append((hit, cues))
-    for hit, cues in sorted(kept, key=lambda t: (t[0].i, t[0].j, t[0].name)):
-        if not any(covers(k, hit, rules) for k, _ in kept):
-            yield hit, _shared(hit, cues, targets)
-
-
-def _told(hit: Hit, targets: Sequence[Target], named: Container[str]) -> bool:
-    """Whether a finding that the hit's term asks for was named, earlier in the report or in the sentence."""
-    return any(n in named for n in hit.term.told) or any(h.name in hit.term.told and h.j <= hit.i for h, _ in targets)
-
-
-def _shared(hit: Hit, cues: tuple[CueHit, ...], targets: Sequence[Target]) -> tuple[CueHit, ...]:
-    """The cues of a mention and of the other readings of its words, of which it took the place."""
-    kept = {(c.i, c.j, c.term.rule_id): c for c in cues}
-    for other, own in targets:
-        if other.name == hit.name and other.i < hit.j and hit.i < other.j:
-            for cue in own:
-                if not (cue.i < hit.j and hit.i < cue.j):
-                    kept.setdefault((cue.i, cue.j, cue.term.rule_id), cue)
-    return tuple(kept.values())
-
-
-def _spoken_of(targets: Sequence[Target], forms: Sequence[str], lists: Lists) -> Sequence[Target]:
-    """The targets of a sentence, each without the cues that speak of another one as their subject."""
-    reached: dict[tuple[int, int, str], tuple[CueHit, list[Hit]]] = {}
-    for hit, cues in targets:
-        for cue in cues:
-            if cue.group.subject:
-                reached.setdefault(_key(cue), (cue, []))[1].append(hit)
-    if not reached:
-        return targets
-    speaks = {key: subject(hits, forms, cue.i, cue.j, lists) for key, (cue, hits) in reached.items()}
-    return [(hit, tuple(c for c in cues if _key(c) not in speaks or hit in speaks[_key(c)])) for hit, cues in targets]
-
-
-def _key(cue: CueHit) -> tuple[int, int, str]:
-    return cue.i, cue.j, cue.term.rule_id
-
-
-def _standing(cues: Sequence[CueHit]) -> list[CueHit]:
-    """The cues that count: one that turns or overrules others takes their place; a turn falls where there are none."""
-    there = {cue.group.name for cue in cues}
-    standing = [c for c in cues if not c.group.turns or c.group.turns & there]
-    gone = {name for cue in standing for name in cue.group.turns | cue.group.overrules}
-    return [c for c in standing if c.group.name not in gone]
-
-
 _PRONOUNS = frozenset({"it", "this", "the", "measuring", "measures", "size", "which", "what", "dimensions"})
 _NEAR_START = 4
+
+
+def _may_measure(forms: Sequence[str]) -> bool:
+    """Whether a sentence may tell the size of what the one before it spoke of."""
+    return forms[0] in _PRONOUNS or forms[0][0].isdigit() or "it" in forms[:_NEAR_START]
 
 
 def _measure_last(found: Sequence[_Found], forms: Sequence[str], sentence: int, rules: RuleSet) -> None:
@@ -311,8 +292,6 @@ def _measure_last(found: Sequence[_Found], forms: Sequence[str], sentence: int, 
 
     A size of now goes to the last mention of the sentence before, if that has none; one of before tells its change.
     """
-    if forms[0] not in _PRONOUNS and not forms[0][0].isdigit() and "it" not in forms[:_NEAR_START]:
-        return
     place = next((f for f in reversed(found) if f.mention.finding in rules.findings), None)
     if place is None or place.number != sentence - 1:
         return
@@ -334,6 +313,12 @@ def _apply_section(
     for axis, value in rule.sets.items():
         if axis not in claims:
             values[axis] = value
+
+
+def _holds(start: int, end: int, places: Sequence[int]) -> bool:
+    """Whether one of the places, which are in order, lies in `start:end`."""
+    k = bisect.bisect_left(places, start)
+    return k < len(places) and places[k] < end
 
 
 def word_range(words: Words, start: int, end: int) -> tuple[int, int]:

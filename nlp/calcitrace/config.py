@@ -12,7 +12,7 @@ from calcitrace.errors import UsageError
 from calcitrace.sources import CHOICES
 from calcitrace.workers import NO_MODEL
 
-SETTINGS = ("case", "patterns", "encoding", "delimiter", "model", "screen")
+SETTINGS = ("case", "patterns", "encoding", "delimiter", "source", "model", "screen")
 NUMBERS = ("prevalence", "audit_fraction")
 _FLAG_NAMES = {"report_id": "id", "patient_id": "patient", "study_date": "date"}
 COLUMN_FLAGS = {f"{_FLAG_NAMES.get(name, name)}_column": name for name in CHOICES}
@@ -48,6 +48,7 @@ def _read(config: Path) -> dict[str, Any]:
         raise UsageError(f"{config}: 'columns' must be a table, as in [columns]")
     flags = {k: found.pop(k) for k in list(found) if k.replace("-", "_") in COLUMN_FLAGS}
     columns |= {COLUMN_FLAGS[k.replace("-", "_")]: v for k, v in flags.items()}
+    found |= {"source": found.pop("from")} if "from" in found else {}
     numbers = {k: found.pop(k) for k in NUMBERS if k in found}
     for key, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | float):

@@ -20,7 +20,7 @@ from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet
 from calcitrace.runfolder import RunFolder, file_hash, now
 from calcitrace.sieve import SCREENS
-from calcitrace.sources import Inputs, Options, Tally, expand, read_rows, shown_id
+from calcitrace.sources import Inputs, Options, Place, Query, Tally, expand, read_rows, shown_id
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, parquet_bytes
 from calcitrace.workers import Setup, Work, case_of, model_for, working
 
@@ -40,6 +40,7 @@ class RunOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     encoding: str = "auto"
     delimiter: str = "auto"
+    source: str = "auto"
     model: str = ""
     prevalence: float | None = None
     screen: str = "rules"
@@ -93,7 +94,7 @@ def process(
     """Process reports into the run folder `out`; the same call again continues or confirms an earlier run.
 
     Args:
-        inputs: files or folders (see `read_reports`).
+        inputs: files, folders or queries (see `read_reports`).
         out: the run folder: reports/, mentions/, rejects.jsonl, manifest.json, summary.html.
         options: rules, case definition and column choices.
         workers: processes; each builds its own pipeline.
@@ -116,7 +117,7 @@ def process(
     model, model_file = model_for(options.model, rules, case_of(rules, options.case))
     _check(options, report_timeout, shard)
     tally = Tally()
-    paths = expand(inputs, tally)
+    paths = expand(inputs, tally, options.source)
     used = _model_note(model, model_file, options.prevalence)
     first, every = shard or (1, 1)
     setup = _setup(options, rules, model_file)
@@ -202,11 +203,11 @@ class Part:
 
 
 def _parts(
-    paths: Sequence[tuple[Path, str]], options: RunOptions, strict: bool, tally: Tally, run: RunFolder
+    paths: Sequence[tuple[Place, str]], options: RunOptions, strict: bool, tally: Tally, run: RunFolder
 ) -> Iterator[Part]:
     """The parts of the input; every row is in exactly one, and a run without rows has one empty part."""
     part, size = Part(0), run.manifest["part_rows"]
-    reading = Options(options.columns, options.encoding, options.delimiter)
+    reading = Options(options.columns, options.encoding, options.delimiter, options.source)
     for name, number, made in read_rows(paths, reading, tally, strict):
         if part.rows >= size:
             yield part
@@ -324,7 +325,7 @@ class _Made:
 
 
 def _new_manifest(
-    paths: Sequence[tuple[Path, str]],
+    paths: Sequence[tuple[Place, str]],
     options: RunOptions,
     rules: RuleSet,
     model: dict[str, Any] | None,
@@ -361,7 +362,9 @@ def _new_manifest(
     }
 
 
-def _input(path: Path, name: str) -> dict[str, Any]:
+def _input(path: Place, name: str) -> dict[str, Any]:
+    if isinstance(path, Query):
+        return {"name": name, **path.described()}
     try:
         return {"name": name, "path": str(path), "bytes": path.stat().st_size, "sha256": file_hash(path)}
     except OSError as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 from calcitrace.fast import Contexts, Modifier, PhraseTable, RegexTable, TokenTable
 from calcitrace.ruleset import CueGroup, RuleSet, Term
+from calcitrace.screen import prepare
 from calcitrace.sites import CueHit, Hit, Judged
 
 UNLABELLED = "caller"
@@ -108,6 +109,7 @@ class FastJudge:
     """Judges single sentences as `MedspacyJudge` does, by the fast path."""
 
     def __init__(self, rules: RuleSet) -> None:
+        prepare(rules)
         self._rules = rules
         self._matcher: dict[Term, Any] = {}
         self._owners = owners_of(rules)

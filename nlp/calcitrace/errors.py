@@ -46,6 +46,12 @@ class SourceError(CalcitraceError):
     exit_code = ExitCode.UNREADABLE
 
 
+class BrokenOffError(CalcitraceError):
+    """A database that broke off, or whose rows changed, while they were read."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
 class StrictError(CalcitraceError):
     """A row had to be rejected and the caller asked to stop at the first."""
 

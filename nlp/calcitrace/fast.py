@@ -10,6 +10,7 @@ import bisect
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from typing import Any
 
@@ -59,12 +60,12 @@ class RegexTable:
     """
 
     def __init__(self, terms: Iterable[tuple[int, Term]]) -> None:
-        self._rules: list[tuple[int, re.Pattern[str]]] = []
+        self._rules: list[tuple[int, str]] = []
         self._free = [0] * SETS
         self._known: dict[str, tuple[int, ...]] = {}
         needles: dict[str, list[int]] = {}
         for place, (number, term) in enumerate(terms):
-            self._rules.append((number, re.compile(term.regex or "", re.IGNORECASE)))
+            self._rules.append((number, term.regex or ""))
             found = [strings for strings in all_necessary(term) if all(map(longest_word, strings))]
             for k in range(SETS):
                 if k >= len(found):
@@ -88,7 +89,7 @@ class RegexTable:
             lowest = wanted & -wanted
             wanted ^= lowest
             number, regex = self._rules[lowest.bit_length() - 1]
-            for match in regex.finditer(text):
+            for match in _compiled(regex).finditer(text):
                 i, j = _to_words(forms, starts, match.start(), match.end())
                 if j > i:
                     found.append((number, i, j))
@@ -119,6 +120,12 @@ class RegexTable:
                         rules = [a | b for a, b in zip(rules, bits, strict=True)]
         self._known[form] = tuple(rules) if any(rules) else ()
         return self._known[form]
+
+
+@cache
+def _compiled(regex: str) -> re.Pattern[str]:
+    """A pattern, when it is first needed; `re` keeps fewer than a rule set has."""
+    return re.compile(regex, re.IGNORECASE)
 
 
 def _to_words(forms: Sequence[str], starts: Sequence[int], start: int, end: int) -> Span:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from calcitrace.model import Mention, Report, Section
+from calcitrace.places import Circumstances, Places
 from calcitrace.ruleset import Site
-from calcitrace.sides import Circumstances, Sides
-from calcitrace.sites import Hit, Linker, Sentence, one_side
+from calcitrace.sides import Sides
+from calcitrace.sites import MOST_CIRCUMSTANCES, Claim, Hit, Linker, Named, Sentence, one_side
 
 MAX_ABBREVIATION = 5
 TITLE_LINES = 4
@@ -26,24 +27,24 @@ class Session(Circumstances):
         title = head[0][:200]
         named = linker.region_of(report.body_part) or linker.region_of(title) or ("", False)
         self.region, self.region_is_sure = named
-        self.side = linker.side_of(title)
-        if self.side == "none":
-            self.side = linker.side_of(report.body_part)
-        if self.side == "none":
-            self.side = one_side(linker.side_of(line[:200]) for line in head[1:TITLE_LINES])
-        self.subhead = ""
-        self._kinds: Counter[str] = Counter()
+        self._head = (title, report.body_part, *(line[:200] for line in head[1:TITLE_LINES]))
+        self._named: list[Named] = []
+
+    def begin(self) -> None:
+        """Note the side that the title names, or the body part, or the lines below the title."""
+        title, body_part, *below = map(self.linker.side_of, self._head)
+        self.side = next((s for s in (title, body_part) if s != "none"), "") or one_side(below)
 
     def elsewhere(self) -> bool:
         """Whether the report is of another body region: by its body part or title, else by what it speaks of."""
         if self.region and self.region_is_sure:
             return self.region in self.linker.elsewhere
-        skeletal = sum(self._kinds[k] for k in ("bone", "joint", "bursa"))
-        return not self._kinds["tendon"] and self._kinds["organ"] >= max(skeletal, 1)
+        kinds = Counter(k for named in self._named for k in named.kinds)
+        skeletal = sum(kinds[k] for k in ("bone", "joint", "bursa"))
+        return not kinds["tendon"] and kinds["organ"] >= max(skeletal, 1)
 
-    def enter(self, section: Section, start: int) -> tuple[object, ...]:
+    def enter(self, start: int) -> tuple[object, ...]:
         """Go on to a sentence that starts there; all that its links will depend on, besides its own words."""
-        self._enter(section)
         self.on_heading_line = start < self._line_end
         return self.as_key()
 
@@ -56,26 +57,45 @@ class Session(Circumstances):
         """A sentence without a target only becomes the memory for the next."""
         self._remember(self._sites(sentence))
 
-    def _remember(self, sites: Sequence[tuple[Hit, Site]]) -> None:
-        for _, site in sites:
-            if not site.weak:
-                self._kinds[site.kind] += 1
-            if site.kind in ("bone", "tendon"):
-                self.last_site = site
+    def claims(self, sentence: Sentence, start: int) -> frozenset[Claim]:
+        """What the sentence, which starts there, could mention, by the place of its hits."""
+        self.on_heading_line = start < self._line_end
+        key = (self.region, self.subsites, self.last_site, self.on_heading_line)
+        found = sentence.claims_in.get(key)
+        if found is None:
+            places = Places(self, sentence.words, self._sites(sentence).sites)
+            allowed = [h for h in sentence.hits if places.allows(h)]
+            found = frozenset((h.name, h.term.told, places.sited(h)) for h in allowed)
+            if len(sentence.claims_in) < MOST_CIRCUMSTANCES:
+                sentence.claims_in[key] = found
+        return found
 
-    def _sites(self, sentence: Sentence) -> list[tuple[Hit, Site]]:
+    def claims_anyhow(self, sentence: Sentence, start: int) -> frozenset[Claim]:
+        """The same, whatever the sentences before it have named."""
+        found: frozenset[Claim] = frozenset()
+        for site in self.linker.any_sites:
+            self.last_site = site
+            found |= self.claims(sentence, start)
+        return found
+
+    def _remember(self, named: Named) -> None:
+        self._named.append(named)
+        self.last_site = named.last or self.last_site
+
+    def _sites(self, sentence: Sentence) -> Named:
         """The structures that the sentence names in a report of this region."""
         found = sentence.sites_in.get(self.region)
         if found is None:
-            found = [(h, self.linker.sites[h.name]) for h in self._unambiguous(sentence.judged.sites)]
-            sentence.sites_in[self.region] = found
+            sites = [(h, self.linker.sites[h.name]) for h in self._unambiguous(sentence.judged.sites)]
+            last = next((s for _, s in reversed(sites) if s.kind in ("bone", "tendon")), None)
+            found = sentence.sites_in[self.region] = Named(sites, [s.kind for _, s in sites if not s.weak], last)
         return found
 
     def sentence(self, sentence: Sentence) -> Sides:
         """The links of one sentence, which also becomes the memory for the next."""
-        resolved, targets = self._sites(sentence), sentence.hits
-        found = Sides(self, sentence.words, resolved, sentence.judged.sides, targets)
-        self._remember(resolved)
+        named, targets = self._sites(sentence), sentence.hits
+        found = Sides(self, sentence.words, named.sites, sentence.judged.sides, targets)
+        self._remember(named)
         telling = [t for t in targets if t.name in self.linker.tells_tendon]
         for target in telling or targets:
             near = found.near(target, "tendon")
@@ -104,11 +124,8 @@ class Session(Circumstances):
         bone = tendon.bone if mention.bone == "none" and tendon.bone else mention.bone
         return replace(mention, tendon=tendon.name, bone=bone)
 
-    def _enter(self, section: Section) -> None:
-        key = f"{section.start}"
-        if key == self.subhead:
-            return
-        self.subhead = key
+    def open(self, section: Section) -> None:
+        """Go on to a section, or to what stands under a subhead."""
         self._line_end = _end_of_line(self._text, section)
         self.subsites = self.linker.sites_of(section.heading)
         side = self.linker.side_of(section.heading)

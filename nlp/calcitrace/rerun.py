@@ -10,7 +10,7 @@ from calcitrace.errors import RunError
 from calcitrace.model import Report
 from calcitrace.rules import load_rules
 from calcitrace.runfolder import file_hash, read_manifest
-from calcitrace.sources import Options, Tally, read_rows, shown_id
+from calcitrace.sources import Options, Query, Tally, place_of, read_rows, shown_id
 from calcitrace.tables import clean
 from calcitrace.workers import case_of
 
@@ -33,7 +33,8 @@ class Rerun:
                 "process the reports again with the rules of today"
             )
         self.case = case_of(self.rules, options["case"])
-        self.reading = Options(options["columns"], options["encoding"], options["delimiter"])
+        source = options.get("source", "auto")
+        self.reading = Options(options["columns"], options["encoding"], options["delimiter"], source)
 
     def reports(self) -> Iterator[Report]:
         """The reports of the run, in its order and with its ids.
@@ -41,17 +42,17 @@ class Rerun:
         Raises:
             RunError: an input is gone or is not the file that the run read.
         """
-        for file in self.manifest["inputs"]:
+        paths = [(place_of(f), f["name"]) for f in self.manifest["inputs"]]
+        for (place, _), file in zip(paths, self.manifest["inputs"], strict=True):
             try:
-                same = file_hash(Path(file["path"])) == file["sha256"]
+                digest = place.described()["sha256"] if isinstance(place, Query) else file_hash(place)
             except OSError as error:
                 raise RunError(
                     f"{file['path']}: cannot be read ({error.strerror}); the run's inputs are needed again, "
                     "where the run read them"
                 ) from None
-            if not same:
+            if digest != file["sha256"]:
                 raise RunError(f"{file['path']}: has changed since the run; process it again")
-        paths = [(Path(f["path"]), f["name"]) for f in self.manifest["inputs"]]
         for _, _, made in read_rows(paths, self.reading, Tally()):
             if isinstance(made, Report):
                 yield made

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from calcitrace.casefile import read_cases
 from calcitrace.errors import RuleError, UsageError
+from calcitrace.kept import keep, recall
 from calcitrace.measures import LISTS
 from calcitrace.ruleset import (
     ASSERTIONS,
@@ -75,8 +76,9 @@ def load_rules(patterns: Path | str | None = None) -> RuleSet:
     root = Path(patterns) if patterns else patterns_folder()
     if not root.is_dir():
         raise UsageError(f"no patterns folder at {root}; give a folder that holds findings/ and context/")
-    spelling = _spelling(root)
-    reader = _Reader(root, spelling)
+    spelling, ruleset_hash = _spelling(root), _hash(root)
+    checked = recall("checked", ruleset_hash) is True
+    reader = _Reader(root, spelling, checked)
     findings = {f.name: f for f in map(reader.finding, reader.files("findings"))}
     if not findings:
         raise RuleError(f"{root.name}/findings", 1, "no finding files (*.yml) here")
@@ -91,13 +93,15 @@ def load_rules(patterns: Path | str | None = None) -> RuleSet:
         conditions={f.name: f for f in map(reader.finding, reader.files("conditions"))},
         cases=read_cases({p.stem: reader.read(p) for p in reader.files("cases")}, spelling),
         words=reader.words(),
-        hash=_hash(root),
+        hash=ruleset_hash,
         root=str(root),
         slips=reader.slips(),
         modalities=reader.modalities(),
         context_examples=tuple(e for p in reader.files("context") for e in reader.context_examples(p)),
     )
     _check_names(rules)
+    if not checked:
+        keep("checked", ruleset_hash, True)
     return rules
 
 
@@ -125,9 +129,9 @@ def _spelling(root: Path) -> dict[str, str]:
 class _Reader:
     """Reads the files of one patterns folder; holds what every one of them needs."""
 
-    def __init__(self, root: Path, spelling: Mapping[str, str]) -> None:
+    def __init__(self, root: Path, spelling: Mapping[str, str], checked: bool) -> None:
         self.root, self.spelling = root, spelling
-        terms = TermReader(spelling, self.words())
+        terms = TermReader(spelling, self.words(), checked)
         self.terms, self.kinds = terms.read, terms.kinds
 
     def files(self, folder: str) -> list[Path]:

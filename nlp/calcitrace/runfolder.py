@@ -22,6 +22,7 @@ from calcitrace.tables import clean, write_csv
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
+OURS = (LOCK, f"{MANIFEST}.tmp")  # what a run leaves that was killed before its first write was done
 TABLES = ("reports", "mentions")
 TOTALS = ("reports", "rejects", "mentions", "likely")
 NOTED = {"number", "files", "inputs", "counts", "rejected", "cards", *TOTALS}
@@ -49,7 +50,7 @@ class RunFolder:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
-        if not (folder / MANIFEST).exists() and any(p.name != LOCK for p in folder.iterdir()):
+        if not (folder / MANIFEST).exists() and any(p.name not in OURS for p in folder.iterdir()):
             raise RunError(f"{folder}: not empty and no run folder; choose another --out")
         self._lock = _locked(folder / LOCK)
         if (folder / MANIFEST).exists():

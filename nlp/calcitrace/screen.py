@@ -7,17 +7,21 @@ path skips rules by them, and the archive screen skips reports; a rule author ne
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
-from calcitrace.ruleset import Term
+from calcitrace.kept import keep, recall
+from calcitrace.ruleset import RuleSet, Term
 
 MOST_STRINGS = 400
 WORD_BEGINS = (op.AT, op.AT_BOUNDARY)
-LONG = 3
+LONG = 5
 MOST_LETTERS = 6  # more do not make a string rarer
+KEPT = "necessary"
+Needs = tuple[list[frozenset[str]], list[list[frozenset[str]]]]
+_KNOWN: dict[str, Needs] = {}
 
 
 def necessary(term: Term) -> frozenset[str] | None:
@@ -32,8 +36,50 @@ def all_necessary(term: Term) -> list[frozenset[str]]:
     """Every set of strings of which one must stand in a sentence that the term matches, the best first."""
     if term.phrase:
         return [frozenset({word}) for word in sorted(set(term.phrase), key=lambda w: (-len(w), w))]
-    found = _of_tokens(term.tokens) if term.tokens is not None else of_regex(term.regex or "")
-    return sorted(found, key=_worth, reverse=True)
+    if term.tokens is not None:
+        return sorted(_of_tokens(term.tokens), key=_worth, reverse=True)
+    return _needs_of(term.regex or "")[0]
+
+
+def alternatives(term: Term) -> list[list[frozenset[str]]]:
+    """The same for each alternative of a regular expression that is nothing but alternatives."""
+    return (_needs_of(term.regex)[1] if term.regex else []) or [all_necessary(term)]
+
+
+def prepare(rules: RuleSet) -> None:
+    """Get ready what is needed of all regular expressions of a rule set, as it was kept by an earlier run if it was."""
+    regexes = {t.regex for owner in (*rules.findings.values(), *rules.conditions.values()) for t in owner.terms}
+    regexes |= {t.regex for group in rules.cues for t in group.terms}
+    missing = sorted(r for r in regexes if r and r not in _KNOWN)
+    if not missing:
+        return
+    before = recall(KEPT, rules.hash) or {}
+    for regex in missing:
+        if regex in before:
+            whole, each = before[regex]
+            _KNOWN[regex] = [frozenset(s) for s in whole], [[frozenset(s) for s in way] for way in each]
+    if not before.keys() >= set(missing):
+        made = {regex: _needs_of(regex) for regex in missing}
+        keep(KEPT, rules.hash, {r: [_listed(w), [_listed(way) for way in each]] for r, (w, each) in made.items()})
+
+
+def _listed(sets: Iterable[frozenset[str]]) -> list[list[str]]:
+    return [sorted(strings) for strings in sets]
+
+
+def _needs_of(regex: str) -> Needs:
+    """The sets that a regular expression needs, and those of each of its alternatives if it is nothing but these."""
+    if regex not in _KNOWN:
+        parsed = list(parser.parse(regex, re.IGNORECASE))
+        whole = sorted(map(_lower, _of_sequence(parsed)), key=_worth, reverse=True)
+        split = bool(parsed) and parsed[-1][0] is op.BRANCH and all(code is op.AT for code, _ in parsed[:-1])
+        ways = parsed[-1][1][1] if split else ()
+        _KNOWN[regex] = whole, [sorted(map(_lower, _of_sequence(way)), key=_worth, reverse=True) for way in ways]
+    return _KNOWN[regex]
+
+
+def _lower(strings: frozenset[str]) -> frozenset[str]:
+    return frozenset(s.lower() for s in strings)
 
 
 def _of_tokens(tokens: Sequence[Mapping[str, Any]]) -> list[frozenset[str]]:
@@ -50,7 +96,7 @@ def _of_tokens(tokens: Sequence[Mapping[str, Any]]) -> list[frozenset[str]]:
 
 def of_regex(regex: str) -> list[frozenset[str]]:
     """Sets of strings; of each set one stands in every text that the regular expression matches."""
-    return [frozenset(s.lower() for s in found) for found in _of_sequence(parser.parse(regex, re.IGNORECASE))]
+    return _needs_of(regex)[0]
 
 
 def _of_sequence(items: Any) -> list[frozenset[str]]:

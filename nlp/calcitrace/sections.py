@@ -65,6 +65,7 @@ class Sectioner:
         self._opening = re.compile(rf"[ \t]*(?P<head>{alternatives})(?=[ \t]+[-\u2013]?[ \t]*[A-Z0-9\[(])", re.I)
 
         self._line_heads = lru_cache(REMEMBERED)(self._of_line)
+        self._is_title = lru_cache(REMEMBERED)(lambda line: _is_title(line, is_structure))
 
     def split(self, text: str) -> tuple[Section, ...]:
         """Sections that together cover `text` from 0 to its end, in order."""
@@ -84,12 +85,13 @@ class Sectioner:
 
     def _heads(self, text: str) -> Iterator[_Head]:
         name, shouts = FINDINGS, _shouts(text)
-        for line in _LINE.finditer(text):
-            if not line.group().strip():
-                continue
-            for head in self._line_heads(line.group(), line.start() == 0, name, shouts):
-                name = head.name or name
-                yield head.moved(line.start())
+        start = 0
+        for line in text.split("\n"):
+            if line and not line.isspace():
+                for head in self._line_heads(line, start == 0, name, shouts):
+                    name = head.name or name
+                    yield head.moved(start)
+            start += len(line) + 1
 
     def _of_line(self, line: str, first: bool, current: str, shouts: bool) -> tuple[_Head, ...]:
         """The headings of a line, in places from its beginning; `first` of a text, which may be one that `shouts`."""
@@ -167,14 +169,14 @@ class Sectioner:
 
         It begins after a blank line, or after a first line that does no more than name dated studies.
         """
-        section = replace(section, end=end)
+        section = _extent(section, end=end)
         if section.name in SHORT_SECTIONS and not has_findings:
             blank = _BLANK.search(text, section.body, end)
             if not blank and section.name == "comparison":
                 blank = _LISTED.match(text, section.body, end)
             if blank:
                 cut = blank.end()
-                yield replace(section, end=cut)
+                yield _extent(section, end=cut)
                 yield Section(FINDINGS, "", cut, cut, end)
                 return
         if section.end > section.start:
@@ -188,13 +190,13 @@ class Sectioner:
         first = sections[0]
         cut = first.start
         for line in _LINE.finditer(text, first.start, first.end):
-            if line.group().strip() and not _is_title(line.group(), self._is_structure):
+            if line.group().strip() and not self._is_title(line.group()):
                 break
             cut = line.end()
         if cut > first.start and text[first.start : cut].strip():
             yield replace(first, name=TITLE, end=cut, body=first.start)
         if cut < first.end:
-            yield replace(first, start=cut, body=cut)
+            yield Section(first.name, first.heading, cut, cut, first.end, first.subhead)
         yield from sections[1:]
 
 
@@ -205,6 +207,11 @@ _LISTED = re.compile(
     r"\.\s*\n(?=\s*\S)",
     re.IGNORECASE,
 )
+
+
+def _extent(section: Section, end: int) -> Section:
+    """The section with another end."""
+    return Section(section.name, section.heading, section.start, section.body, end, section.subhead)
 
 
 def _left_by_subhead(current: Section, text: str, at: int) -> bool:

@@ -7,11 +7,17 @@ run-ons. Works on positions only; the text is never changed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 Sentence = tuple[int, int]
 
-_BREAK = re.compile(r"(?P<line>[ \t\r\f\v]*\n\s*)|(?P<stop>[.!?]+[\"')\]]*)(?=\s|[^\W\d_]|\[|$)|\f|\u2022")
+_PLAIN = r"(?<=[a-z]{5})\.(?=\s[A-Z])"  # after a long word and before a capital: the common case; it always ends
+_PLAIN_STOP = re.compile(_PLAIN)
+_BREAK = re.compile(
+    rf"(?P<plain>{_PLAIN})"
+    r"|(?P<line>[ \t\r\f\v]*\n\s*)|(?P<stop>[.!?]+[\"')\]]*)(?=\s|[^\W\d_]|\[|$)|\f|\u2022"
+)
 _BULLET = re.compile(r"(?:[-*\u2022\u25aa\u00b7>+o](?=\s)|\(?\d{1,2}[.)](?=\s|[A-Z])|\(?[a-h][.)]\s|[ivx]{1,4}[.)]\s)")
 _ABBREVIATIONS = frozenset(
     (
@@ -30,60 +36,89 @@ _LAST_WORD = re.compile(r"[^\s(\[,;:]*$")
 MIN_WRAP = 45
 MAX_SENTENCE = 1000
 SHOUTED_LINE = 30
-LONG_WORD = 4  # letters; no abbreviation has more
 
 
-def split_sentences(text: str, start: int = 0, end: int | None = None, width: int | None = None) -> Iterator[Sentence]:
+def split_sentences(text: str, start: int = 0, end: int | None = None, width: int | None = None) -> list[Sentence]:
     """Character offsets of the sentences of `text[start:end]`, without surrounding white space.
 
     `width` is the column at which the report is hard-wrapped (`wrap_width`), measured here if not given.
     """
     end = len(text) if end is None else end
     width = wrap_width(text) if width is None else width
+    sentences: list[Sentence] = []
     begin = start
-    for found in _BREAK.finditer(text, start, end):
-        cut = found.end() if found.lastgroup == "stop" else found.start()
-        if cut <= begin or not _ends(text, begin, found, start, end, width):
-            continue
-        if (
-            found.lastgroup == "line"
-            and _LEAD.search(text, begin, min(cut, begin + 120))
-            and "\n\n" not in found.group()
-        ):
-            continue
-        yield from _trimmed(text, begin, cut)
+    for cut in (*_cuts(text, start, end, width, start), end):
+        sentences += _trimmed(text, begin, cut)
         begin = cut
-    yield from _trimmed(text, begin, end)
+    return sentences
 
 
-def _trimmed(text: str, begin: int, end: int) -> Iterator[Sentence]:
+def sentences_at(text: str, places: Iterable[int], start: int, end: int, width: int) -> list[Sentence]:
+    """Those of the sentences of `text[start:end]` that hold one of these places, which are in order."""
+    sentences: list[Sentence] = []
+    begin = start
+    for place in places:
+        if begin <= place < end:
+            begin = _sure_begin(text, begin, place)
+            for cut in chain(_cuts(text, start, end, width, begin), [end]):
+                if cut > place:
+                    sentences += _trimmed(text, begin, cut)
+                begin = cut
+                if cut > place:
+                    break
+    return sentences
+
+
+def _sure_begin(text: str, begin: int, place: int) -> int:
+    """A place at or after `begin`, and near before `place`, where a sentence begins whatever stands before it."""
+    at = text.rfind(".", begin, place)
+    while at >= 0 and not _PLAIN_STOP.match(text, at):
+        at = text.rfind(".", begin, at)
+    return max(begin, at + 1)
+
+
+def _cuts(text: str, start: int, end: int, width: int, begin: int) -> Iterator[int]:
+    """Where the sentences of `text[start:end]` end, from one on that begins at `begin`."""
+    for found in _BREAK.finditer(text, begin, end):
+        kind = found.lastgroup
+        cut = found.end() if kind in ("plain", "stop") else found.start()
+        if kind != "plain":
+            if cut <= begin or not _ends(text, begin, found, start, end, width):
+                continue
+            if kind == "line" and _leads(text, begin, cut) and "\n\n" not in found.group():
+                continue
+        yield cut
+        begin = cut
+
+
+def _leads(text: str, begin: int, cut: int) -> bool:
+    """Whether the sentence announces a list that stands on the lines below it."""
+    return _LEAD.search(text, begin, min(cut, begin + 120)) is not None
+
+
+def _trimmed(text: str, begin: int, end: int) -> list[Sentence]:
     """The sentence without surrounding white space; in pieces, cut at white space, where nothing ended it for long."""
+    pieces: list[Sentence] = []
     while end - begin > MAX_SENTENCE:
         cut = max(text.rfind(blank, begin, begin + MAX_SENTENCE) for blank in " \n\t")
         cut = cut if cut > begin else begin + MAX_SENTENCE
-        yield from _trimmed(text, begin, cut)
+        pieces += _trimmed(text, begin, cut)
         begin = cut
     while begin < end and text[begin].isspace():
         begin += 1
     while end > begin and text[end - 1].isspace():
         end -= 1
     if end > begin:
-        yield begin, end
+        pieces.append((begin, end))
+    return pieces
 
 
 def _ends(text: str, begin: int, found: re.Match[str], start: int, end: int, width: int) -> bool:
     if found.lastgroup == "stop":
-        return _plainly_ends(text, begin, found) or _stop_ends(text, begin, found.start(), found.end(), end)
+        return _stop_ends(text, begin, found.start(), found.end(), end)
     if found.lastgroup == "line":
         return _line_ends(text, start, found.start(), found.end(), end, width)
     return True
-
-
-def _plainly_ends(text: str, begin: int, found: re.Match[str]) -> bool:
-    """Whether a full stop stands between a long plain word and a capital letter: the common case, told quickly."""
-    at = found.start()
-    word = text[max(text.rfind(" ", begin, at), begin) : at].strip()
-    return found.group() == "." and len(word) > LONG_WORD and word.isalpha() and text[at + 2 : at + 3].isupper()
 
 
 def _stop_ends(text: str, begin: int, at: int, after: int, end: int) -> bool:

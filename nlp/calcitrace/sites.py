@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from calcitrace.model import Mention
 from calcitrace.ruleset import CueGroup, RuleSet, Site, Term
 from calcitrace.words import Words, split_words
 
+MOST_CIRCUMSTANCES = 8  # in which a sentence is remembered
 REMEMBERED = 5000  # headings and titles repeat
 
 
@@ -53,12 +54,24 @@ class Judged:
     sides: tuple[Hit, ...]
 
 
+Claim = tuple[str, frozenset[str], bool]  # a finding, those of which one must be told, whether it is sited
+
+
+class Named(NamedTuple):
+    """The structures that a sentence names, the kinds of those that tell of what it speaks, and the last site."""
+
+    sites: list[tuple[Hit, Site]]
+    kinds: list[str]
+    last: Site | None
+
+
 @dataclass(slots=True)
 class Sentence:
     """What a sentence's text says by itself, whatever report it stands in; equal sentences share one.
 
     `words` are counted from the sentence's beginning; `sides` are the sides it names, `slips` those of dictation;
-    `asks` are the findings of which it matters whether the report has named them.
+    `asks` are the findings of which it matters whether the report has named them; `measures` says that it may tell the
+    size of what was spoken of before.
     """
 
     text: str
@@ -68,7 +81,9 @@ class Sentence:
     sides: Sequence[str]
     slips: frozenset[str]
     asks: frozenset[str]
-    sites_in: dict[str, list[tuple[Hit, Site]]] = field(default_factory=dict)
+    measures: bool = False
+    sites_in: dict[str, Named] = field(default_factory=dict)
+    claims_in: dict[object, frozenset[Claim]] = field(default_factory=dict)
     read_in: dict[object, Any] = field(default_factory=dict)
 
 
@@ -90,6 +105,8 @@ class Linker:
 
     def __init__(self, rules: RuleSet) -> None:
         self.sites = rules.sites
+        kinds = {s.kind: s for s in rules.sites.values()}
+        self.any_sites = (None, kinds.get("bone"), kinds.get("tendon"))  # all that makes a difference of a last site
         self.spelling = rules.spelling
         self.words = rules.words
         self.joiners = rules.words["joiner"]

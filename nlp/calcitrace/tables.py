@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -82,11 +83,7 @@ def report_row(
 ) -> dict[str, Any]:
     """One row of the table `reports`."""
     row = {
-        "report_id": report.report_id,
-        "patient_id": report.patient_id,
-        "study_date": report.study_date,
-        "modality": report.modality,
-        "body_part": report.body_part,
+        **_given(report),
         "case_status": str(assessment.case_status),
         "case_probability": assessment.case_probability,
         "likely_case": assessment.likely_case,
@@ -99,9 +96,6 @@ def report_row(
         "evidence": [clean(e) for e in assessment.evidence],
         "ruleset_hash": rules,
         "status": status,
-        "version_of": report.version_of,
-        "sex": report.sex,
-        "age": report.age,
         "reasons": list(assessment.reasons),
         "size_mm": assessment.size_mm,
         "flags": list(flags),
@@ -112,7 +106,31 @@ def report_row(
             for c in assessment.contributions
         ],
     }
-    return {k: clean(v) if isinstance(v, str) else v for k, v in row.items()}
+    return {name: row[name] for name in REPORT_COLUMNS}
+
+
+def passed_over_row(report: Report, rules: str) -> dict[str, Any]:
+    """The row of a report that the case screen passed over: as one that says nothing, without a probability."""
+    return {**_says_nothing(rules), **_given(report)}
+
+
+@lru_cache(maxsize=2)
+def _says_nothing(rules: str) -> dict[str, Any]:
+    return report_row(Report("", ""), Assessment(""), 0, rules, status=OUT)
+
+
+def _given(report: Report) -> dict[str, str]:
+    """What a row says of a report as its source does."""
+    return {
+        "report_id": clean(report.report_id),
+        "patient_id": clean(report.patient_id),
+        "study_date": clean(report.study_date),
+        "modality": clean(report.modality),
+        "body_part": clean(report.body_part),
+        "version_of": clean(report.version_of),
+        "sex": clean(report.sex),
+        "age": clean(report.age),
+    }
 
 
 def mention_row(report_id: str, mention: Mention) -> dict[str, Any]:

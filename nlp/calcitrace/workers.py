@@ -18,7 +18,7 @@ from calcitrace.model import AnnotatedReport, Assessment, Report
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import CaseDefinition, RuleSet
 from calcitrace.sieve import Screen
-from calcitrace.tables import OUT, READ, UNREAD, clean, mention_row, report_row
+from calcitrace.tables import OUT, READ, UNREAD, clean, mention_row, passed_over_row, report_row
 
 NO_MODEL = "none"
 MAX_CARD_TEXT = 20_000
@@ -63,11 +63,12 @@ class Worker:
     def _rows(self, report: Report) -> dict[str, Any]:
         status = self._passed_over(report)
         if status == OUT:
-            return _row(report, Assessment(report.report_id), (), self.rules.hash, OUT)
+            return _rows(passed_over_row(report, self.rules.hash))
         annotated = unread(report) if status else self._annotator.annotate(report)
         assessment = judged(annotated, self.rules, self.case, self.model, self._setup.prevalence)
         mentions = [mention_row(report.report_id, m) for m in annotated.mentions]
-        made = _row(report, assessment, mentions, self.rules.hash, status or READ, annotated.flags)
+        row = report_row(report, assessment, len(mentions), self.rules.hash, annotated.flags, status or READ)
+        made = _rows(row, mentions)
         if assessment.likely_case:
             made["card"] = _card(report, made["report"], mentions)
         made["set_aside"] = assessment.case_status in self.case.likely and not assessment.likely_case
@@ -82,8 +83,17 @@ class Worker:
             return "" if self._screen(report.text) else UNREAD
         if audited(report.report_id, self._setup.audit):
             return ""
-        passes = self._screen(report.text) and self._screen.lets(self._annotator.could_mention(report.text))
-        return "" if passes else OUT
+        return "" if self._could_be_case(report) else OUT
+
+    def _could_be_case(self, report: Report) -> bool:
+        """Whether the case screen lets a report through: each step sees more and takes longer than the one before."""
+        screen, annotator = self._screen, self._annotator
+        look = screen.look(report.text)
+        if look is None:
+            return False
+        if look.spots is not None and not screen.beside(look, annotator.could_mention_at(report, look.spots)):
+            return False
+        return screen.lets(annotator.could_mention(report))
 
 
 def audited(report_id: str, share: float) -> bool:
@@ -102,15 +112,7 @@ def quarantined(_: Report, reason: str) -> dict[str, Any]:
     return {"quarantined": f"quarantined: {reason}"}
 
 
-def _row(
-    report: Report,
-    assessment: Assessment,
-    mentions: Sequence[Mapping[str, Any]],
-    rules: str,
-    status: str,
-    flags: Sequence[str] = (),
-) -> dict[str, Any]:
-    row = report_row(report, assessment, len(mentions), rules, flags, status)
+def _rows(row: Mapping[str, Any], mentions: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     return {"report": row, "mentions": mentions, "card": None, "set_aside": False}
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,10 +14,17 @@ from calcitrace.cli.bar import RunBar
 from calcitrace.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from calcitrace.corpus import RunResult
+    from calcitrace.corpus import RunOptions, RunResult
+    from calcitrace.sources import Inputs
 
 
-Files = Annotated[list[Path], typer.Argument(help="CSV, TSV, JSONL, Parquet, .xlsx, .txt files or folders; .gz too.")]
+FILES = "CSV, TSV, JSONL, Parquet, .xlsx, .txt, HL7 (.hl7) or FHIR (.ndjson) files or folders; .gz too."
+Files = Annotated[list[Path] | None, typer.Argument(help=FILES)]
+Source = Annotated[str, typer.Option("--from", help="Format of the inputs: hl7, fhir, omop ..., else told by name.")]
+Sql = Annotated[str, typer.Option(help="Instead of files: a SELECT with ORDER BY, or a .sql file that holds it.")]
+Url = Annotated[
+    str, typer.Option(help="Database of --sql: sqlite:///FILE, duckdb:///FILE or postgresql://USER@HOST/NAME.")
+]
 Column = Annotated[str, typer.Option(help="Column of this field, where its name is not recognised.")]
 Screening = Annotated[str, typer.Option(help="Which reports are read in full: rules, case or none (see above).")]
 Audit = Annotated[float | None, typer.Option(help="With --screen case: share of reports read in full at random.")]
@@ -24,10 +32,22 @@ Timeout = Annotated[float | None, typer.Option(help="Seconds a report may take; 
 Shard = Annotated[str, typer.Option(help="Do one share of the work, as in 2/8; `merge` joins all shares.")]
 
 
-@app.command()
+DATABASE = """From a database: columns are recognised as in a table, and the query's ORDER BY must name a unique key,
+so that a run can go on. Nothing is written to the database. The password is best kept in PGPASSWORD or ~/.pgpass; it
+is not stored.
+
+Example: calcitrace process --sql "select * from notes order by note_id" --url postgresql://me@host/ris --out run
+
+Example: calcitrace process archive/ --out run --screen case --audit-fraction 0.001 --workers 8"""
+
+
+@app.command(epilog=DATABASE)
 def process(
-    inputs: Files,
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder to write (or to continue).")],
+    inputs: Files = None,
+    source: Source = "",
+    sql: Sql = "",
+    url: Url = "",
     text_column: Column = "",
     findings_column: Column = "",
     impression_column: Column = "",
@@ -69,22 +89,51 @@ def process(
     (--screen rules). With --screen case only those are that could meet a tier of the case definition; the others keep a
     row (status screened_out, no mentions), and --audit-fraction measures what that misses. `calcitrace status` tells
     how far a run has come.
-
-    Example: calcitrace process archive/ --out run --screen case --audit-fraction 0.001 --workers 8
     """
     given = dict(locals())
-    from calcitrace.config import COLUMN_FLAGS, run_options
     from calcitrace.corpus import process as run
 
-    columns = {field: given[flag] for flag, field in COLUMN_FLAGS.items() if flag in given}
-    if format not in ("parquet", "csv"):
-        raise UsageError(f"--format {format!r} is not one of parquet, csv")
-    options = run_options(config, {**given, "columns": columns, "model": chosen_model(model, no_model)})
+    options, asked = _options(given), _asked(inputs or [], sql, url)
     with RunBar() as bar:
-        switches = (workers, strict, format == "csv", overwrite, bar.advance, sys.argv, report_timeout, _shard(shard))
-        result = run(inputs, out, options, *switches)
+        told = (bar.advance, _command(url))
+        result = run(
+            asked, out, options, workers, strict, format == "csv", overwrite, *told, report_timeout, _shard(shard)
+        )
     bar.tell(result.chosen)
     _report_result(result)
+
+
+def _options(given: Mapping[str, Any]) -> RunOptions:
+    """The options of a run from the flags, and from --config where they are silent."""
+    from calcitrace.config import COLUMN_FLAGS, run_options
+
+    if given["format"] not in ("parquet", "csv"):
+        raise UsageError(f"--format {given['format']!r} is not one of parquet, csv")
+    columns = {field: given[flag] for flag, field in COLUMN_FLAGS.items() if flag in given}
+    model = chosen_model(given["model"], given["no_model"])
+    return run_options(given["config"], {**given, "columns": columns, "model": model})
+
+
+def _command(url: str) -> list[str]:
+    """The command line, without the password in the URL of a database."""
+    from calcitrace.sources import without_password
+
+    return [word.replace(url, without_password(url)) if url else word for word in sys.argv]
+
+
+def _asked(files: list[Path], sql: str, url: str) -> Inputs:
+    """The files, or the query of a database."""
+    from calcitrace.sources import Query
+
+    if files and not (sql or url):
+        return list(files)
+    if files or not (sql and url):
+        raise UsageError("name files or folders, or a query with both --sql and --url")
+    try:
+        text = Path(sql).read_text(encoding="utf-8-sig") if sql.lower().endswith(".sql") else sql
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{sql}: cannot be read ({type(error).__name__})") from None
+    return Query(text, url)
 
 
 def _shard(said: str) -> tuple[int, int] | None:

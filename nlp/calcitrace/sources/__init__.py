@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from calcitrace.errors import SourceError, StrictError
+from calcitrace.errors import SourceError, StrictError, UsageError
 from calcitrace.model import Reject, Report
+from calcitrace.sources.ahead import AHEAD, Ahead, worth_a_look
 from calcitrace.sources.columns import CHOICES, FIELDS, PIECES, choose_columns, joined, text_of
-from calcitrace.sources.formats import SOURCES, format_of
-from calcitrace.sources.reading import Bad, Options, Row, Tally, decode
+from calcitrace.sources.formats import ENDINGS, SOURCES, format_of, source_of
+from calcitrace.sources.reading import Bad, Options, Person, Row, Tally, decode
+from calcitrace.sources.sql import Query, read_sql, without_password
+from calcitrace.sources.versions import Versions
 
 __all__ = [
     "CHOICES",
@@ -20,19 +21,25 @@ __all__ = [
     "SOURCES",
     "Inputs",
     "Options",
+    "Place",
+    "Query",
     "Tally",
     "choose_columns",
     "decode",
     "expand",
     "format_of",
+    "place_of",
     "read_reports",
     "read_rows",
     "report_of",
     "shown_id",
+    "without_password",
 ]
-VERSION_MARK = "~v"
+OTHERS = (*[f for f in FIELDS if f not in ("report_id", "text")], "version_of")
 MAX_ID = 64
-Inputs = str | Path | Sequence[str | Path]
+Place = Path | Query
+Inputs = str | Place | Sequence[str | Place]
+QUERY = "query"
 
 
 def read_reports(
@@ -42,11 +49,12 @@ def read_reports(
     strict: bool = False,
     tally: Tally | None = None,
 ) -> Iterator[Report]:
-    """Stream the reports of files and folders, in order.
+    """Stream the reports of files, folders and queries, in order.
 
     Args:
-        inputs: CSV, TSV, JSONL, Parquet or .xlsx files, .txt files or folders of any of them; plain or .gz.
-        options: columns, encoding and delimiter where they are not to be recognised.
+        inputs: CSV, TSV, JSONL, Parquet, .xlsx, .txt, HL7 v2, FHIR or OMOP NOTE files or folders of them, plain or .gz;
+            or a `Query` of a database.
+        options: columns, encoding, delimiter and source where they are not to be recognised.
         on_reject: called with each row that is no report (unreadable, empty, repeated).
         strict: stop at the first such row.
         tally: filled with counts while reading.
@@ -59,7 +67,8 @@ def read_reports(
         StrictError: a row was rejected and `strict` is set.
     """
     tally = tally or Tally()
-    for _, _, made in read_rows(expand(inputs, tally), options or Options(), tally, strict):
+    options = options or Options()
+    for _, _, made in read_rows(expand(inputs, tally, options.source), options, tally, strict):
         if isinstance(made, Report):
             yield made
         elif on_reject:
@@ -67,41 +76,67 @@ def read_reports(
 
 
 def read_rows(
-    paths: Sequence[tuple[Path, str]], options: Options, tally: Tally, strict: bool = False
+    paths: Sequence[tuple[Place, str]], options: Options, tally: Tally, strict: bool = False
 ) -> Iterator[tuple[str, int, Report | Reject]]:
-    """Every row of the input files (see `expand`) as (input, row, report or reject), in order.
+    """Every row of the inputs (see `expand`) as (input, row, report or reject), in order.
 
     Rows are counted as the format counts them: by line, in Excel's way, or from 1. A file that cannot be read is
     one reject with row 0; memory grows by the ids and texts (as digests) that versions and repeats are told by.
+    HL7 and FHIR inputs are read twice, since a later row may withdraw an earlier one.
 
     Raises:
         SourceError: no file at all could be read.
+        BrokenOffError: a database broke off, or its rows changed, while they were read.
         StrictError: a row was rejected and `strict` is set.
     """
-    tally.total_bytes = sum(p.stat().st_size for p, _ in paths)
-    versions, faults = Versions(), 0
-    for path, name in paths:
+    tally.total_bytes = sum(_size(p) for p, _ in paths)
+    versions, faults, ahead = Versions(), 0, Ahead(_ahead(paths, options))
+    for k, (path, name) in enumerate(paths):
         read_before = tally.done_bytes
-        for number, row in _rows(path, options, tally):
+        for number, found in _rows(path, options, tally):
+            row = ahead.settled(found, (k, number))
+            if row is None:
+                continue
             faults += number == 0
             if faults == len(paths):
                 raise SourceError(f"{path}: {row.reason}" if isinstance(row, Bad) else str(path))
             made = report_of(row, name, number)
             if isinstance(made, Report):
-                made = versions.settle(made, name, number)
+                made = versions.settle(made, name, number, shown_id(made.report_id))
             tally.rows += 1
             if isinstance(made, Reject):
                 tally.rejects += 1
                 if strict:
                     raise StrictError(f"{place(made)}: {made.reason}; stopped because of --strict")
             yield name, number, made
-        tally.done_bytes, tally.position = read_before + path.stat().st_size, lambda: 0
+        tally.done_bytes, tally.position = read_before + _size(path), lambda: 0
 
 
-def _rows(path: Path, options: Options, tally: Tally) -> Iterator[tuple[int, Row | Bad]]:
-    """The rows of a file; a file that gives none because it cannot be read gives one bad row with number 0."""
+def place_of(described: Mapping[str, str]) -> Place:
+    """The file or query that an entry of a manifest's `inputs` describes; a password is taken from the environment."""
+    return Query(described["sql"], described["path"]) if "sql" in described else Path(described["path"])
+
+
+def _size(place: Place) -> int:
+    return place.bytes if isinstance(place, Query) else place.stat().st_size
+
+
+def _ahead(
+    paths: Sequence[tuple[Place, str]], options: Options
+) -> Iterator[tuple[tuple[int, int], Row | Bad | Person]]:
+    """The rows of the inputs that must be looked at ahead, each with its place."""
+    for k, (path, _) in enumerate(paths):
+        if isinstance(path, Path) and (source := source_of(path, options)) in AHEAD and worth_a_look(path, source):
+            yield from (((k, number), row) for number, row in _rows(path, options, Tally()))
+
+
+def _rows(path: Place, options: Options, tally: Tally) -> Iterator[tuple[int, Row | Bad | Person]]:
+    """The rows of an input; one that gives none because it cannot be read gives one bad row with number 0."""
     try:
-        yield from SOURCES[format_of(path)](path, options, tally)
+        if isinstance(path, Query):
+            yield from read_sql(path, options, tally)
+        else:
+            yield from SOURCES[source_of(path, options)](path, options, tally)
     except SourceError as error:
         yield 0, Bad(str(error))
 
@@ -111,69 +146,44 @@ def place(reject: Reject) -> str:
     return f"{reject.source}:{reject.row}" if reject.row else reject.source
 
 
-class Versions:
-    """Remembers which report ids and texts have come, so that versions are kept and repeats rejected."""
-
-    def __init__(self) -> None:
-        self._texts: set[bytes] = set()
-        self._ids: dict[bytes, int] = {}
-
-    def settle(self, report: Report, source: str, row: int) -> Report | Reject:
-        """The report (renamed if it is a later version), or the reject if its id and text have come before."""
-        same = _digest(f"{report.report_id}\0{report.text}")
-        if same in self._texts:
-            reason = "repeated: same report id and same text as an earlier row"
-            return Reject(source, row, reason, shown_id(report.report_id))
-        self._texts.add(same)
-        free = self._free_id(report.report_id)
-        return report if free == report.report_id else replace(report, report_id=free, version_of=report.report_id)
-
-    def _free_id(self, given: str) -> str:
-        """`given`, or the first of `given~v2`, `given~v3` ... that no earlier report has."""
-        number = self._ids.get(_digest(given), 0) + 1
-        name = given if number == 1 else f"{given}{VERSION_MARK}{number}"
-        while number > 1 and _digest(name) in self._ids:
-            number += 1
-            name = f"{given}{VERSION_MARK}{number}"
-        self._ids[_digest(given)] = number
-        self._ids.setdefault(_digest(name), 1)
-        return name
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
-
-
-def expand(inputs: Inputs, tally: Tally | None = None) -> list[tuple[Path, str]]:
-    """Each input file with the name that messages call it by; folders are walked in sorted order.
+def expand(inputs: Inputs, tally: Tally | None = None, source: str = "auto") -> list[tuple[Place, str]]:
+    """Each input file or query with the name that messages call it by; folders are walked in sorted order.
 
     Hidden files and run folders inside a folder are left out, as are files of no known format (which `tally`
-    counts by ending); a file that is given twice is read once. Names are made distinct by the folder's name where
-    two inputs share one.
+    counts by ending), unless `source` says the format of all; a file that is given twice is read once. Names are made
+    distinct by the folder's name where two inputs share one.
 
     Raises:
         SourceError: an input does not exist or is of no known format, or a folder holds none.
+        UsageError: `source` is no known format.
     """
-    given = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(i) for i in inputs]
+    if source not in ("auto", *SOURCES):
+        raise UsageError(f"{source!r} is not a known format; known are {', '.join(SOURCES)}")
+    given = [inputs] if isinstance(inputs, str | Place) else list(inputs)
     if not given:
         raise SourceError("no input was given")
-    found = {p.resolve(): (p, root, name) for root in given for p, name in _inside(root, tally or Tally())}
-    return _distinct(list(found.values()))
+    queries = [q for q in given if isinstance(q, Query)]
+    named: list[tuple[Place, str]] = [(q, f"{QUERY} {k}" if k > 1 else QUERY) for k, q in enumerate(queries, 1)]
+    files = [Path(p) for p in given if not isinstance(p, Query)]
+    found = {
+        p.resolve(): (p, root, name) for root in files for p, name in _inside(root, tally or Tally(), source != "auto")
+    }
+    return [*_distinct(list(found.values())), *named]
 
 
-def _inside(given: Path, tally: Tally) -> list[tuple[Path, str]]:
-    """The files of one input, named by their path inside it."""
+def _inside(given: Path, tally: Tally, every: bool) -> list[tuple[Path, str]]:
+    """The files of one input, named by their path inside it: those of a known format, or every one."""
     if given.is_dir():
         files = [p for p in sorted(given.rglob("*")) if p.is_file() and not _hidden(p, given)]
-        known = [p for p in files if format_of(p)]
-        tally.left_out.update(p.suffix or p.name for p in files if not format_of(p))
+        known = [p for p in files if every or format_of(p)]
+        tally.left_out.update(p.suffix or p.name for p in files if not (every or format_of(p)))
         if not known:
             raise SourceError(f"{given}: the folder holds no file of a known format ({_formats()})")
         return [(p, p.relative_to(given).as_posix()) for p in known]
     if not given.exists():
         raise SourceError(f"{given}: no such file or folder")
-    if not format_of(given):
-        raise SourceError(f"{given}: not a known format; known are {_formats()}, plain or .gz")
+    if not every and not format_of(given):
+        raise SourceError(f"{given}: not a known format; known are {_formats()}, plain or .gz; --from names others")
     return [(given, given.name)]
 
 
@@ -188,7 +198,7 @@ def is_run(folder: Path) -> bool:
     return (folder / "manifest.json").is_file() and (folder / "parts").is_dir()
 
 
-def _distinct(found: Sequence[tuple[Path, Path, str]]) -> list[tuple[Path, str]]:
+def _distinct(found: Sequence[tuple[Path, Path, str]]) -> list[tuple[Place, str]]:
     shared = Counter(name for _, _, name in found)
     longer = [(p, f"{_folder(p, root)}/{name}" if shared[name] > 1 else name) for p, root, name in found]
     shared = Counter(name for _, name in longer)
@@ -200,13 +210,13 @@ def _folder(path: Path, given: Path) -> str:
 
 
 def _formats() -> str:
-    return ", ".join(f".{name}" for name in SOURCES)
+    return ", ".join(f".{name}" for name in ENDINGS)
 
 
 def report_of(row: Row | Bad, name: str, number: int) -> Report | Reject:
     """The report that a row is, or why it is none; `name` and `number` are its file and its place there."""
     if isinstance(row, Bad):
-        return Reject(name, number, row.reason)
+        return Reject(name, number, row.reason, shown_id(row.report_id))
     values: dict[str, str] = {}
     for field, cell in row.items():
         try:
@@ -219,7 +229,7 @@ def report_of(row: Row | Bad, name: str, number: int) -> Report | Reject:
         return Reject(name, number, "empty text", shown_id(report_id))
     if not report_id.strip():
         return Reject(name, number, "no report id in this row")
-    others = {f: _whole(v) for f, v in values.items() if f in FIELDS and f not in ("report_id", "text")}
+    others = {f: _whole(v) for f, v in values.items() if f in OTHERS}
     return Report(report_id=report_id, text=text, **others)
 
 

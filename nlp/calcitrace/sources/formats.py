@@ -7,16 +7,19 @@ SourceError (without the path) for a file that gives no row; what breaks later i
 from __future__ import annotations
 
 import io
-import json
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 from calcitrace.errors import SourceError
-from calcitrace.sources.columns import ColumnError, Columns, choose_columns
+from calcitrace.sources.columns import choose_columns
 from calcitrace.sources.delimited import read_delimited
+from calcitrace.sources.fhir import is_fhir, read_fhir
+from calcitrace.sources.hl7 import read_hl7
+from calcitrace.sources.jsonlines import read_jsonl
 from calcitrace.sources.reading import (
     MAX_TEXT,
     WRONG_BYTES,
@@ -34,81 +37,9 @@ from calcitrace.sources.reading import (
 )
 
 BATCH = 512
-MAX_KEY_SETS = 1000
 MAX_UNPACKED = 2_000_000_000
 MAX_RATIO, RATIO_FROM = 200, 50_000_000
 MAX_CELLS = 40_000_000
-
-
-def read_jsonl(path: Path, options: Options, tally: Tally) -> Numbered:
-    """The rows of a file with one JSON object a line; numbers are kept as they are written."""
-    with TextFile(path, options, tally) as file:
-        yield from guarded(_json_rows(path, file, options, tally))
-
-
-def _json_rows(path: Path, file: TextFile, options: Options, tally: Tally) -> Numbered:
-    choice = _Choice(path, options, tally)
-    number = 0
-    while True:
-        number += 1
-        try:
-            line = next(file)
-        except StopIteration:
-            return
-        except LongLineError:
-            yield number, Bad(f"a line of more than {MAX_TEXT:,} characters")
-            continue
-        if line.strip():
-            yield number, _json_row(line, choice)
-
-
-class _Choice:
-    """The columns of rows that need not have the same ones; what was chosen is told once for each set of keys."""
-
-    def __init__(self, path: Path, options: Options, tally: Tally) -> None:
-        self._path, self._options, self._tally = path, options, tally
-        self._known: dict[tuple[str, ...], Columns | Bad] = {}
-
-    def __call__(self, keys: tuple[str, ...]) -> Columns | Bad:
-        """The columns for a row with these keys, or why it has none."""
-        if keys not in self._known:
-            if len(self._known) >= MAX_KEY_SETS:
-                self._known.clear()
-            self._known[keys] = self._choose(keys)
-        return self._known[keys]
-
-    def _choose(self, keys: tuple[str, ...]) -> Columns | Bad:
-        try:
-            columns = choose_columns(keys, self._options.columns)
-        except ColumnError as error:
-            return Bad(error.brief)
-        if str(columns) not in self._tally.chosen[str(self._path)]:
-            self._tally.say(self._path, str(columns))
-        return columns
-
-
-def _json_row(line: str, choice: _Choice) -> Row | Bad:
-    if unread(line):
-        return Bad(WRONG_BYTES)
-    try:
-        row = json.loads(line, parse_int=str, parse_float=str, parse_constant=lambda _: None, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        return Bad(str(error) if isinstance(error, _TwiceError) else "not valid JSON")
-    if not isinstance(row, dict):
-        return Bad("not a JSON object")
-    columns = choice(tuple(row))
-    return columns if isinstance(columns, Bad) else columns.row(row)
-
-
-class _TwiceError(ValueError):
-    """A key that stands twice in one JSON object."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise _TwiceError("a key stands twice in the JSON object")
-    return found
 
 
 def read_parquet(path: Path, options: Options, tally: Tally) -> Numbered:
@@ -241,6 +172,21 @@ def _one_text(file: TextFile) -> Numbered:
     yield 1, Bad(WRONG_BYTES) if unread(text) else {"text": text}
 
 
+def read_omop(path: Path, options: Options, tally: Tally) -> Numbered:
+    """The rows of an OMOP CDM NOTE table as CSV, TSV or Parquet."""
+    columns = OMOP_NOTE | {name: column for name, column in options.columns.items() if column}
+    reader = read_parquet if format_of(path) == "parquet" else read_delimited
+    yield from reader(path, replace(options, columns=columns), tally)
+
+
+# the columns of the OMOP CDM v5.4 (and 5.3) NOTE table
+OMOP_NOTE = {
+    "report_id": "note_id",
+    "text": "note_text",
+    "patient_id": "person_id",
+    "study_date": "note_date",
+    "body_part": "note_title",
+}
 SOURCES: dict[str, Reader] = {
     "csv": read_delimited,
     "tsv": read_delimited,
@@ -248,8 +194,15 @@ SOURCES: dict[str, Reader] = {
     "parquet": read_parquet,
     "xlsx": read_xlsx,
     "txt": read_txt,
+    "hl7": read_hl7,
+    "fhir": read_fhir,
+    "omop": read_omop,
 }
-_OTHER_NAMES: Mapping[str, str] = {"ndjson": "jsonl", "tab": "tsv", "pq": "parquet"}
+ENDINGS = {name: name for name in SOURCES if name not in ("fhir", "omop")} | {
+    "ndjson": "jsonl",
+    "tab": "tsv",
+    "pq": "parquet",
+}
 
 
 def format_of(path: Path) -> str:
@@ -257,6 +210,10 @@ def format_of(path: Path) -> str:
     suffixes = [s.lower().lstrip(".") for s in path.suffixes]
     if suffixes and suffixes[-1] == "gz":
         suffixes.pop()
-    name = suffixes[-1] if suffixes else ""
-    name = _OTHER_NAMES.get(name, name)
-    return name if name in SOURCES else ""
+    return ENDINGS.get(suffixes[-1], "") if suffixes else ""
+
+
+def source_of(path: Path, options: Options) -> str:
+    """The name in SOURCES of what reads a file: as asked, by its ending, or FHIR where its first line is a resource."""
+    name = format_of(path) if options.source == "auto" else options.source
+    return "fhir" if name == "jsonl" and options.source == "auto" and is_fhir(path) else name

@@ -24,18 +24,37 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A row that could not be read, and why."""
+    """A row that could not be read, and why; with its report id where it has one."""
 
     reason: str
+    report_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn(Bad):
+    """A row that takes back what was sent under its report id before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What a source says of a patient apart from the reports; it is no row."""
+
+    patient_id: str
+    sex: str
+    birth_date: str
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to read: the column of each field or piece (none = recognise), the text encoding and the delimiter."""
+    """How to read: the column of each field or piece (none = recognise), the text encoding and the delimiter.
+
+    `source` is the format of all inputs where their names do not tell it.
+    """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     encoding: str = "auto"
     delimiter: str = "auto"
+    source: str = "auto"
 
 
 @dataclass(slots=True)
@@ -55,12 +74,12 @@ class Tally:
         """How much of the input's bytes is read, 0 to 1."""
         return min((self.done_bytes + self.position()) / self.total_bytes, 1.0) if self.total_bytes else 1.0
 
-    def say(self, path: Path, *words: str) -> None:
+    def say(self, path: object, *words: str) -> None:
         """Note what was chosen for an input."""
         self.chosen[str(path)] = ", ".join(filter(None, (self.chosen.get(str(path), ""), *words)))
 
 
-Numbered = Iterator[tuple[int, "Row | Bad"]]
+Numbered = Iterator[tuple[int, "Row | Bad | Person"]]
 Reader = Callable[[Path, Options, Tally], Numbered]
 
 

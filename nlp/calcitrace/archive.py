@@ -1,0 +1,267 @@
+"""The reports of one or more finished runs, patient by patient, with what a history needs of them.
+
+Reports of case patients are read again from the runs' inputs: for what the tables do not hold (conditions such as
+surgery or biopsy), and in full where the case screen had passed over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from calcitrace.assess import assess
+from calcitrace.criteria import OWN, Criteria
+from calcitrace.errors import RunError
+from calcitrace.healing import normal_bones
+from calcitrace.modality import modality_of
+from calcitrace.model import Report
+from calcitrace.rerun import Rerun
+from calcitrace.rules import load_rules
+from calcitrace.runfolder import read_manifest
+from calcitrace.studydate import age_in_years, study_date
+from calcitrace.tables import clean, mention_row
+from calcitrace.timeline import Entry
+from calcitrace.words import split_words
+
+if TYPE_CHECKING:
+    from calcitrace.model import AnnotatedReport, Mention
+
+SCREENED = "screened_out"
+BATCH = 20_000
+NEEDED = (
+    *("report_id", "patient_id", "study_date", "modality", "body_part", "sex", "age", "version_of", "status"),
+    *("case_status", "case_probability", "migration_type", "tendon", "bone", "laterality", "evidence"),
+)
+OPTIONAL = ("site",)
+OF_MENTIONS = (
+    *("report_id", "finding", "start", "text", "section", "assertion", "change"),
+    *("tendon", "bone", "laterality", "landmark"),
+)
+Who = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Archive:
+    """Finished runs, their manifests, and what was left out before any patient was looked at."""
+
+    folders: tuple[Path, ...]
+    criteria: Criteria
+    adjudications: Mapping[str, str] = field(default_factory=dict)
+    manifests: list[dict[str, Any]] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
+    reread: int = 0
+    _kind: Callable[[str], str] = str
+
+    def __post_init__(self) -> None:
+        self.manifests = [_finished(folder) for folder in self.folders]
+        rules = load_rules()
+        self._kind = lru_cache(10_000)(
+            lambda said: modality_of(Report("", "", modality=said), rules.modalities, rules.spelling)
+        )
+        sites = self.criteria.run_sites
+        if sites and len(sites) != len(self.folders):
+            raise RunError(f"run_sites names {len(sites)} sites for {len(self.folders)} runs; name one for each run")
+
+    def patients(self, again: bool = True) -> Iterator[tuple[Who, list[Entry]]]:
+        """Every patient (site and id) with the reports, in the order of sites and ids.
+
+        Reports without a patient id come first, each (with its versions) as a patient of its own. Of a report that
+        several runs have read, all are given: the caller keeps the last.
+
+        Args:
+            again: whether the reports of case patients are read again from the inputs.
+
+        Raises:
+            RunError: a run is not finished or damaged, or an input that is needed again is gone or has changed.
+        """
+        table = self._table()
+        mentions = self._mentions()
+        wanted = self._of_case_patients(table)
+        if again:
+            found = [self._again(run, ids, mentions[run]) for run, ids in enumerate(wanted)]
+        else:
+            found = [{} for _ in wanted]
+            self._needs_none(table, wanted)
+        rows = (row for batch in table.to_batches(BATCH) for row in batch.to_pylist())
+        for who, own in groupby(rows, key=lambda r: (r["site"], r["patient_id"])):
+            entries = [_entry(r, mentions[r["run"]], found[r["run"]], self.criteria, self.adjudications) for r in own]
+            for entry in entries:
+                entry.kind = self._kind(entry.modality)
+            if who[1]:
+                yield who, entries
+            else:
+                own_study = sorted(entries, key=lambda e: e.study)
+                yield from ((who, list(group)) for _, group in groupby(own_study, key=lambda e: e.study))
+
+    def _table(self) -> Any:
+        """The reports of all runs as one Arrow table, sorted by site and patient id."""
+        import pyarrow as pa
+
+        parts = [self._of_run(run) for run in range(len(self.folders))]
+        table = pa.concat_tables([p for p in parts if p is not None], promote_options="default")
+        return table.sort_by(
+            [("site", "ascending"), ("patient_id", "ascending"), ("run", "ascending"), ("place", "ascending")]
+        )
+
+    def _of_run(self, run: int) -> Any:
+        import pyarrow as pa
+
+        table = _joined(self.folders[run], self.manifests[run], "reports", (*NEEDED, *OPTIONAL))
+        size, given = table.num_rows, self.criteria.run_sites
+        site = pa.array([given[run] if given else ""] * size, pa.string())
+        if "site" in table.column_names and not given:
+            site = table["site"].fill_null("")
+        table = table.select([c for c in NEEDED if c in table.column_names]).append_column("site", site)
+        table = table.append_column("run", pa.array([run] * size, pa.int32()))
+        return table.append_column("place", pa.array(range(size), pa.int64()))
+
+    def _mentions(self) -> list[dict[str, list[dict[str, Any]]]]:
+        """For each run, the mentions that the criteria ask about, by report id."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        told = pa.array(sorted(self.criteria.told), pa.string())
+        runs = []
+        for folder, manifest in zip(self.folders, self.manifests, strict=True):
+            table = _joined(folder, manifest, "mentions", OF_MENTIONS)
+            by_report: dict[str, list[dict[str, Any]]] = {}
+            for batch in table.filter(pc.is_in(table["finding"], told)).to_batches(BATCH):
+                for row in batch.to_pylist():
+                    by_report.setdefault(row["report_id"], []).append(row)
+            runs.append(by_report)
+        return runs
+
+    def _of_case_patients(self, table: Any) -> list[list[str]]:
+        """For each run, the ids of all reports of patients who have a report of the wanted tiers."""
+        tiers, cases = set(self.criteria.tiers), set()
+        wanted: list[list[str]] = [[] for _ in self.folders]
+        columns = ("site", "patient_id", "report_id", "version_of", "case_status", "run")
+        for site, patient, report, study, status, _ in zip(*(table[c].to_pylist() for c in columns), strict=True):
+            if self.adjudications.get(report, status) in tiers:
+                cases.add((site, patient or study or report))
+        for site, patient, report, study, _, run in zip(*(table[c].to_pylist() for c in columns), strict=True):
+            if (site, patient or study or report) in cases:
+                wanted[run].append(report)
+        return wanted
+
+    def _needs_none(self, table: Any, wanted: Sequence[Collection[str]]) -> None:
+        passed = {(run, r) for run, ids in enumerate(wanted) for r in ids}
+        columns = zip(*(table[c].to_pylist() for c in ("run", "report_id", "status")), strict=True)
+        screened = sum((run, report) in passed for run, report, status in columns if status == SCREENED)
+        if screened:
+            raise RunError(
+                f"{screened} reports of case patients were passed over by the case screen and must be read again; "
+                "leave out --no-reread"
+            )
+
+    def _again(
+        self, run: int, ids: Collection[str], mentions: dict[str, list[dict[str, Any]]]
+    ) -> dict[str, dict[str, Any]]:
+        """What reading the reports again has found, by report id: rows of screened reports, conditions of all."""
+        if not ids:
+            return {}
+        source, found = Rerun(self.folders[run]), {}
+        for annotated in self._annotated(source, ids):
+            report_id = clean(annotated.report.report_id)
+            said = assess(annotated, source.rules, source.case)
+            own = [_row(m, annotated, source) for m in annotated.mentions if m.finding in self.criteria.told]
+            conditions = [_row(m, annotated, source) for m in annotated.conditions if m.finding in self.criteria.told]
+            conditions += normal_bones(annotated, source.rules, self.criteria.normal_bone)
+            found[report_id] = {"assessment": said, "mentions": own, "conditions": conditions}
+            self.reread += 1
+        return found
+
+    def _annotated(self, source: Rerun, ids: Collection[str]) -> Iterator[AnnotatedReport]:
+        try:
+            yield from source.annotated(ids)
+        except RunError as error:
+            raise RunError(f"{error} (or --no-reread: without biopsies, conditions and screened reports)") from None
+
+
+def _finished(folder: Path) -> dict[str, Any]:
+    manifest = read_manifest(folder)
+    if manifest.get("status") != "complete":
+        raise RunError(f"{folder}: the run has not finished; give the same `calcitrace process` command again")
+    return manifest
+
+
+def _joined(folder: Path, manifest: Mapping[str, Any], name: str, columns: Iterable[str]) -> Any:
+    """The parts of a table with these columns, as far as it has them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, schema
+
+    wanted, parts = list(columns), []
+    try:
+        for part in manifest["parts"]:
+            file = pq.ParquetFile(folder / name / f"part-{part['number']:05d}.parquet")
+            parts.append(file.read([c for c in wanted if c in file.schema_arrow.names]))
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(
+            f"{folder}: a table is missing or damaged ({type(error).__name__}); process the reports again"
+        ) from None
+    empty = schema(REPORT_COLUMNS if name == "reports" else MENTION_COLUMNS).empty_table()
+    return pa.concat_tables(parts) if parts else empty.select([c for c in wanted if c in empty.column_names])
+
+
+def _row(mention: Mention, annotated: AnnotatedReport, source: Rerun) -> dict[str, Any]:
+    """A mention as the tables give it, with the words before and after it in its sentence."""
+    start, end = annotated.sentences[mention.sentence]
+    text, spelling = annotated.report.text, source.rules.spelling
+    row = {k: v for k, v in mention_row(annotated.report.report_id, mention).items() if k in OF_MENTIONS}
+    before = split_words(text, spelling, start, mention.start).forms
+    return {**row, "before": before, "after": split_words(text, spelling, mention.end, end).forms}
+
+
+def _entry(
+    row: Mapping[str, Any],
+    mentions: Mapping[str, list[dict[str, Any]]],
+    found: Mapping[str, dict[str, Any]],
+    criteria: Criteria,
+    adjudications: Mapping[str, str],
+) -> Entry:
+    report_id, again = row["report_id"], found.get(row["report_id"])
+    entry = Entry(
+        report_id=report_id,
+        patient_id=row["patient_id"] or "",
+        site=row["site"],
+        run=row["run"],
+        place=row["place"],
+        study=row["version_of"] or report_id,
+        written_date=row["study_date"] or "",
+        date=study_date(row["study_date"] or "", criteria.date_order),
+        modality=row["modality"] or "",
+        body_part=row["body_part"] or "",
+        sex=row["sex"] or "",
+        age=age_in_years(row["age"] or ""),
+        status=row["case_status"],
+        probability=row["case_probability"],
+        migration_type=row["migration_type"],
+        tendon=row["tendon"],
+        bone=row["bone"],
+        laterality=row["laterality"],
+        evidence=tuple(row["evidence"] or ()),
+        screened=row["status"] == SCREENED,
+        mentions=list(mentions.get(report_id, ())),
+    )
+    if again:
+        _add_what_was_read(entry, again)
+    if report_id in adjudications:
+        entry.adjudicated = entry.status = adjudications[report_id]
+    if not entry.patient_id and criteria.without_patient_id == OWN:
+        entry.patient_id = f"report:{report_id}"
+    return entry
+
+
+def _add_what_was_read(entry: Entry, again: Mapping[str, Any]) -> None:
+    if entry.screened:
+        said = again["assessment"]
+        entry.status, entry.migration_type = str(said.case_status), said.migration_type
+        entry.tendon, entry.bone, entry.laterality = said.tendon, said.bone, said.laterality
+        entry.evidence, entry.mentions = said.evidence, list(again["mentions"])
+    entry.mentions = [*entry.mentions, *again["conditions"]]

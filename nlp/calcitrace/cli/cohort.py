@@ -1,0 +1,55 @@
+"""The command `cohort`: finished runs and criteria to a cohort folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calcitrace.cli.app import app, say
+
+
+@app.command()
+def cohort(
+    runs: Annotated[list[Path], typer.Argument(help="Finished run folders; of a report in several the last counts.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Cohort folder to write.")],
+    criteria: Annotated[Path | None, typer.Option(help="YAML or TOML file of criteria.")] = None,
+    adjudications: Annotated[
+        Path | None, typer.Option(help="CSV or JSONL with report_id and label (a case status, or yes/no).")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="File with the key for pseudonyms; made beside --out if absent.")
+    ] = None,
+    show_ids: Annotated[bool, typer.Option("--show-ids", help="Show ids as given on the page.")] = False,
+    no_reread: Annotated[bool, typer.Option("--no-reread", help="Do not read case patients' reports again.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over an earlier cohort.")] = False,
+) -> None:
+    """Build a cohort: one row a patient, with index date, outcome and timeline, and a flow diagram of the counts.
+
+    Without criteria the cohort is every patient with a definite or probable report. Reports of case patients are read
+    again from the runs' inputs (biopsies, conditions, and what a case screen passed over). Tables keep ids as given;
+    pages and pictures show pseudonyms and no report text.
+
+    Example: calcitrace cohort run --criteria criteria.yml --out cohort
+    """
+    from calcitrace.cohort import build_cohort
+    from calcitrace.cohortfolder import write_cohort
+
+    made = build_cohort(runs, criteria, adjudications, not no_reread, lambda n: say(f"{n:,} patients"))
+    kept = write_cohort(made, out, key, show_ids, overwrite)
+    flow = made.flow
+    for name, n in (
+        ("rows read", flow.rows),
+        ("reports that count", flow.counted),
+        ("patients", flow.all_patients),
+        ("with a case report", flow.cases),
+        *((f"  {box}", n) for box, n in flow.patients.items() if n and box in flow.excluded),
+        ("in the cohort", flow.members),
+    ):
+        print(f"{name:<20} {n:>10,}")
+    if kept:
+        print(f"the key of the pseudonyms is {kept}; keep it apart from the cohort")
+    if not (out / "flow.png").exists():
+        say('no flow.png: it needs Pillow (pip install "calcitrace[png]")')
+    print(f"wrote {out}; open {out / 'cohort.html'} in a browser")

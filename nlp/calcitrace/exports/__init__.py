@@ -1,0 +1,110 @@
+"""Exports of a cohort for registries, warehouses and statistics programs; one writer each, named in `EXPORTS`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from calcitrace.errors import UsageError
+from calcitrace.exports.extract import Choice, Extract, LeftOut, extract
+from calcitrace.exports.fhir import write_fhir
+from calcitrace.exports.files import write_csv, write_parquet, write_spss, write_stata, write_table
+from calcitrace.exports.omop import read_concepts, write_omop
+from calcitrace.exports.redcap import write_redcap
+
+__all__ = ["EXPORTS", "Choice", "Exported", "Extract", "LeftOut", "export", "read_concepts"]
+
+# A writer puts its files into an empty folder and returns what it had to leave out. Its docstring is its manual: the
+# command prints it. To add an export, write such a function and name it here; nothing else knows the names.
+Writer = Callable[[Extract, Path], list[LeftOut]]
+EXPORTS: Mapping[str, Writer] = {
+    "redcap": write_redcap,
+    "omop": write_omop,
+    "fhir": write_fhir,
+    "csv": write_csv,
+    "parquet": write_parquet,
+    "stata": write_stata,
+    "spss": write_spss,
+}
+RECORD, LEFT_OUT = "export.json", "left_out.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export wrote: how many rows of each table, and what it left out."""
+
+    patients: int
+    reports: int
+    mentions: int
+    left_out: tuple[LeftOut, ...]
+
+
+def export(
+    cohort: str | Path, out: str | Path, to: str, choice: Choice | None = None, key_file: str | Path | None = None
+) -> Exported:
+    """Write a cohort as one of `EXPORTS`.
+
+    Args:
+        cohort: the folder that `calcitrace cohort` wrote.
+        out: the folder to write; it is there whole or not at all.
+        to: the name of the export.
+        choice: what it may hold; by default members only, under pseudonyms, without report text.
+        key_file: the key for pseudonyms; by default COHORT.key beside the cohort folder, which is made at first.
+
+    Raises:
+        UsageError: an unknown name, a folder that is not empty, a key that cannot be used, a library that is missing.
+        SourceError: no cohort folder, or tables that are missing or damaged.
+        RunError: a run or an input behind the cohort is needed, and gone or changed.
+    """
+    import shutil
+
+    from calcitrace.exports.cohortfolder import CohortFolder
+    from calcitrace.pseudonyms import pseudonyms
+
+    if to not in EXPORTS:
+        raise UsageError(f"no export is called {to!r}; there are {', '.join(EXPORTS)}")
+    target, choice = Path(out), choice or Choice()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(f"{target}: not empty; choose another --out")
+    folder = CohortFolder(Path(cohort))
+    found = extract(folder, pseudonyms(folder.folder, Path(key_file) if key_file else None), choice)
+    work = _work_folder(target)
+    try:
+        left_out = EXPORTS[to](found, work)
+        result = Exported(len(found.patients), len(found.reports), len(found.mentions), tuple(left_out))
+        _record(work, to, found, result)
+        if target.exists():
+            target.rmdir()
+        os.replace(work, target)
+    except OSError as error:
+        raise UsageError(
+            f"{target}: cannot be written ({error.strerror}); free space or rights, then try again"
+        ) from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return result
+
+
+def _work_folder(target: Path) -> Path:
+    """A folder beside the target, readable to its owner alone."""
+    from tempfile import mkdtemp
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return Path(mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise UsageError(f"{target}: cannot be made ({error.strerror}); choose another --out") from None
+
+
+def _record(work: Path, to: str, found: Extract, result: Exported) -> None:
+    """Write how the export was made, without any id, and what was left out."""
+    choice = {key: value for key, value in asdict(found.choice).items() if key != "concepts"}
+    counts = {"patients": result.patients, "reports": result.reports, "mentions": result.mentions}
+    told = {"to": to, "system": found.system, "cohort_made": found.made, **choice, **counts}
+    told["left_out"] = len(result.left_out)
+    (work / RECORD).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    if result.left_out:
+        write_table(work / LEFT_OUT, ("table", "id", "reason"), result.left_out)

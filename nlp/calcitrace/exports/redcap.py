@@ -1,0 +1,110 @@
+"""REDCap: a data dictionary and a file for the Data Import Tool, with one record a patient and reports as instances.
+
+The columns, names and codes follow REDCap's own rules for a data dictionary upload and an import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from calcitrace.exports.files import write_table
+from calcitrace.exports.variables import Variable, as_text
+
+if TYPE_CHECKING:
+    from calcitrace.exports.extract import Extract, LeftOut
+
+COLUMNS = (
+    "Variable / Field Name",
+    "Form Name",
+    "Section Header",
+    "Field Type",
+    "Field Label",
+    "Choices, Calculations, OR Slider Labels",
+    "Field Note",
+    "Text Validation Type OR Show Slider Number",
+    "Text Validation Min",
+    "Text Validation Max",
+    "Identifier?",
+    "Branching Logic (Show field only if...)",
+    "Required Field?",
+    "Custom Alignment",
+    "Question Number (surveys only)",
+    "Matrix Group Name",
+    "Matrix Ranking?",
+    "Field Annotation",
+)
+RECORD, PATIENT, REPORT = "record_id", "patient", "imaging_report"
+REPEAT = ("redcap_repeat_instrument", "redcap_repeat_instance")
+VALIDATION = {"date": "date_ymd", "integer": "integer", "number": "number"}
+TYPES = {"flag": "yesno", "category": "radio"}
+UNVERIFIED = 1  # REDCap's form status: 0 incomplete, 1 unverified, 2 complete
+
+
+def write_redcap(extract: Extract, folder: Path) -> list[LeftOut]:
+    """REDCap: data_dictionary.csv (18 columns) and import.csv, one record a patient, reports as a repeating instrument.
+
+    In REDCap: upload data_dictionary.csv under Project Setup, Data Dictionary (it replaces all instruments: use a new
+    project); enable "imaging_report" as a repeating instrument under Project Setup; then import import.csv with the
+    Data Import Tool, dates as Y-M-D. Choices are imported by their codes, and forms are marked unverified. The record
+    id is always a pseudonym, so that patients of two hospitals with one id stay apart. Mentions are not exported.
+    """
+    write_table(folder / "data_dictionary.csv", COLUMNS, _dictionary(extract))
+    header = [RECORD, *REPEAT, *_names(extract, "patients"), f"{PATIENT}_complete"]
+    header += [*_names(extract, "reports"), f"{REPORT}_complete"]
+    write_table(folder / "import.csv", header, ([row.get(name) for name in header] for row in _records(extract)))
+    return []
+
+
+def field_name(table: str, variable: Variable) -> str:
+    """The field of a variable: names are unique in a REDCap project, so those of reports begin with `report_`."""
+    plain = table == "patients" or variable.name.startswith("report_")
+    return variable.name if plain else f"report_{variable.name}"
+
+
+def _variables(extract: Extract, table: str) -> Sequence[Variable]:
+    """The variables that become fields; a report's record tells its patient."""
+    return [v for v in extract.variables[table] if table == "patients" or v.name not in ("patient_id", "site")]
+
+
+def _names(extract: Extract, table: str) -> list[str]:
+    return [field_name(table, v) for v in _variables(extract, table)]
+
+
+def _dictionary(extract: Extract) -> Iterator[list[str]]:
+    yield _row(RECORD, PATIENT, "text", "Record (pseudonym)")
+    for table, form in (("patients", PATIENT), ("reports", REPORT)):
+        for v in _variables(extract, table):
+            kind = "notes" if v.free_text else TYPES.get(v.kind, "text")
+            choices = (
+                " | ".join(f"{code}, {label.replace(chr(124), chr(47))}" for code, label in v.labels.items())
+                if v.kind == "category"
+                else ""
+            )
+            yield _row(field_name(table, v), form, kind, v.label, choices, v)
+
+
+def _row(name: str, form: str, kind: str, label: str, choices: str = "", variable: Variable | None = None) -> list[str]:
+    said = dict.fromkeys(COLUMNS, "")
+    said |= {COLUMNS[0]: name, "Form Name": form, "Field Type": kind, "Field Label": label, COLUMNS[5]: choices}
+    if variable:
+        said[COLUMNS[7]] = VALIDATION.get(variable.kind, "")
+        said["Identifier?"] = "y" if variable.identifier or variable.free_text else ""
+    return list(said.values())
+
+
+def _records(extract: Extract) -> Iterator[dict[str, Any]]:
+    """The base row of each patient, followed by an instance for each report."""
+    reports = extract.reports_of()
+    for patient in extract.patients:
+        record = {RECORD: patient["key"]}
+        yield {**record, **_values(extract, "patients", patient), f"{PATIENT}_complete": UNVERIFIED}
+        for instance, report in enumerate(reports.get(patient["key"], []), 1):
+            repeat = dict(zip(REPEAT, (REPORT, instance), strict=True))
+            yield {**record, **repeat, **_values(extract, "reports", report), f"{REPORT}_complete": UNVERIFIED}
+
+
+def _values(extract: Extract, table: str, row: dict[str, Any]) -> dict[str, str]:
+    coded = {field_name(table, v): v.code(row[v.name]) for v in _variables(extract, table)}
+    return {name: as_text(value) for name, value in coded.items() if value is not None}

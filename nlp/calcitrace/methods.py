@@ -1,0 +1,110 @@
+"""The Methods paragraph: versions, hashes and the counts that RECORD, STROBE and TRIPOD+AI ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from calcitrace.criteria import Criteria
+from calcitrace.flow import Flow
+from calcitrace.timeline import COPIED, DUPLICATE, VERSION
+
+if TYPE_CHECKING:
+    from calcitrace.cohort import Cohort
+
+
+def methods(cohort: Cohort) -> str:
+    """The paragraph and a table of where each reporting item is told, as Markdown."""
+    return "\n\n".join(["# Methods", " ".join(_sentences(cohort)), "# Reporting items", _items(cohort.flow)]) + "\n"
+
+
+def _sentences(cohort: Cohort) -> Iterator[str]:
+    flow, criteria = cohort.flow, cohort.criteria
+    yield (
+        f"Radiology reports were read with calcitrace {_all(m['calcitrace'] for m in cohort.manifests)} and the cohort "
+        f"was built with calcitrace {version('calcitrace')} from {_n(len(cohort.manifests), 'run')} "
+        f"({'; '.join(_run(m) for m in cohort.manifests)})."
+    )
+    yield from _counted(flow)
+    yield from _criteria(criteria, flow)
+    yield (
+        f"The index date is that of the first case report with a full date. {_n(flow.cases, 'patient')} had a case "
+        f"report; {_n(flow.cases - flow.members, 'patient')} were excluded, each counted once, in the order of the "
+        f"criteria; the cohort has {_n(flow.members, 'patient')} with {_n(flow.reports_of_members, 'report')}."
+    )
+    yield (
+        "Case reports were grouped into episodes by bone and side; the migration type is the deepest of the index "
+        "episode. The outcome is what the last report after the index date says of the bone involvement at the same "
+        "bone and side (resolved, residual cyst, persistent; unknown where none does)."
+    )
+    unclear = int((cohort.timeline["date_kind"] != "day").sum()) if len(cohort.timeline) else 0
+    yield f"{_n(unclear, 'report')} had no full date; none was guessed."
+    yield (
+        "All assertions were made by rules (and, where named, a model) that were developed on synthetic reports; no "
+        "accuracy is implied for this archive."
+    )
+
+
+def _counted(flow: Flow) -> Iterator[str]:
+    merged = ", ".join(
+        f"{flow.reports.get(box, 0):,} {said}"
+        for box, said in (
+            (VERSION, "merged as versions of a report"),
+            (DUPLICATE, "duplicates"),
+            (COPIED, "copied forward"),
+        )
+    )
+    yield (
+        f"Of {_n(flow.rows, 'row')} read, {flow.rows - sum(flow.reports.values()):,} were rejected; "
+        f"of {_n(sum(flow.reports.values()), 'report')}, {flow.counted:,} count ({merged}), of "
+        f"{_n(flow.all_patients, 'patient')}."
+    )
+
+
+def _criteria(criteria: Criteria, flow: Flow) -> Iterator[str]:
+    source = f"the criteria file {criteria.file}" if criteria.file else "the built-in criteria"
+    yield f"Criteria were those of {source} (SHA-256 {criteria.sha256[:12]}): {criteria.title or 'without a title'}."
+    yield f"A case report was one with case status {' or '.join(criteria.tiers)}."
+    for name in (*flow.no_case[1:], *flow.excluded):
+        yield f"{name}: {_n(flow.patients[name], 'patient')}."
+
+
+def _run(manifest: Mapping[str, Any]) -> str:
+    model = manifest.get("model")
+    said = (
+        f"model {model['name']}, SHA-256 {model['sha256'][:12]}, threshold {model['threshold']:.4f}"
+        if model
+        else "no model"
+    )
+    inputs = _n(len(manifest["inputs"]), "input file")
+    return (
+        f"case definition {manifest['case']}, rule set SHA-256 {manifest['ruleset_hash'][:12]}, {said}, {inputs}, "
+        f"{manifest['rows']:,} rows, finished {manifest['finished']}"
+    )
+
+
+def _all(values: Any) -> str:
+    return " and ".join(dict.fromkeys(map(str, values)))
+
+
+def _n(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def _items(flow: Flow) -> str:
+    rows: Sequence[tuple[str, str, str]] = (
+        ("RECORD 1.1-1.3, STROBE 1", "data source, period, place", "add: name of the archive, period, region"),
+        ("RECORD 6.1, STROBE 6", "how patients were selected", "criteria file and the flow diagram"),
+        ("RECORD 6.2", "validation of the selection", "add: an adjudicated sample (calcitrace evaluate)"),
+        ("RECORD 7.1, STROBE 7", "codes and algorithms", "rule set, case definition and model by their hashes"),
+        ("RECORD 12.1-12.3", "access, cleaning, linkage", "manifest of each run: inputs, rejects with reasons"),
+        ("RECORD 13.1, STROBE 13", "flow of participants", f"flow.svg, flow.png; {flow.members:,} members"),
+        ("STROBE 12c, 14b", "missing data", "Table 1, rows 'not known'; dates that are unclear or missing"),
+        ("STROBE 14a", "characteristics", "Table 1"),
+        ("TRIPOD+AI 5-9", "data, participants, outcome, predictors", "card of the model (calcitrace model)"),
+        ("TRIPOD+AI 12, 23", "model specification and performance", "model file by its hash; calcitrace evaluate"),
+        ("RECORD 22.1, TRIPOD+AI 18", "availability of code and protocol", "versions above; criteria file"),
+    )
+    lines = ["| item | asks for | where |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in rows)]
+    return "\n".join(lines)

@@ -1,0 +1,72 @@
+"""Pseudonyms by a keyed hash, and a shift of dates per patient; the key is the hospital's and stays there."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from calcitrace.errors import UsageError
+
+SHORTEST_KEY = 16  # bytes
+FARTHEST = 365  # days that a patient's dates are moved by at most, either way
+
+
+@dataclass(frozen=True, slots=True)
+class Pseudonyms:
+    """Makes names that do not tell the id, the same for the same id as long as the key is the same (HMAC-SHA256).
+
+    Nobody can find the id of a pseudonym, or test a guess, without the key. `site` is the hospital or archive that an
+    id belongs to, empty where there is one only.
+    """
+
+    key: bytes
+
+    def patient(self, site: str, patient_id: str) -> str:
+        """The pseudonym of a patient: P and 20 hexadecimal digits."""
+        return f"P{self._digest('patient', site, patient_id)[:20]}"
+
+    def report(self, site: str, report_id: str) -> str:
+        """The pseudonym of a report: R and 20 hexadecimal digits."""
+        return f"R{self._digest('report', site, report_id)[:20]}"
+
+    def days(self, site: str, patient_id: str) -> int:
+        """By how many days the dates of a patient are moved: -365 to 365, never 0."""
+        drawn = int(self._digest("days", site, patient_id), 16) % (2 * FARTHEST) - FARTHEST
+        return drawn if drawn < 0 else drawn + 1
+
+    def _digest(self, *parts: str) -> str:
+        said = "".join(f"{len(part)}:{part}" for part in parts)
+        return hmac.new(self.key, said.encode("utf-8", "surrogatepass"), sha256).hexdigest()
+
+
+def pseudonyms(folder: Path, key_file: Path | None = None) -> Pseudonyms:
+    """The pseudonyms of a cohort folder by the key in `key_file`, or in FOLDER.key beside it, which is made at first.
+
+    Raises:
+        UsageError: a key that cannot be read or made, or that is too short to protect anything.
+    """
+    path = key_file or key_beside(folder)
+    try:
+        if key_file is None and not path.exists():
+            _make_key(path)
+        key = path.read_bytes().strip()
+    except OSError as error:
+        raise UsageError(f"{path}: the key for pseudonyms cannot be read or made ({error.strerror})") from None
+    if len(key) < SHORTEST_KEY:
+        raise UsageError(f"{path}: a key needs at least {SHORTEST_KEY} characters, drawn at random")
+    return Pseudonyms(key)
+
+
+def key_beside(folder: Path) -> Path:
+    """Where the key of a cohort folder is kept: beside it, so that the folder can be sent along."""
+    whole = folder.resolve()
+    return whole.with_name(f"{whole.name}.key")
+
+
+def _make_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_text(secrets.token_hex(32) + "\n", encoding="ascii")

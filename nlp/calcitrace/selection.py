@@ -1,0 +1,161 @@
+"""One patient's history under the criteria: case or not, index date, and the one box of the flow that it falls into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from calcitrace.criteria import Criteria, Exclusion
+from calcitrace.timeline import STATUSES, Entry, Place, count_once, episodes, place_of
+
+MEMBER = "In the cohort"
+NO_FULL_DATE = "No full date of a case report"
+SUPERSEDED, NO_PATIENT = "superseded", "no_patient_id"
+
+
+@dataclass(slots=True)
+class History:
+    """A patient's reports (`entries`, all; `reports`, those that count, in order) and what they come to."""
+
+    entries: list[Entry]
+    reports: list[Entry] = field(default_factory=list)
+    cases: list[Entry] = field(default_factory=list)
+    episode: list[Entry] = field(default_factory=list)
+    index: Entry | None = None
+    place: Place | None = None
+    n_episodes: int = 0
+    box: str = ""
+
+    @property
+    def index_date(self) -> date | None:
+        """The day of the index report, None for no case and where no case report has a full date."""
+        return self.index.date.day if self.index else None
+
+
+def history(entries: Sequence[Entry], criteria: Criteria) -> History:
+    """The history of one patient; every entry is marked with how it counts."""
+    found = History(list(entries))
+    found.reports = count_once(_last_run(entries), criteria)
+    found.cases, found.box = _case_reports(found.reports, criteria)
+    if not found.cases:
+        return found
+    groups = episodes(found.cases)
+    found.n_episodes = len(groups)
+    found.index = next((e for e in found.cases if e.date.day), None)
+    found.episode = next((g for g in groups if found.index in g), groups[0])
+    found.place = place_of(found.episode, criteria)
+    found.box = next((name for name, leaves in _exclusions(criteria) if leaves(found)), MEMBER)
+    return found
+
+
+def _last_run(entries: Sequence[Entry]) -> list[Entry]:
+    """Of a report that several runs have read, the row of the last run."""
+    last = {e.report_id: e for e in sorted(entries, key=lambda e: (e.run, e.place))}
+    for entry in entries:
+        if last[entry.report_id] is not entry:
+            entry.counted, entry.merged_into = SUPERSEDED, entry.report_id
+    return [e for e in last.values() if e.counted != SUPERSEDED]
+
+
+Step = tuple[str, Callable[[Entry], bool]]
+
+
+def steps_to_a_case(criteria: Criteria) -> list[Step]:
+    """What a report must be to make a case, in order, each with the box of patients who have no such report."""
+    c = criteria
+    steps: list[Step] = [(f"No {' or '.join(c.tiers)} report", lambda e: e.status in c.tiers)]
+    if c.adjudicated_only:
+        steps.append(("No adjudicated case report", lambda e: bool(e.adjudicated)))
+    if c.probability is not None:
+        least = c.probability
+        steps.append((f"Probability below {least:g}", lambda e: e.probability is not None and e.probability >= least))
+    if c.modalities:
+        wanted = {m.casefold() for m in c.modalities}
+        steps.append(
+            (
+                f"Modality not {' or '.join(c.modalities)}",
+                lambda e: bool({e.modality.casefold(), e.kind.casefold()} & wanted),
+            )
+        )
+    if c.sites:
+        steps.append((f"Site not {' or '.join(c.sites)}", lambda e: e.site in c.sites))
+    if c.sides:
+        steps.append((f"Side not {' or '.join(c.sides)}", lambda e: e.laterality in c.sides))
+    return steps
+
+
+def _case_reports(reports: Sequence[Entry], criteria: Criteria) -> tuple[list[Entry], str]:
+    """The reports that pass every step, or none and the box of the step at which none was left."""
+    left = list(reports)
+    for name, passes in steps_to_a_case(criteria):
+        left = [e for e in left if passes(e)]
+        if not left:
+            return [], name
+    return left, MEMBER
+
+
+def _exclusions(criteria: Criteria) -> Iterator[tuple[str, Callable[[History], bool]]]:
+    """The reasons to leave out a patient who is a case, in order."""
+    c = criteria
+    yield NO_FULL_DATE, lambda h: h.index is None
+    if any(c.dates):
+        yield f"Index date not {_range(*c.dates)}", lambda h: not _within(h.index_date, *c.dates)
+    if any(a is not None for a in c.ages):
+        yield f"Age not known or not {_range(*c.ages)}", lambda h: not _within(_age(h), *c.ages)
+    if c.lookback_days:
+        yield f"First report less than {c.lookback_days} days before the index date", lambda h: not _looks_back(h, c)
+    if c.washout_days:
+        yield f"An earlier case report within {c.washout_days} days", lambda h: _washed(h, c)
+    for exclusion in c.exclude:
+        yield exclusion.name, lambda h, e=exclusion: _applies(h, e)  # type: ignore[misc]
+
+
+def exclusion_names(criteria: Criteria) -> list[str]:
+    """The boxes of patients who are a case and are left out, in order."""
+    return [name for name, _ in _exclusions(criteria)]
+
+
+def _range(low: object, high: object) -> str:
+    return f"from {low} to {high}" if None not in (low, high) else f"from {low} on" if high is None else f"up to {high}"
+
+
+def _within(value: object, low: object, high: object) -> bool:
+    return value is not None and (low is None or value >= low) and (high is None or value <= high)  # type: ignore[operator]
+
+
+def _age(found: History) -> float | None:
+    return found.index.age if found.index else None
+
+
+def _looks_back(found: History, criteria: Criteria) -> bool:
+    """Whether the patient's record reaches far enough back for an earlier episode to be seen."""
+    day = found.index_date
+    first = min((e.date.last for e in found.reports if e.date.known), default=date.max)
+    return day is not None and first <= day - timedelta(days=criteria.lookback_days)
+
+
+def _washed(found: History, criteria: Criteria) -> bool:
+    """Whether a report of the wanted tiers, of any modality, site or side, came in the days before the index date."""
+    day = found.index_date
+    assert day is not None
+    earlier = [e for e in found.reports if e.status in criteria.tiers and e.date.known and e.date.first < day]
+    return any(e.date.last >= day - timedelta(days=criteria.washout_days) for e in earlier)
+
+
+def _applies(found: History, exclusion: Exclusion) -> bool:
+    day = found.index_date
+    assert day is not None
+    if exclusion.codes is not None:
+        who = found.entries[0]
+        dates = [d for site in {who.site, ""} for d in exclusion.codes.get((site, who.patient_id), ())]
+        return any(exclusion.when == "ever" or (d is not None and d <= day) for d in dates)
+    told = [e for e in found.reports if exclusion.when == "ever" or (e.date.known and e.date.first <= day)]
+    return any(
+        m["finding"] in exclusion.mention and m["assertion"] in exclusion.assertions for e in told for m in e.mentions
+    )
+
+
+def highest(reports: Sequence[Entry]) -> str:
+    """The highest case status of the reports."""
+    return max((e.status for e in reports), key=STATUSES.index, default="no")

@@ -1,0 +1,77 @@
+"""Which of the targets that the rules find in a sentence are mentions, and which cues count for each."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+
+from calcitrace.engine import covers
+from calcitrace.ruleset import RuleSet
+from calcitrace.sides import Sides
+from calcitrace.sites import CueHit, Hit
+from calcitrace.subjects import Lists, subject
+
+Target = tuple[Hit, tuple[CueHit, ...]]
+
+
+def counting(targets: Sequence[Target], sided: Sides, named: Container[str], rules: RuleSet) -> Iterator[Target]:
+    """The targets of a sentence that are mentions: where their words count, the longest of a finding, none covered.
+
+    A doubtful term (`alone`) counts only without another mention of its finding close by; `named` are the findings
+    that the report has mentioned, so that "the defect" needs no place.
+    """
+    targets = [t for t in targets if not t[0].term.told or _told(t[0], targets, named)]
+    allowed = [(h, cues) for h, cues in targets if sided.allows(h)]
+    placed = [h for h, _ in allowed]
+    allowed += [(h, cues) for h, cues in targets if h not in placed and h.name in named and sided.known(h, placed)]
+    kept: list[Target] = []
+    for hit, cues in sorted(allowed, key=lambda t: (t[0].term.alone, -t[0].size, t[0].i)):
+        rivals = [k for k, _ in kept if k.name == hit.name]
+        if any(k.i < hit.j and hit.i < k.j for k in rivals):
+            continue
+        if hit.term.alone and any(sided.same_claim(hit, k) for k in rivals):
+            continue
+        kept.append((hit, cues))
+    for hit, cues in sorted(kept, key=lambda t: (t[0].i, t[0].j, t[0].name)):
+        if not any(covers(k, hit, rules) for k, _ in kept):
+            yield hit, _shared(hit, cues, targets)
+
+
+def _told(hit: Hit, targets: Sequence[Target], named: Container[str]) -> bool:
+    """Whether a finding that the hit's term asks for was named, earlier in the report or in the sentence."""
+    return any(n in named for n in hit.term.told) or any(h.name in hit.term.told and h.j <= hit.i for h, _ in targets)
+
+
+def _shared(hit: Hit, cues: tuple[CueHit, ...], targets: Sequence[Target]) -> tuple[CueHit, ...]:
+    """The cues of a mention and of the other readings of its words, of which it took the place."""
+    kept = {(c.i, c.j, c.term.rule_id): c for c in cues}
+    for other, own in targets:
+        if other.name == hit.name and other.i < hit.j and hit.i < other.j:
+            for cue in own:
+                if not (cue.i < hit.j and hit.i < cue.j):
+                    kept.setdefault((cue.i, cue.j, cue.term.rule_id), cue)
+    return tuple(kept.values())
+
+
+def spoken_of(targets: Sequence[Target], forms: Sequence[str], lists: Lists) -> Sequence[Target]:
+    """The targets of a sentence, each without the cues that speak of another one as their subject."""
+    reached: dict[tuple[int, int, str], tuple[CueHit, list[Hit]]] = {}
+    for hit, cues in targets:
+        for cue in cues:
+            if cue.group.subject:
+                reached.setdefault(_key(cue), (cue, []))[1].append(hit)
+    if not reached:
+        return targets
+    speaks = {key: subject(hits, forms, cue.i, cue.j, lists) for key, (cue, hits) in reached.items()}
+    return [(hit, tuple(c for c in cues if _key(c) not in speaks or hit in speaks[_key(c)])) for hit, cues in targets]
+
+
+def _key(cue: CueHit) -> tuple[int, int, str]:
+    return cue.i, cue.j, cue.term.rule_id
+
+
+def standing(cues: Sequence[CueHit]) -> list[CueHit]:
+    """The cues that count: one that turns or overrules others takes their place; a turn falls where there are none."""
+    there = {cue.group.name for cue in cues}
+    standing = [c for c in cues if not c.group.turns or c.group.turns & there]
+    gone = {name for cue in standing for name in cue.group.turns | cue.group.overrules}
+    return [c for c in standing if c.group.name not in gone]

@@ -1,0 +1,306 @@
+"""A patient over time: reports in order, counted once, in episodes, with index date, outcome and what came before.
+
+The rules are those of the annotation guideline; what they ask of findings stands in the criteria, none is named here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from calcitrace.criteria import Criteria
+from calcitrace.healing import NORMAL, has_word
+from calcitrace.sites import one_side
+from calcitrace.studydate import MISSING, StudyDate
+
+STATUSES = ("no", "possible", "probable", "definite")
+CURRENT = frozenset({"present", "possible", "absent"})
+REQUEST = frozenset({"indication", "comparison", "technique", "prior_report", "past_history"})
+COUNTED, VERSION, DUPLICATE, COPIED = "counted", "merged_version", "duplicate", "copied_forward"
+FEWEST_COPIED = 3  # mentions in the same words at the same places, below which two reports are not taken for one text
+Mentions = Sequence[Mapping[str, Any]]
+
+
+@dataclass(slots=True)
+class Entry:
+    """One report in a patient's history: what the tables say of it, and whether it `counted` or why not."""
+
+    report_id: str
+    patient_id: str = ""
+    site: str = ""
+    run: int = 0
+    place: int = 0
+    study: str = ""
+    written_date: str = ""
+    date: StudyDate = MISSING
+    modality: str = ""
+    kind: str = ""
+    body_part: str = ""
+    sex: str = ""
+    age: float | None = None
+    status: str = "no"
+    probability: float | None = None
+    migration_type: str = "none"
+    tendon: str = "none"
+    bone: str = "none"
+    laterality: str = "none"
+    evidence: tuple[str, ...] = ()
+    screened: bool = False
+    adjudicated: str = ""
+    mentions: list[Mapping[str, Any]] = field(default_factory=list)
+    counted: str = COUNTED
+    merged_into: str = ""
+    episode: int = 0
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """By date, time of day and place in the input; a partial date by its first day, no date last."""
+    return sorted(entries, key=lambda e: (e.date.first, e.date.time, e.run, e.place))
+
+
+def count_once(entries: Sequence[Entry], criteria: Criteria) -> list[Entry]:
+    """The reports that count, in order; the others are marked with the report that they are merged into.
+
+    Later versions of one report (addenda, amended texts) make one with it: the last that speaks of the bone decides,
+    and what it does not speak of stands as the earlier ones said. Of equal texts on one day one counts; a text copied
+    forward to a later day tells nothing new and does not count.
+    """
+    studies: dict[tuple[int, str], list[Entry]] = {}
+    for entry in sorted(entries, key=lambda e: (e.run, e.place)):
+        studies.setdefault((entry.run, entry.study or entry.report_id), []).append(entry)
+    kept = in_order(_merged(versions, criteria) for versions in studies.values())
+    return _without_copies(kept, criteria)
+
+
+def _merged(versions: Sequence[Entry], criteria: Criteria) -> Entry:
+    telling = criteria.findings["bone"].union(*criteria.first_diagnosis.values())
+    speaks = [v for v in versions if any(m["finding"] in telling and m["assertion"] == "present" for m in v.mentions)]
+    denies = [v for v in versions if any(m["finding"] in criteria.findings["bone"] for m in v.mentions)]
+    decides = max((*speaks, *denies), key=lambda v: v.place, default=versions[-1])
+    said = {m["finding"] for m in decides.mentions}
+    for other in reversed(versions):
+        if other is not decides:
+            other.counted, other.merged_into = VERSION, decides.report_id
+            own = [m for m in other.mentions if m["finding"] not in said]
+            decides.mentions = [*decides.mentions, *own]
+            said |= {m["finding"] for m in own}
+    return decides
+
+
+def _without_copies(entries: Sequence[Entry], criteria: Criteria) -> list[Entry]:
+    seen: dict[Any, Entry] = {}
+    kept = []
+    for entry in entries:
+        signature = _signature(entry, criteria)
+        first = seen.get(signature) if signature else None
+        if first is None:
+            seen.setdefault(signature, entry)
+            kept.append(entry)
+        else:
+            same_day = entry.date.day is not None and entry.date.day == first.date.day
+            entry.counted, entry.merged_into = DUPLICATE if same_day else COPIED, first.report_id
+    return kept
+
+
+def _signature(entry: Entry, criteria: Criteria) -> tuple[Any, ...] | None:
+    """The mentions with their words and places, where they are enough to tell one text from another."""
+    own = [m for m in entry.mentions if m.get("start") is not None]
+    positive = any(m["assertion"] == "present" and m["finding"] in _involved(criteria) for m in own)
+    if len(own) < FEWEST_COPIED or not positive:
+        return None
+    return entry.modality, *((m["finding"], m["start"], m["text"], m["assertion"]) for m in own)
+
+
+def _involved(criteria: Criteria) -> frozenset[str]:
+    return criteria.findings["deposit"] | criteria.findings["bone"]
+
+
+def same_place(bone: str, side: str, other_bone: str, other_side: str) -> bool:
+    """Whether two places can be one: bone and side are equal, or one of them is not said; bilateral is either side."""
+    bones = bone == other_bone or "none" in (bone, other_bone) or "bone" in (bone, other_bone)
+    return bones and (side == other_side or bool({"none", "bilateral"} & {side, other_side}))
+
+
+def episodes(cases: Sequence[Entry]) -> list[list[Entry]]:
+    """The case reports grouped by bone and side, in order of their first report; each gets its number, from 1."""
+    groups: list[list[Entry]] = []
+    for entry in cases:
+        group = next((g for g in groups if all(_together(entry, e) for e in g)), None)
+        if group is None:
+            groups.append(group := [])
+        group.append(entry)
+        entry.episode = groups.index(group) + 1
+    return groups
+
+
+def _together(entry: Entry, other: Entry) -> bool:
+    return same_place(entry.bone, entry.laterality, other.bone, other.laterality)
+
+
+def deepest(cases: Iterable[Entry], criteria: Criteria) -> str:
+    """The deepest migration type of the reports."""
+    return max((e.migration_type for e in cases), key=criteria.depths.index, default="none")
+
+
+def usual(values: Iterable[str]) -> str:
+    """The most frequent value that is not none (the first of equals), or none."""
+    counts = Counter(v for v in values if v != "none")
+    return counts.most_common(1)[0][0] if counts else "none"
+
+
+def sides_of(entries: Iterable[Entry]) -> str:
+    """The side of the reports: left, right, bilateral where it is on both, or none."""
+    return one_side(e.laterality for e in entries if e.laterality != "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an episode is: bone, side, and the landmarks that its reports name."""
+
+    bone: str
+    side: str
+    landmarks: frozenset[str]
+
+    def has(self, mention: Mapping[str, Any]) -> bool:
+        """Whether a mention can be of this place."""
+        return same_place(mention["bone"], mention["laterality"], self.bone, self.side)
+
+
+def place_of(episode: Sequence[Entry], criteria: Criteria) -> Place:
+    """The place of an episode."""
+    named = {m.get("landmark", "none") for e in episode for m in e.mentions if m["finding"] in _involved(criteria)}
+    return Place(usual(e.bone for e in episode), sides_of(episode), frozenset(named - {"none"}))
+
+
+def bone_state(entry: Entry, criteria: Criteria, place: Place | None = None) -> str:
+    """What a report says of the bone now, at a place: involved, possible, cyst, gone, normal, or "" for nothing.
+
+    A bone that is called normal counts where the words are of the place: its landmark, or its cortex in a report of
+    that bone.
+    """
+    own = [m for m in entry.mentions if m["assertion"] in CURRENT and m["section"] not in REQUEST]
+    own = [m for m in own if place is None or place.has(m)]
+    bone = [m["assertion"] for m in own if m["finding"] in criteria.findings["bone"]]
+    cyst = [m["assertion"] for m in own if m["finding"] in criteria.findings["cyst"]]
+    if "present" in bone:
+        return "involved"
+    if "present" in cyst:
+        return "cyst"
+    if "possible" in bone:
+        return "possible"
+    if "absent" in bone:
+        return "gone"
+    normal = place is not None and any(_is_normal(m, entry, place) for m in own if m["finding"] == NORMAL)
+    return "normal" if normal else ""
+
+
+def _is_normal(m: Mapping[str, Any], entry: Entry, place: Place) -> bool:
+    if m["landmark"] != "none":
+        return m["landmark"] in place.landmarks
+    named = m["bone"] not in ("none", "bone")
+    return (bool(m["sure"]) and named) or entry.bone == place.bone
+
+
+OUTCOMES = {"involved": "persistent", "cyst": "residual_cyst", "gone": "resolved", "normal": "resolved"}
+
+
+def outcome(episode: Sequence[Entry], entries: Sequence[Entry], index: StudyDate, criteria: Criteria) -> str:
+    """What became of the bone involvement, by the last report after the index date that says so of the same place.
+
+    resolved: said to be gone, or not to be there, or the bone is healed or normal; residual_cyst; persistent: still
+    there; unknown: no such report.
+    """
+    place = place_of(episode, criteria)
+    later = [e for e in entries if e.date.known and e.date.first > index.last]
+    states = [OUTCOMES[s] for e in later if (s := bone_state(e, criteria, place)) in OUTCOMES]
+    return states[-1] if states else "unknown"
+
+
+def sees_deposit(entry: Entry, criteria: Criteria) -> bool:
+    """Whether the report tells of a deposit that is or was there, so that its tendon and side are the deposit's."""
+    return any(
+        m["finding"] in criteria.findings["deposit"]
+        and (m["assertion"] in ("present", "possible", "historical") or m["change"] == "resolved")
+        for m in entry.mentions
+    )
+
+
+def deposit_state(entry: Entry, criteria: Criteria) -> str:
+    """What a report says of the deposit now: gone, smaller, present, possible, absent, or "" where it says nothing."""
+    own = [m for m in entry.mentions if m["finding"] in criteria.findings["deposit"] and m["section"] not in REQUEST]
+    now = {m["assertion"] for m in own}
+    if vanishes(entry, criteria):
+        return "smaller" if "present" in now else "gone"
+    return next((a for a in ("present", "possible", "absent") if a in now), "")
+
+
+def vanishes(entry: Entry, criteria: Criteria) -> bool:
+    """Whether the report states that an earlier deposit has gone or shrunk."""
+    return any(
+        m["finding"] in criteria.findings["vanishing"]
+        and (m["change"] == "resolved" or (m["change"] == "decreased" and m["assertion"] == "present"))
+        for m in entry.mentions
+    )
+
+
+def vanished_between(entries: Sequence[Entry], criteria: Criteria) -> bool:
+    """Whether a deposit that one report sees is said not to be there by a later one, at the same tendon and side."""
+    seen: list[Mapping[str, Any]] = []
+    for entry in entries:
+        own = [m for m in entry.mentions if m["finding"] in criteria.findings["deposit"]]
+        for m in own:
+            if m["assertion"] == "absent" and any(_same_deposit(m, s) for s in seen):
+                return True
+        seen += [m for m in own if m["assertion"] == "present" and m["section"] not in REQUEST]
+    return False
+
+
+def _same_deposit(m: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    tendon, side = str(m["tendon"]), str(m["laterality"])
+    return tendon == other["tendon"] and side == other["laterality"] and "none" not in (tendon, side)
+
+
+def first_diagnosis(episode: Sequence[Entry], before: Sequence[Entry], criteria: Criteria) -> str:
+    """What reports before the index report read the same place as, before it was read as a case; none where nothing."""
+    place = place_of(episode, criteria)
+    for wanted in ("present", "possible"):
+        for entry in before:
+            for name, findings in criteria.first_diagnosis.items():
+                if any(
+                    m["finding"] in findings
+                    and m["assertion"] == wanted
+                    and m["section"] not in REQUEST
+                    and place.has(m)
+                    for m in entry.mentions
+                ):
+                    return name
+    return "none"
+
+
+def biopsy(entries: Iterable[Entry], criteria: Criteria) -> str:
+    """Whether a biopsy was done, or only advised, by any report; none where neither is said."""
+    said = {
+        _biopsy_of(m, criteria.biopsy)
+        for e in entries
+        for m in e.mentions
+        if m["finding"] in criteria.findings["biopsy"]
+    }
+    return next((s for s in ("done", "advised") if s in said), "none")
+
+
+def _biopsy_of(mention: Mapping[str, Any], words: Mapping[str, Collection[str]]) -> str:
+    before, after = mention.get("before", ()), mention.get("after", ())
+    near, around = before[-3:], (*before, *after)
+    if (
+        mention["assertion"] == "absent"
+        or has_word(near, words["not_before"])
+        or has_word(after[:4], words["not_after"])
+    ):
+        return "none"
+    done = mention["assertion"] == "historical" or has_word(near, words["done_before"])
+    if done or has_word((*around, *str(mention["text"]).lower().split()), words["done"]):
+        return "done"
+    hedged = mention["assertion"] in ("possible", "hypothetical")
+    return "advised" if hedged or has_word(around, words["advised"]) else "done"

@@ -1,0 +1,276 @@
+"""From finished runs to a cohort: patients over time, counts that add up, and pages without text and ids."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pandas as pd
+import pytest
+from conftest import Command
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from calcitrace import RunOptions, build_cohort, process
+from calcitrace.cohortfolder import write_cohort
+from calcitrace.criteria import read_criteria
+from calcitrace.errors import RunError, UsageError
+from calcitrace.exports import EXPORTS, export
+
+MARK = "Zqxmarker"
+DEPOSIT = "FINDINGS: 9 mm calcific deposit in the right supraspinatus tendon. The cortex is intact."
+CASE = (
+    "FINDINGS: Calcific deposit in the right supraspinatus tendon, with migration of calcium into the greater "
+    "tuberosity. No mass."
+)
+HEALED = (
+    "FINDINGS: The calcification of the right supraspinatus tendon is no longer seen. The erosion of the greater "
+    "tuberosity has resolved."
+)
+CYST = "FINDINGS: No calcification of the right supraspinatus. A small cyst remains in the greater tuberosity."
+STILL = "FINDINGS: Unchanged intraosseous calcification of the right greater tuberosity."
+PLAIN = "FINDINGS: The heart is normal in size."
+SURGERY = "FINDINGS: Status post rotator cuff repair on the right. The heart is normal in size."
+Rows = list[dict[str, str]]
+
+
+def rows_of(*told: tuple[str, str, str, str]) -> Rows:
+    """Rows of (report, patient, date, text)."""
+    return [dict(zip(("report_id", "patient_id", "study_date", "text"), row, strict=True)) for row in told]
+
+
+def run(folder: Path, rows: Rows, name: str = "run", **options: Any) -> Path:
+    """A finished run over these rows."""
+    source = folder / f"{name}.jsonl"
+    source.write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+    process(source, folder / name, RunOptions(**options))
+    return folder / name
+
+
+def criteria(folder: Path, text: str) -> Path:
+    """A file of criteria."""
+    path = folder / "criteria.yml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def patient(cohort: Any, patient_id: str = "P1") -> dict[str, Any]:
+    """The one row of a patient."""
+    (row,) = cohort.patients[cohort.patients["patient_id"] == patient_id].to_dict("records")
+    return {str(k): v for k, v in row.items()}
+
+
+# ------------------------------------------------------------- one patient
+
+
+@pytest.mark.parametrize(
+    ("later", "outcome", "vanished"),
+    [(HEALED, "resolved", True), (CYST, "residual_cyst", True), (STILL, "persistent", False), ("", "unknown", False)],
+)
+def test_the_last_report_tells_the_outcome(tmp_path: Path, later: str, outcome: str, vanished: bool) -> None:
+    """Index date and type are those of the first case report; what came of the bone is said by a later one."""
+    rows = rows_of(("a", "P1", "2019-01-05", DEPOSIT), ("b", "P1", "2019-03-04", CASE))
+    rows += rows_of(("c", "P1", "2020-06-15", later)) if later else []
+    found = patient(build_cohort(run(tmp_path, rows)))
+    assert (found["is_case"], found["case_status"], found["index_date"]) == (True, "definite", "2019-03-04")
+    assert (found["tendon"], found["bone"], found["laterality"]) == ("supraspinatus", "humerus", "right")
+    assert (found["outcome"], found["vanished_deposit"], found["n_reports"]) == (outcome, vanished, len(rows))
+
+
+def test_addenda_repeats_and_copies_count_once(tmp_path: Path) -> None:
+    """A later version makes one report with the first; the same text on a later day tells nothing new."""
+    rows = rows_of(
+        ("a", "P1", "2019-03-04", CASE),
+        ("a", "P1", "2019-03-04", f"{CASE}\nADDENDUM: Compared with the radiograph of January."),
+        ("b", "P1", "2019-03-04", CASE),
+        ("c", "P1", "2019-09-04", CASE),
+        ("d", "P1", "2020-01-01", PLAIN),
+    )
+    made = build_cohort(run(tmp_path, rows))
+    counted = Counter(made.timeline["counted"])
+    assert counted["counted"] == patient(made)["n_reports"] == 2
+    assert sum(counted.values()) == made.flow.rows == 5
+
+
+def test_dates_that_mean_no_day_are_not_guessed(tmp_path: Path) -> None:
+    """03/04 is March or April unless the criteria say which; a patient with no full date is left out by name."""
+    folder = run(tmp_path, rows_of(("a", "P1", "03/04/2019", CASE), ("b", "P2", "2019-05", CASE)))
+    made = build_cohort(folder)
+    assert set(made.patients["box"]) == {"No full date of a case report"}
+    assert made.patients["index_date"].isna().all()
+    assert patient(build_cohort(folder, criteria(tmp_path, "date_order: dmy\n")))["index_date"] == "2019-04-03"
+
+
+def test_a_time_zone_moves_no_day(tmp_path: Path) -> None:
+    """The day is the one that the archive wrote."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04T23:30:00-08:00", CASE)))
+    assert patient(build_cohort(folder))["index_date"] == "2019-03-04"
+
+
+def test_one_id_at_two_sites_is_two_patients(tmp_path: Path) -> None:
+    """Where each run is of a site, equal ids stay apart."""
+    runs = [run(tmp_path, rows_of((f"r{k}", "P1", "2019-03-04", t)), f"run{k}") for k, t in enumerate((CASE, PLAIN))]
+    together = build_cohort(runs)
+    apart = build_cohort(runs, criteria(tmp_path, "run_sites: [north, south]\n"))
+    assert len(together.patients) == 1
+    assert dict(zip(apart.patients["site"], apart.patients["is_case"], strict=True)) == {"north": True, "south": False}
+
+
+def test_reports_without_a_patient_are_left_out_or_stand_alone(tmp_path: Path) -> None:
+    """As the criteria say; they are never put together."""
+    folder = run(tmp_path, rows_of(("a", "", "2019-03-04", CASE), ("b", "", "2019-03-05", CASE)))
+    assert build_cohort(folder).flow.reports["no_patient_id"] == 2
+    assert list(build_cohort(folder, criteria(tmp_path, "without_patient_id: own\n")).members["patient_id"]) == [
+        "report:a",
+        "report:b",
+    ]
+
+
+def test_what_the_screen_passed_over_is_read_for_case_patients(tmp_path: Path) -> None:
+    """With and without the case screen the same cohort; other patients' reports are not read again."""
+    rows = rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P1", "2020-03-04", HEALED), ("c", "P2", "2019-03-04", PLAIN))
+    rows += rows_of(("d", "P1", "2018-01-01", SURGERY))
+    whole, screened = (run(tmp_path, rows, screen, screen=screen) for screen in ("none", "case"))
+    one, other = build_cohort(whole), build_cohort(screened)
+    same = [c for c in one.patients.columns if c not in ("n_reread",)]
+    pd.testing.assert_frame_equal(one.patients[same], other.patients[same])
+    assert patient(other)["n_reread"] >= 1
+    (tmp_path / "case.jsonl").unlink()
+    with pytest.raises(RunError, match="cannot be read"):
+        build_cohort(screened)
+
+
+def test_adjudications_take_the_place_of_the_case_status(tmp_path: Path) -> None:
+    """A reviewer's no makes no case, and a reviewer's yes makes one."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P2", "2019-03-04", PLAIN)))
+    decided = tmp_path / "decided.csv"
+    decided.write_text("report_id,label\na,no\nb,yes\n", encoding="utf-8")
+    assert list(build_cohort(folder, adjudications=decided).members["patient_id"]) == ["P2"]
+
+
+# -------------------------------------------------------------- exclusions
+
+
+def test_each_exclusion_counts_a_patient_once_and_in_order(tmp_path: Path) -> None:
+    """A patient whom two exclusions would leave out is in the box of the first."""
+    rows = rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P1", "2018-03-04", SURGERY), ("c", "P2", "2019-03-04", CASE))
+    (tmp_path / "codes.csv").write_text("patient_id,code\nP1,M05.9\n", encoding="utf-8")
+    said = (
+        "exclude:\n  - {name: Surgery, mention: surgery, when: before}\n"
+        "  - {name: Arthritis, codes: [M05*], table: codes.csv}\n"
+    )
+    flow = build_cohort(run(tmp_path, rows), criteria(tmp_path, said)).flow
+    assert (flow.patients["Surgery"], flow.patients["Arthritis"], flow.members) == (1, 0, 1)
+
+
+def test_an_empty_cohort_is_a_result(tmp_path: Path, command: Command) -> None:
+    """No case: exit code 0, empty tables with their columns, a flow diagram that says so; exports of it are empty."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", PLAIN)))
+    done = command("cohort", folder, "--out", tmp_path / "cohort")
+    assert done.code == 0, done.err
+    assert len(pd.read_parquet(tmp_path / "cohort" / "members.parquet")) == 0
+    assert len(pd.read_csv(tmp_path / "cohort" / "members.csv")) == 0
+    assert "0 patients in the cohort" in (tmp_path / "cohort" / "flow.svg").read_text(encoding="utf-8")
+    assert command("export", tmp_path / "cohort", "--to", "csv", "--out", tmp_path / "csv").code == 0
+
+
+def test_a_run_that_is_unfinished_or_given_twice_is_refused(tmp_path: Path) -> None:
+    """Nothing is counted twice or in part."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE)))
+    with pytest.raises(UsageError, match="each once"):
+        build_cohort([folder, folder])
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "status": "running"}), encoding="utf-8")
+    with pytest.raises(RunError, match="has not finished"):
+        build_cohort(folder)
+
+
+# ------------------------------------------------------------------- flow
+
+KINDS = {"case": CASE, "deposit": DEPOSIT, "plain": PLAIN, "healed": HEALED, "empty": " "}
+ARCHIVE = st.lists(
+    st.tuples(
+        st.sampled_from("abcdefg"),
+        st.sampled_from(["P1", "P2", "P3", ""]),
+        st.sampled_from(["2018-01-01", "2019-03-04", "2020-03", "03/04/2019", ""]),
+        st.sampled_from(sorted(KINDS)),
+    ),
+    max_size=8,
+)
+SAID = st.tuples(
+    st.sampled_from(["", "tiers: [definite]\n", "tiers: [definite, probable, possible]\n"]),
+    st.sampled_from(["", "dates: {from: 2019-01-01}\n", "lookback_days: 30\n", "washout_days: 400\n"]),
+    st.sampled_from(["", "without_patient_id: own\n", "modalities: [MR]\n", "sides: [left]\n", "probability: 0.5\n"]),
+    st.sampled_from(["", "exclude:\n  - {name: Gone, mention: calcification, assertions: [absent]}\n"]),
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(ARCHIVE, min_size=1, max_size=2), SAID)
+def test_every_row_and_patient_is_in_one_box(archives: list[list[Any]], said: tuple[str, ...]) -> None:
+    """Whatever archives, runs and criteria: rows read are rejects and reports, each report is in the timeline once, and
+    each patient in one box."""
+    folder = Path(mkdtemp())
+    try:
+        runs = [
+            run(folder, rows_of(*((i, p, d, KINDS[k]) for i, p, d, k in rows)), f"run{n}")
+            for n, rows in enumerate(archives)
+        ]
+        made = build_cohort(runs, criteria(folder, "title: any\n" + "".join(said)))
+    finally:
+        shutil.rmtree(folder)
+    flow, timeline, patients = made.flow, made.timeline, made.patients
+    assert flow.rows == sum(map(len, archives)) == sum(flow.rejects.values()) + len(timeline)
+    assert Counter(timeline["counted"]) == Counter({k: n for k, n in flow.reports.items() if n})
+    assert not timeline.duplicated(["run", "report_id"]).any()
+    assert not patients.duplicated(["site", "patient_id"]).any()
+    assert Counter(patients["box"]) == Counter({k: n for k, n in flow.patients.items() if n})
+    assert patients["n_reports"].sum() == flow.counted == flow.reports["counted"]
+    assert len(made.members) == flow.members == flow.cases - sum(flow.patients[b] for b in flow.excluded)
+    assert bool(made.members["is_case"].all())
+
+
+# ------------------------------------------------------------------ privacy
+
+
+def test_pages_and_pictures_hold_no_text_and_no_id(tmp_path: Path, command: Command) -> None:
+    """A marker in texts and ids is in the tables that keep ids as given, and nowhere else, unless it is asked for."""
+    rows = rows_of(
+        (f"{MARK}-r1", f"{MARK}-p1", "2019-03-04", f"{CASE} {MARK}"),
+        (f"{MARK}-r2", f"{MARK}-p1", "2020-03-04", f"{HEALED} {MARK}"),
+    )
+    folder, out = run(tmp_path, rows), tmp_path / "cohort"
+    done = command("cohort", folder, "--out", out)
+    assert done.code == 0, done.err
+    assert MARK not in done.out + done.err
+    tables = {f"{t}.{kind}" for t in ("patients", "members", "timeline") for kind in ("parquet", "csv")}
+    others = {p.name: p.read_bytes() for p in out.iterdir() if p.name not in tables}
+    assert {"flow.svg", "flow.png", "table1.csv", "methods.md", "cohort.html", "manifest.json"} == set(others)
+    assert not [name for name, held in others.items() if MARK.encode() in held]
+    for name in EXPORTS:
+        export(out, tmp_path / name, name)
+        assert not [p for p in (tmp_path / name).rglob("*") if p.is_file() and MARK.encode() in p.read_bytes()]
+    made = build_cohort(folder)
+    write_cohort(made, tmp_path / "open", show_ids=True)
+    assert f"{MARK}-p1" in (tmp_path / "open" / "cohort.html").read_text(encoding="utf-8")
+
+
+def test_pseudonyms_of_page_and_export_are_the_same(tmp_path: Path) -> None:
+    """One key beside the folder, so that a picture can be found for a row of an export."""
+    out = tmp_path / "cohort"
+    write_cohort(build_cohort(run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE)))), out)
+    export(out, tmp_path / "csv", "csv")
+    (name,) = pd.read_csv(tmp_path / "csv" / "patients.csv")["patient_id"]
+    assert name in (out / "cohort.html").read_text(encoding="utf-8")
+    assert (tmp_path / "cohort.key").stat().st_mode & 0o077 == 0
+
+
+def test_the_built_in_criteria_name_what_they_are() -> None:
+    """The methods paragraph cites their title and hash."""
+    said = read_criteria()
+    assert said.title
+    assert len(said.sha256) == 64

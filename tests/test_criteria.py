@@ -1,0 +1,118 @@
+"""Criteria as data: what a file can say, and that what is wrong is told with its path and line."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from calcitrace.criteria import read_criteria
+from calcitrace.errors import RuleError
+
+YAML = """\
+title: Adults on MR
+tiers: [definite]
+probability: 0.5
+adjudicated_only: yes
+modalities: [MR]
+sides: [left]
+dates: {from: 2015-01-01, to: 2020-12-31}
+ages: {from: 18}
+washout_days: 365
+date_order: dmy
+exclude:
+  - {name: Surgery, mention: surgery, when: before}
+  - {name: Arthritis, codes: [M05*], table: codes.csv, date: day}
+"""
+TOML = """\
+title = "Adults on MR"
+tiers = ["definite"]
+probability = 0.5
+adjudicated_only = true
+modalities = ["MR"]
+sides = ["left"]
+washout_days = 365
+date_order = "dmy"
+dates = {from = 2015-01-01, to = 2020-12-31}
+ages = {from = 18}
+[[exclude]]
+name = "Surgery"
+mention = "surgery"
+when = "before"
+[[exclude]]
+name = "Arthritis"
+codes = ["M05*"]
+table = "codes.csv"
+date = "day"
+"""
+
+
+def written(folder: Path, text: str, name: str = "criteria.yml") -> Path:
+    """A criteria file beside a table of codes."""
+    codes = "patient_id,code,day\nP1,M05.9,03/02/2019\nP2,M06.0,\nP3,m05,\n"
+    (folder / "codes.csv").write_text(codes, encoding="utf-8")
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("text", "name"), [(YAML, "criteria.yml"), (TOML, "criteria.toml")])
+def test_a_file_is_read(text: str, name: str, tmp_path: Path) -> None:
+    """YAML and TOML say the same; codes are joined from their table, by their beginning and in any case."""
+    said = read_criteria(written(tmp_path, text, name))
+    assert (said.tiers, said.probability, said.adjudicated_only) == (("definite",), 0.5, True)
+    assert (said.modalities, said.sides, said.washout_days) == (("MR",), ("left",), 365)
+    assert said.dates == (date(2015, 1, 1), date(2020, 12, 31))
+    assert said.ages == (18, None)
+    surgery, arthritis = said.exclude
+    assert (surgery.name, surgery.mention, surgery.when) == ("Surgery", {"surgery"}, "before")
+    assert arthritis.codes == {("", "P1"): (date(2019, 2, 3),), ("", "P3"): (None,)}
+
+
+def test_without_a_file_definite_and_probable_count() -> None:
+    """The built-in criteria exclude nobody."""
+    said = read_criteria()
+    assert (said.tiers, said.exclude, said.file) == (("definite", "probable"), (), "")
+
+
+def test_a_file_says_only_what_it_changes(tmp_path: Path) -> None:
+    """What it does not say is as in the built-in criteria."""
+    said = read_criteria(written(tmp_path, "findings:\n  cyst: [sclerosis]\n"))
+    assert said.findings["cyst"] == {"sclerosis"}
+    assert said.findings["bone"] == read_criteria().findings["bone"]
+    assert said.tiers == ("definite", "probable")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        ("title: x\ntier: [definite]\n", 2, "unknown key 'tier'"),
+        ("title: x\ntiers: [sure]\n", 2, "'tiers' holds 'sure'"),
+        ("probability: 2\n", 1, "'probability' must be a number from 0 to 1"),
+        ("dates: {from: 03/02/2019}\n", 1, "'from' must be a day"),
+        ("dates:\n  from: 2020-01-01\n  to: 2019-01-01\n", 2, "'from' lies after 'to'"),
+        ("washout_days: a year\n", 1, "'washout_days' must be a whole number of days"),
+        ("exclude:\n  - {name: A}\n", 2, "an exclusion needs 'mention'"),
+        ("exclude:\n  - {name: A, mention: surgery}\n  - {name: A, mention: fracture}\n", 3, "two exclusions"),
+        ("exclude:\n  - {name: A, codes: [M05], table: gone.csv}\n", 2, "cannot be read"),
+        ("exclude:\n  - {name: A, codes: [M05], table: codes.csv, patient: mrn}\n", 2, "has no column 'mrn'"),
+        ("title: x\ntitle: y\n", 2, "'title' is given twice"),
+        ("date_order: ymd\n", 1, "'date_order' must be one of dmy, mdy"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(text: str, line: int, told: str, tmp_path: Path) -> None:
+    """path:line and what to change."""
+    path = written(tmp_path, text)
+    with pytest.raises(RuleError) as error:
+        read_criteria(path)
+    assert str(error.value).startswith(f"{path}:{line}: ")
+    assert told in str(error.value)
+
+
+def test_a_fault_in_toml_is_told_with_its_line(tmp_path: Path) -> None:
+    """TOML gives no lines by itself; the first line that names the key is told."""
+    path = written(tmp_path, 'title = "x"\n\nprobability = 3\n', "c.toml")
+    with pytest.raises(RuleError) as error:
+        read_criteria(path)
+    assert str(error.value).startswith(f"{path}:3: ")
