@@ -181,6 +181,7 @@ def _allocated(sizes: Mapping[str, int], audit: int) -> dict[str, int]:
     least = int(bool(sizes[REST]) and left > 1)
     counts[REST] = min(sizes[REST], max(round(left * share), least))
     counts[UNREAD] = min(sizes[UNREAD], left - counts[REST])
+    counts[NEAR] = min(sizes[NEAR], audit - counts[REST] - counts[UNREAD])  # more of them where the others run out
     return counts
 
 
