@@ -77,11 +77,15 @@ def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinitio
     said: dict[tuple[str, str], list[Mention]] = {}
     for mention in everything:
         said.setdefault((mention.finding, mention.assertion), []).append(mention)
+    findings = {finding for finding, _ in said}
     conclusions = {s.name for s in annotated.sections} & CONCLUSIONS or BODY
     modality = modality_of(annotated.report, rules.modalities, rules.spelling) if everything else ""
     found: dict[str, list[Mention]] = {}
     for name, constituent in case.constituents.items():
-        own = _filling(constituent, said) if modality not in constituent.not_on else []
+        if findings.isdisjoint(constituent.findings) or modality in constituent.not_on:
+            found[name] = []
+            continue
+        own = _filling(constituent, said)
         if constituent.final:
             own = [m for m in own if m.section in conclusions]
         if constituent.with_words:

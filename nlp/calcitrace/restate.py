@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from calcitrace.model import Mention
 from calcitrace.ruleset import CueGroup, RuleSet
@@ -73,5 +74,13 @@ def _of_the_past(section: str, rules: RuleSet) -> bool:
 
 def _groups(mention: Mention, rules: RuleSet) -> list[CueGroup]:
     """The groups of the context rules whose cues decided."""
-    names = {cue.rule_id.split(":")[0].removeprefix("context ") for cue in mention.asserted.cues}
-    return [g for g in rules.cues if g.name in names] if names else []
+    if not mention.asserted.cues:
+        return []
+    names = {_group_of(cue.rule_id) for cue in mention.asserted.cues}
+    return [g for g in rules.cues if g.name in names]
+
+
+@lru_cache(maxsize=20_000)
+def _group_of(rule_id: str) -> str:
+    """The name of the group of a context rule."""
+    return rule_id.split(":")[0].removeprefix("context ")
