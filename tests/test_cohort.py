@@ -16,10 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from calcitrace import RunOptions, build_cohort, process
+from calcitrace.adjudication import Store
 from calcitrace.cohortfolder import write_cohort
 from calcitrace.criteria import read_criteria
+from calcitrace.decisions import Opinion
 from calcitrace.errors import RunError, UsageError
 from calcitrace.exports import EXPORTS, export
+from calcitrace.review.queue import QueueOptions, make_queue
 
 MARK = "Zqxmarker"
 DEPOSIT = "FINDINGS: 9 mm calcific deposit in the right supraspinatus tendon. The cortex is intact."
@@ -148,8 +151,20 @@ def test_adjudications_take_the_place_of_the_case_status(tmp_path: Path) -> None
     """A reviewer's no makes no case, and a reviewer's yes makes one."""
     folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P2", "2019-03-04", PLAIN)))
     decided = tmp_path / "decided.csv"
-    decided.write_text("report_id,label\na,no\nb,yes\n", encoding="utf-8")
-    assert list(build_cohort(folder, adjudications=decided).members["patient_id"]) == ["P2"]
+    for text in ("report_id,label\na,no\nb,yes\n", "patient_id,report_id,decision\nP1,a,no\nP2,b,yes\n"):
+        decided.write_text(text, encoding="utf-8")
+        assert list(build_cohort(folder, adjudications=decided).members["patient_id"]) == ["P2"]
+
+
+def test_a_review_decides_who_is_in(tmp_path: Path) -> None:
+    """The store of a review is read as it is: unsure makes no case under the built-in criteria."""
+    folder = run(tmp_path, rows_of(*((f"r{k}", f"P{k}", "2019-03-04", CASE) for k in range(3))))
+    with Store(tmp_path / "review.sqlite", create=True) as store:
+        make_queue(folder, store, QueueOptions(audit=0, double=0.0, calibration=0))
+        for k, said in enumerate(("yes", "no", "unsure")):
+            store.decide(Opinion(f"r{k}", said), "A", f"key-{k:08d}")
+    made = build_cohort(folder, adjudications=tmp_path / "review.sqlite")
+    assert list(made.members["patient_id"]) == ["P0"]
 
 
 # -------------------------------------------------------------- exclusions

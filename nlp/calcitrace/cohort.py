@@ -94,6 +94,7 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "age": ("double", "years at the study"),
 }
 ROWS = 20_000
+DECIDED = {"yes": "definite", "no": "no", "unsure": "possible"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,9 @@ def build_cohort(
     Args:
         runs: run folders; of a report that several have read, the row of the last one counts.
         criteria: a YAML or TOML file, or `Criteria`; by default every patient with a definite or probable report.
-        adjudications: CSV or JSONL with columns report_id and label (a case status, or yes/no), or a mapping; they
-            take the place of the report's case status.
+        adjudications: the store of a review, or what `decisions export` wrote of it for a cohort; or CSV or JSONL with
+            columns report_id and label (a case status, or yes/no); or a mapping. They take the place of the report's
+            case status.
         reread: read the reports of case patients again from the runs' inputs, for conditions, biopsies and what a
             case screen passed over; without it `biopsy` is null and criteria that ask for conditions are refused.
         on_progress: told the number of patients every thousand.
@@ -130,7 +132,7 @@ def build_cohort(
     Raises:
         RuleError: criteria that cannot be used (path:line).
         RunError: a run is not finished or damaged, or an input that is needed again is gone or has changed.
-        ModelError: adjudications that cannot be read (path:line).
+        ModelError, SourceError: adjudications that cannot be read (path:line).
         UsageError: no run, or one given twice.
     """
     folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(r) for r in runs]
@@ -148,11 +150,14 @@ def build_cohort(
 
 
 def _adjudications(path: str | Path | None) -> dict[str, str]:
-    """Case statuses by report id; yes and no stand for definite and no."""
+    """Case statuses by report id; yes, no and unsure stand for definite, no and possible."""
+    from calcitrace.exchange import holds_decisions, read_adjudications
     from calcitrace.training import CASE, LEFT_OUT, NO_CASE, label_rows
 
     if path is None:
         return {}
+    if holds_decisions(path):
+        return {report_id: DECIDED[said] for report_id, (_, said) in read_adjudications(path).items()}
     found: dict[str, str] = {}
     for line, row in label_rows(Path(path)):
         said = row["label"].strip().lower()

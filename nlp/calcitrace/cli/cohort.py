@@ -16,7 +16,8 @@ def cohort(
     out: Annotated[Path, typer.Option("--out", "-o", help="Cohort folder to write.")],
     criteria: Annotated[Path | None, typer.Option(help="YAML or TOML file of criteria.")] = None,
     adjudications: Annotated[
-        Path | None, typer.Option(help="CSV or JSONL with report_id and label (a case status, or yes/no).")
+        Path | None,
+        typer.Option(help="A review store, decisions exported for a cohort, or CSV/JSONL of labels."),
     ] = None,
     key: Annotated[
         Path | None, typer.Option(help="File with the key for pseudonyms; made beside --out if absent.")

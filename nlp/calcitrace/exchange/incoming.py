@@ -50,6 +50,19 @@ def read_adjudications(path: str | Path) -> dict[str, tuple[str, str]]:
     return found
 
 
+def holds_decisions(path: str | Path) -> bool:
+    """Whether a file is a store, or a CSV file of decisions (and not of labels).
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    path = Path(path)
+    if _is_sqlite(path):
+        return True
+    with path.open("rb") as handle:
+        return b"decision" in handle.readline(10_000)
+
+
 def _is_sqlite(path: Path) -> bool:
     try:
         with path.open("rb") as handle:
