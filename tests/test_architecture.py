@@ -61,7 +61,7 @@ flowdiagram tableone patientpicture
 cohort
 methods
 cohortfolder exports
-review
+review doctor
 cli
 __main__
 """

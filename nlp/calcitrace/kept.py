@@ -36,7 +36,12 @@ def keep(name: str, ruleset_hash: str, value: Any) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def _path(name: str, ruleset_hash: str) -> Path:
+def folder() -> Path:
+    """The cache folder: `calcitrace` in the user's own."""
     from platformdirs import user_cache_path
 
-    return user_cache_path("calcitrace") / f"{name}-{version('calcitrace')}-{ruleset_hash[:16]}.json"
+    return Path(user_cache_path("calcitrace"))
+
+
+def _path(name: str, ruleset_hash: str) -> Path:
+    return folder() / f"{name}-{version('calcitrace')}-{ruleset_hash[:16]}.json"

@@ -1,0 +1,105 @@
+"""Whether calcitrace works on this machine: versions, rules with all their examples, a report with a known answer."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any
+
+from calcitrace.casemodel import load_model, starter_path
+from calcitrace.corpus import DEFAULT_CASE
+from calcitrace.examples import run_examples
+from calcitrace.kept import folder as cache_folder
+from calcitrace.model import Report
+from calcitrace.rules import load_rules
+from calcitrace.workers import Setup, Worker
+
+FINE, ABSENT, WRONG = "fine", "absent", "wrong"
+CANARY = (
+    "MRI RIGHT SHOULDER. FINDINGS: 8 mm calcific deposit in the supraspinatus tendon, with migration of calcium into "
+    "the greater tuberosity. No mass. IMPRESSION: Calcific tendinitis with intraosseous migration."
+)
+ANSWER = {
+    "case_status": "definite",
+    "migration_type": "subcortical",
+    "tendon": "supraspinatus",
+    "bone": "humerus",
+    "laterality": "right",
+    "absence_of_mass": True,
+    "size_mm": 8.0,
+}
+BINARIES = {"java": "Spark needs Java 17", "chromium": "only the tests of the review page need a browser"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was looked at, how it is (fine, absent: optional and not there, or wrong), and what was seen."""
+
+    name: str
+    state: str
+    seen: str
+
+
+def checks() -> Iterator[Check]:
+    """Each check as it is done; nothing is changed but the cache of rules."""
+    yield Check("Python", FINE, platform.python_version())
+    yield Check("calcitrace", FINE, version("calcitrace"))
+    yield from _packages()
+    yield from _binaries()
+    yield Check("cache folder", FINE, str(cache_folder()))
+    rules = load_rules()
+    faults = [f for f in run_examples(rules) if f is not None]
+    told = f"{rules.hash[:12]}; {faults[0]}" if faults else f"{rules.hash[:12]}, all examples hold"
+    yield Check("rules", WRONG if faults else FINE, told)
+    yield _model(rules)
+    yield _canary(rules)
+
+
+def _packages() -> Iterator[Check]:
+    """The packages that calcitrace asks for, and those of its extras."""
+    from packaging.requirements import Requirement
+
+    for needed in map(Requirement, requires("calcitrace") or ()):
+        extra = str(needed.marker or "")
+        if needed.marker and "extra" not in extra and not needed.marker.evaluate({"extra": ""}):
+            continue
+        if 'extra == "test"' in extra or 'extra == "baselines"' in extra:
+            continue
+        optional = "extra" in extra
+        try:
+            found = version(needed.name)
+        except PackageNotFoundError:
+            yield Check(needed.name, ABSENT if optional else WRONG, f"not installed ({extra or 'needed'})")
+            continue
+        fits = needed.specifier.contains(found, prereleases=True)
+        yield Check(
+            needed.name, FINE if fits else WRONG, found if fits else f"{found}, but {needed.specifier} is needed"
+        )
+
+
+def _binaries() -> Iterator[Check]:
+    for name, why in BINARIES.items():
+        found = shutil.which(name)
+        yield Check(name, FINE if found else ABSENT, "found" if found else f"not found; {why}")
+
+
+def _model(rules: Any) -> Check:
+    path = starter_path(DEFAULT_CASE)
+    if path is None:
+        return Check("starter model", WRONG, "is not there; install calcitrace again")
+    fits = load_model(path).fits(rules, rules.cases[DEFAULT_CASE])
+    return Check("starter model", FINE if fits else WRONG, Path(path).name if fits else "does not fit the rules")
+
+
+def _canary(rules: Any) -> Check:
+    """A report whose answer is known, read as a run would."""
+    worker = Worker(Setup("", rules.hash, DEFAULT_CASE, str(starter_path(DEFAULT_CASE) or "")))
+    row = worker(Report("canary", CANARY))["report"]
+    wrong = [name for name, value in ANSWER.items() if row[name] != value]
+    if not row["likely_case"]:
+        wrong.append("likely_case")
+    return Check("known report", WRONG if wrong else FINE, f"differs in {', '.join(wrong)}" if wrong else "as known")
