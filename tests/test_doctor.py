@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from conftest import Command
 
@@ -16,9 +18,11 @@ def test_an_installation_that_works_is_told_so(command: Command) -> None:
     assert {"Python", "calcitrace", "medspacy", "rules", "starter", "known"} <= set(lines)
 
 
-def test_a_drift_is_told_loudly(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drift_is_told_loudly(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A known report that is read otherwise is wrong, by the name of the column, and the exit code says so."""
-    monkeypatch.setitem(doctor.ANSWER, "tendon", "infraspinatus")
+    known = doctor.KNOWN.read_text(encoding="utf-8").replace('"tendon": "supraspinatus"', '"tendon": "infraspinatus"')
+    (tmp_path / "known.json").write_text(known, encoding="utf-8")
+    monkeypatch.setattr(doctor, "KNOWN", tmp_path / "known.json")
     done = command("doctor")
     assert done.code == 1
     assert "differs in tendon" in done.out

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Any
 
 from calcitrace.casemodel import load_model, starter_path
 from calcitrace.corpus import DEFAULT_CASE
@@ -16,22 +16,11 @@ from calcitrace.examples import run_examples
 from calcitrace.kept import folder as cache_folder
 from calcitrace.model import Report
 from calcitrace.rules import load_rules
+from calcitrace.ruleset import RuleSet
 from calcitrace.workers import Setup, Worker
 
 FINE, ABSENT, WRONG = "fine", "absent", "wrong"
-CANARY = (
-    "MRI RIGHT SHOULDER. FINDINGS: 8 mm calcific deposit in the supraspinatus tendon, with migration of calcium into "
-    "the greater tuberosity. No mass. IMPRESSION: Calcific tendinitis with intraosseous migration."
-)
-ANSWER = {
-    "case_status": "definite",
-    "migration_type": "subcortical",
-    "tendon": "supraspinatus",
-    "bone": "humerus",
-    "laterality": "right",
-    "absence_of_mass": True,
-    "size_mm": 8.0,
-}
+KNOWN = Path(__file__).with_name("canary.json")
 BINARIES = {"java": "Spark needs Java 17", "chromium": "only the tests of the review page need a browser"}
 
 
@@ -87,7 +76,7 @@ def _binaries() -> Iterator[Check]:
         yield Check(name, FINE if found else ABSENT, "found" if found else f"not found; {why}")
 
 
-def _model(rules: Any) -> Check:
+def _model(rules: RuleSet) -> Check:
     path = starter_path(DEFAULT_CASE)
     if path is None:
         return Check("starter model", WRONG, "is not there; install calcitrace again")
@@ -95,11 +84,10 @@ def _model(rules: Any) -> Check:
     return Check("starter model", FINE if fits else WRONG, Path(path).name if fits else "does not fit the rules")
 
 
-def _canary(rules: Any) -> Check:
+def _canary(rules: RuleSet) -> Check:
     """A report whose answer is known, read as a run would."""
+    known = json.loads(KNOWN.read_text(encoding="utf-8"))
     worker = Worker(Setup("", rules.hash, DEFAULT_CASE, str(starter_path(DEFAULT_CASE) or "")))
-    row = worker(Report("canary", CANARY))["report"]
-    wrong = [name for name, value in ANSWER.items() if row[name] != value]
-    if not row["likely_case"]:
-        wrong.append("likely_case")
+    row = worker(Report("known", known["text"]))["report"]
+    wrong = [name for name, value in known["answer"].items() if row[name] != value]
     return Check("known report", WRONG if wrong else FINE, f"differs in {', '.join(wrong)}" if wrong else "as known")
