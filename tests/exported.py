@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -467,24 +468,17 @@ def postgres() -> Iterator[psycopg.Connection[Any]]:
     if not found:
         pytest.skip("NOT TESTED AGAINST POSTGRESQL: no initdb here (Debian: apt-get install postgresql)")
     tools, home = found[-1].parent, Path(mkdtemp(prefix="pg"))
-    is_root = shutil.which("runuser") and Path("/root").owner() == "root" and _am_root()
-    as_user = ["runuser", "-u", "postgres", "--"] if is_root else []
-    if is_root:
+    as_user: dict[str, Any] = {"user": "postgres"} if os.getuid() == 0 else {}  # PostgreSQL does not run as root
+    if as_user:
         shutil.chown(home, "postgres")
-    control = [*as_user, str(tools / "pg_ctl"), "-D", str(home / "data"), "-w"]
-    quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/"}
-    subprocess.run([*control, "initdb", "-o", "--auth=trust --encoding=UTF8 --locale=C --no-sync -U tester"], **quiet)  # type: ignore[call-overload]
+    control = [str(tools / "pg_ctl"), "-D", str(home / "data"), "-w"]
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/", **as_user}
+    subprocess.run([*control, "initdb", "-o", "--auth=trust --encoding=UTF8 --locale=C --no-sync -U tester"], **quiet)
     options = f"-c listen_addresses='' -c unix_socket_directories={home} -c fsync=off"
     try:
-        subprocess.run([*control, "start", "-l", str(home / "log"), "-o", options], **quiet)  # type: ignore[call-overload]
+        subprocess.run([*control, "start", "-l", str(home / "log"), "-o", options], **quiet)
         with psycopg.connect(host=str(home), user="tester", dbname="postgres") as connection:
             yield connection
     finally:
-        subprocess.run([*control, "stop", "-m", "immediate"], check=False, stdout=subprocess.DEVNULL, cwd="/")
+        subprocess.run([*control, "stop", "-m", "immediate"], **{**quiet, "check": False})
         shutil.rmtree(home, ignore_errors=True)
-
-
-def _am_root() -> bool:
-    import os
-
-    return os.name != "nt" and os.geteuid() == 0
