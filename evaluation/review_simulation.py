@@ -29,7 +29,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE)]
 
 import archive  # type: ignore[import-not-found]  # noqa: E402
@@ -73,8 +73,9 @@ def simulate(given: argparse.Namespace, prevalence: float, seed: int, model: Pat
     found |= reading(reports, cases, QueueOptions(round(CANDIDATES * len(reports)), given.audits[0], seed=seed))
     found["recall"] = [r for audit in given.audits for r in claims(reports, cases, audit, given, seed)]
     if given.asreview:
-        words = [given.asreview, HERE / "baselines" / "asreview_ranking.py", "--archive", source, "--seed", seed]
-        done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=True)
+        python = Path(given.asreview).absolute()
+        words = [python, HERE / "baselines" / "asreview_ranking.py", "--archive", source, "--seed", seed]
+        done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=True, cwd=folder)
         found["asreview"] = json.loads(done.stdout.splitlines()[-1])
     return found
 

@@ -36,7 +36,12 @@ class Got:
 
     reports: list[Report]
     rejects: list[Reject]
-    told: str
+    tally: Tally
+
+    @property
+    def told(self) -> str:
+        """What was chosen for each input."""
+        return "; ".join(self.tally.chosen.values())
 
     @property
     def texts(self) -> list[tuple[str, str]]:
@@ -71,17 +76,20 @@ def annotator(rules: RuleSet) -> Annotator:
     return Annotator(rules)
 
 
+def read_all(inputs: Any, options: Options) -> Got:
+    """Read inputs to the end; whatever comes, every row is a report or a reject."""
+    tally, rejects = Tally(), list[Reject]()
+    reports = list(read_reports(inputs, options, rejects.append, tally=tally))
+    assert tally.rows == len(reports) + len(rejects)
+    assert tally.rejects == len(rejects)
+    return Got(reports, rejects, tally)
+
+
 @pytest.fixture(scope="session")
 def read() -> Read:
     """Read inputs to the end; whatever comes, every row is a report or a reject."""
 
-    def call(inputs: Any, **options: Any) -> Got:
-        tally, rejects = Tally(), list[Reject]()
-        reports = list(read_reports(inputs, Options(**options), rejects.append, tally=tally))
-        assert tally.rows == len(reports) + len(rejects)
-        return Got(reports, rejects, "; ".join(tally.chosen.values()))
-
-    return call
+    return lambda inputs, **options: read_all(inputs, Options(**options))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -16,11 +17,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from calcitrace import Annotator, Report, RuleSet, RunOptions, process, read_run
+from calcitrace import Annotator, Report, RuleSet, RunOptions, load_rules, process, read_run
 from calcitrace.assess import assess
 from calcitrace.corpus import DEFAULT_CASE
 from calcitrace.crew import Crew
 from calcitrace.errors import RunError
+from calcitrace.rules import patterns_folder
 from calcitrace.screen import of_regex
 from calcitrace.shards import merge
 from calcitrace.sieve import Screen, plain, telling_findings
@@ -88,6 +90,22 @@ def test_the_case_screen_keeps_every_tier(workers: dict[str, Worker]) -> None:
             passed_over += 1
             assert (row["n_mentions"], row["likely_case"], row["case_probability"]) == (0, False, None)
     assert passed_over > 50
+
+
+def test_the_case_screen_lets_through_what_is_only_told_of_a_deposit(tmp_path: Path) -> None:
+    """A term that counts once a finding was told may stand in a sentence that no other rule knows a word of."""
+    patterns = tmp_path / "patterns"
+    shutil.copytree(patterns_folder(), patterns)
+    file = patterns / "findings" / "intraosseous_calcium.yml"
+    term = "terms:\n  - {id: told_alone, regex: '\\bzorbs quuxwards\\b', told: [calcification]}\n"
+    file.write_text(file.read_text(encoding="utf-8").replace("terms:\n", term, 1), encoding="utf-8")
+    rules = load_rules(str(patterns))
+    whole, screened = (
+        Worker(Setup(str(patterns), rules.hash, DEFAULT_CASE, screen=screen)) for screen in ("none", "case")
+    )
+    report = Report("a", "There is calcification of the right supraspinatus tendon. It zorbs quuxwards.")
+    assert whole(report)["report"]["case_status"] != "no"
+    assert screened(report)["report"]["case_status"] == whole(report)["report"]["case_status"]
 
 
 MUTATIONS = (

@@ -10,7 +10,6 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
+from conftest import Got, read_all
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,34 +29,9 @@ TEXT = 'Calcific deposit, 8 mm.\nHe said "sore"; no erosion.\n\nIMPRESSION: tend
 ROWS = [("007", TEXT), ("A-1", "No fracture."), ("0001234567890123456789", "Second line\nunder it.")]
 
 
-@dataclass(frozen=True)
-class Got:
-    """Everything that came of some inputs."""
-
-    reports: list[Report]
-    rejects: list[Reject]
-    tally: Tally
-
-    @property
-    def texts(self) -> list[tuple[str, str]]:
-        """Report id and text of each report."""
-        return [(r.report_id, r.text) for r in self.reports]
-
-    @property
-    def reasons(self) -> list[tuple[int, str]]:
-        """Row and reason of each reject."""
-        return [(r.row, r.reason) for r in self.rejects]
-
-
 def read(inputs: Any, columns: dict[str, str] | None = None, encoding: str = "auto", delimiter: str = "auto") -> Got:
     """Read inputs to the end; whatever comes, every row is a report or a reject."""
-    tally = Tally()
-    rejects: list[Reject] = []
-    options = Options(columns or {}, encoding, delimiter)
-    reports = list(read_reports(inputs, options, rejects.append, tally=tally))
-    assert tally.rows == len(reports) + len(rejects)
-    assert tally.rejects == len(rejects)
-    return Got(reports, rejects, tally)
+    return read_all(inputs, Options(columns or {}, encoding, delimiter))
 
 
 def csv_bytes(rows: Sequence[Sequence[str]], delimiter: str = ",", encoding: str = "utf-8", end: str = "\n") -> bytes:

@@ -53,7 +53,8 @@ def prepare(rules: RuleSet) -> None:
     missing = sorted(r for r in regexes if r and r not in _KNOWN)
     if not missing:
         return
-    before = recall(KEPT, rules.hash) or {}
+    before = recall(KEPT, rules.hash)
+    before = before if isinstance(before, dict) else {}
     for regex in missing:
         if regex in before:
             whole, each = before[regex]

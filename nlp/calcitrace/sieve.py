@@ -193,7 +193,9 @@ class Screen:
 
     def __call__(self, text: str) -> bool:
         """Whether the report must be read in full."""
-        return self._says_something(_letters(plain(text))) or self.look(text) is not None
+        if self._case is None and self._says_something(_letters(plain(text))):
+            return True
+        return self.look(text) is not None
 
     def look(self, text: str) -> Look | None:
         """What is seen of a report that must be read in full; None for another."""
@@ -208,9 +210,12 @@ class Screen:
         placed = not self._always and text.isascii() and "\0" not in text
         return Look(named, self._needles.starts(matches, places, letters) if placed else None)
 
-    def beside(self, look: Look, decisive: frozenset[str]) -> bool:
-        """Whether a report must be read in full of which these are all the decisive findings that it could mention."""
-        return self.lets(decisive | (look.named - self.decisive))
+    def beside(self, look: Look, found: frozenset[str]) -> bool:
+        """Whether a report must be read in full whose spots hold these findings.
+
+        Where no decisive one is found, there is none; where one is, others could be told of it anywhere.
+        """
+        return self.lets(look.named if found & self.decisive else look.named - self.decisive)
 
     def possible(self, text: str) -> frozenset[str]:
         """The findings and conditions that a report with this text could mention."""
@@ -238,8 +243,6 @@ class Screen:
 
     def _says_something(self, letters: str) -> bool:
         """Whether a string stands there that is enough for a finding; what was seen before is looked for first."""
-        if self._case is not None:
-            return False
         if any(string in letters for string in self._usual):
             return True
         seen = self._glance.first(letters)

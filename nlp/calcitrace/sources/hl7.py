@@ -21,7 +21,6 @@ from calcitrace.sources.reading import (
     WINDOWS,
     WRONG_BYTES,
     Bad,
-    LongLineError,
     Numbered,
     Options,
     Row,
@@ -103,14 +102,8 @@ def _rows(file: TextFile, places: Places, guess: bool, statuses: Counter[str], c
 
 def _lines(file: TextFile) -> Iterator[tuple[int, str | None]]:
     """The lines without their ends and frames; None for one that is too long."""
-    number = 0
-    while True:
-        number += 1
-        try:
-            line = next(file)
-        except StopIteration:
-            return
-        except LongLineError:
+    for number, line in file.numbered():
+        if line is None:
             yield number, None
             continue
         for piece in _FRAMES.split(line.rstrip("\r\n")):

@@ -12,7 +12,6 @@ from calcitrace.sources.reading import (
     MAX_TEXT,
     WRONG_BYTES,
     Bad,
-    LongLineError,
     Numbered,
     Options,
     Tally,
@@ -42,17 +41,10 @@ def _json_rows(path: Path, file: TextFile, options: Options, tally: Tally) -> Nu
 
 def json_objects(file: TextFile) -> Iterator[tuple[int, dict[str, Any] | Bad]]:
     """The JSON objects of a file with one a line, numbered by line; numbers in them are kept as they are written."""
-    number = 0
-    while True:
-        number += 1
-        try:
-            line = next(file)
-        except StopIteration:
-            return
-        except LongLineError:
+    for number, line in file.numbered():
+        if line is None:
             yield number, Bad(f"a line of more than {MAX_TEXT:,} characters")
-            continue
-        if line.strip():
+        elif line.strip():
             yield number, json_object(line)
 
 

@@ -192,6 +192,18 @@ class TextFile:
         if self.windows_lines:
             self._tally.say(self._path, f"lines read as {WINDOWS}: {self.windows_lines}")
 
+    def numbered(self) -> Iterator[tuple[int, str | None]]:
+        """The lines with their numbers, from 1; None for one that is too long."""
+        number = 0
+        while True:
+            number += 1
+            try:
+                yield number, next(self)
+            except StopIteration:
+                return
+            except LongLineError:
+                yield number, None
+
     def __iter__(self) -> TextFile:
         return self
 
