@@ -62,7 +62,7 @@ def test_modality_is_told_by_its_column_or_by_the_beginning(
     annotator: Annotator, report: Report, modality: str
 ) -> None:
     """Archives call a modality many names; an empty or strange column leaves it to the title."""
-    assert modality_of(report, annotator.rules.modalities, annotator.rules.spelling) == modality
+    assert modality_of(report, annotator.rules) == modality
 
 
 @pytest.mark.parametrize(

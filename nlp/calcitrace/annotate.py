@@ -167,7 +167,6 @@ class Annotator:
         text = report.text
         sections, sentences = self._layout(text)
         session = Session(self.linker, report)
-        session.begin()
         found: list[_Found] = []
         named: set[str] = set()
         read = [self._read(text[start:end]) for start, end, _ in sentences]

@@ -59,9 +59,7 @@ class Archive:
     def __post_init__(self) -> None:
         self.manifests = [_finished(folder) for folder in self.folders]
         rules = load_rules()
-        self._kind = lru_cache(10_000)(
-            lambda said: modality_of(Report("", "", modality=said), rules.modalities, rules.spelling)
-        )
+        self._kind = lru_cache(10_000)(lambda said: modality_of(Report("", "", modality=said), rules))
         sites = self.criteria.run_sites
         if sites and len(sites) != len(self.folders):
             raise RunError(f"run_sites names {len(sites)} sites for {len(self.folders)} runs; name one for each run")

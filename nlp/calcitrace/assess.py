@@ -79,7 +79,7 @@ def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinitio
         said.setdefault((mention.finding, mention.assertion), []).append(mention)
     findings = {finding for finding, _ in said}
     conclusions = {s.name for s in annotated.sections} & CONCLUSIONS or BODY
-    modality = modality_of(annotated.report, rules.modalities, rules.spelling) if everything else ""
+    modality = modality_of(annotated.report, rules) if everything else ""
     found: dict[str, list[Mention]] = {}
     for name, constituent in case.constituents.items():
         if findings.isdisjoint(constituent.findings) or modality in constituent.not_on:

@@ -70,7 +70,7 @@ def features(
         facts[f"{name}: {said}"] = 1.0
     if assessment.absence_of_mass:
         facts["absence of a mass"] = 1.0
-    facts[f"modality: {modality_of(annotated.report, rules.modalities, rules.spelling) or 'unknown'}"] = 1.0
+    facts[f"modality: {modality_of(annotated.report, rules) or 'unknown'}"] = 1.0
     return Features(facts, tuple(sorted(_words(annotated, rules, case))), mentions)
 
 

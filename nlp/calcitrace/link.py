@@ -29,11 +29,14 @@ class Session(Circumstances):
         self.region, self.region_is_sure = named
         self._head = (title, report.body_part, *(line[:200] for line in head[1:TITLE_LINES]))
         self._named: list[Named] = []
+        self._begun = False
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         """Note the side that the title names, or the body part, or the lines below the title."""
-        title, body_part, *below = map(self.linker.side_of, self._head)
-        self.side = next((s for s in (title, body_part) if s != "none"), "") or one_side(below)
+        title, body_part, *below = self._head
+        first = (s for s in map(self.linker.side_of, (title, body_part)) if s != "none")
+        self.side = next(first, "") or one_side(map(self.linker.side_of, below))
+        self._begun = True
 
     def elsewhere(self) -> bool:
         """Whether the report is of another body region: by its body part or title, else by what it speaks of."""
@@ -44,7 +47,9 @@ class Session(Circumstances):
         return not kinds["tendon"] and kinds["organ"] >= max(skeletal, 1)
 
     def enter(self, start: int) -> tuple[object, ...]:
-        """Go on to a sentence that starts there; all that its links will depend on, besides its own words."""
+        """Go on to a sentence with targets, which starts there; what its links will depend on besides its own words."""
+        if not self._begun:
+            self._begin()
         self.on_heading_line = start < self._line_end
         return self.as_key()
 

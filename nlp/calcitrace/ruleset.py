@@ -217,7 +217,7 @@ class CaseDefinition:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RuleSet:
     """All rules of one patterns folder; `hash` is the SHA-256 of its files."""
 

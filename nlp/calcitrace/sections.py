@@ -62,6 +62,7 @@ class Sectioner:
         self._inline_caps = re.compile(rf"(?<=[.;)\]!?] )[ \t]*(?P<head>{shouted})(?=[ \t]+[A-Z\d])")
         self._dashed = re.compile(rf"[ \t]*(?P<head>{alternatives})[ \t]+[-\u2013][ \t]+(?=\S)", re.I)
         self._inline = re.compile(rf"(?:(?<=[.;:)\]!?])|(?<=\s\s)|(?<=\. ))[ \t]*(?P<head>{alternatives})[ \t]*:", re.I)
+        self._first_words = {h.split(" ", 1)[0] for h in known}
         self._opening = re.compile(rf"[ \t]*(?P<head>{alternatives})(?=[ \t]+[-\u2013]?[ \t]*[A-Z0-9\[(])", re.I)
 
         self._line_heads = lru_cache(REMEMBERED)(self._of_line)
@@ -113,7 +114,8 @@ class Sectioner:
         colon = _COLON_HEAD.match(line)
         if colon:
             return self._colon_head(colon, current)
-        dashed = self._dashed.match(line)
+        begins = self._begins_known(line)
+        dashed = self._dashed.match(line) if begins else None
         if dashed:
             return self._head(dashed)
         bare = _BARE_HEAD.match(line)
@@ -124,10 +126,14 @@ class Sectioner:
                 return _Head(name, bare["head"].strip(), start, end, True)
             if not plain and _is_caps(bare["head"]) and line.strip()[-1] not in ".,;" and ". " not in line:
                 return self._unknown(bare["head"], start, end, current)
-        opening = self._opening.match(line)
+        opening = self._opening.match(line) if begins else None
         if opening and _opens(opening["head"], line[opening.end() :]):
             return self._head(opening)
         return None
+
+    def _begins_known(self, line: str) -> bool:
+        """Whether the first word of a line is one that a known heading begins with."""
+        return not line.isascii() or line.split(None, 1)[0].lower() in self._first_words
 
     def _colon_head(self, colon: re.Match[str], current: str) -> _Head | None:
         words = colon["head"].strip()

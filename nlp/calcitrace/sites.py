@@ -13,6 +13,7 @@ from calcitrace.words import Words, split_words
 
 MOST_CIRCUMSTANCES = 8  # in which a sentence is remembered
 REMEMBERED = 5000  # headings and titles repeat
+READ_TWICE = 8  # lines that are asked for their region and for their side
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ class Linker:
         self.elsewhere = {s.region for _, s in settling if s.kind == "organ"}
         self._sure = {p for p, s in settling if not s.generic}
         self._side_terms, self._side_names = sides, Phrases(sides)
+        self._forms = lru_cache(READ_TWICE)(self._read)
         self.names_structure = lru_cache(REMEMBERED)(self._names_structure)
         self.region_of = lru_cache(REMEMBERED)(self._region_of)
         self.side_of = lru_cache(REMEMBERED)(self._side_of)
@@ -157,7 +159,7 @@ class Linker:
         sides = (self._side_terms[p] for p in self._side_names.find(forms))
         return list(sides)
 
-    def _forms(self, text: str) -> tuple[str, ...]:
+    def _read(self, text: str) -> tuple[str, ...]:
         return split_words(text, self.spelling).forms
 
 
