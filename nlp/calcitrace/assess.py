@@ -159,18 +159,16 @@ def _side(found: Found, case: CaseDefinition) -> str:
 def _main_mention(found: Found, case: CaseDefinition, rules: RuleSet) -> Mention | None:
     """The mention that gives the report its site: of the first constituent with a tendon of a name of its own.
 
-    Within it the tendon that is named most often; where no tendon has a name of its own, a general one ("cuff").
+    Within it the tendon that is named first; where no tendon has a name of its own, a general one ("cuff").
     """
     deposits = [m for name in case.site for m in found[name]]
     if not deposits:
         return None
     for named in (True, False):
-        for name in case.site:
-            tendons = Counter(m.tendon for m in found[name] if _is_named(m.tendon, rules) >= named)
-            if tendons:
-                best = tendons.most_common(1)[0][0]
-                own = [m for m in deposits if m.tendon == best]
-                return next((m for m in own if m.laterality != "none"), own[0])
+        first = next((m for m in deposits if _is_named(m.tendon, rules) >= named), None)
+        if first:
+            own = [m for m in deposits if m.tendon == first.tendon]
+            return next((m for m in own if m.laterality != "none"), own[0])
     return next((m for m in deposits if m.bone != "none"), deposits[0])
 
 

@@ -82,7 +82,8 @@ def _of_before(measure: Measure, forms: Sequence[str], words: Mapping[str, froze
     after = measure.j + (measure.j < len(forms) and forms[measure.j] in words["dimension"])
     if _starts(forms, after, words["dated_size"]):
         return True
-    if _DATED.match(" ".join(forms[after : after + 6])) or _DATE_BEFORE.search(" ".join(forms[: measure.i])):
+    said = " ".join(forms[: measure.i])
+    if _DATED.match(" ".join(forms[after : after + 6])) or _DATE_BEFORE.search(said) or _TOLD_OF_THEN.search(said):
         return True
     before = [w for w in forms[max(0, measure.i - 3) : measure.i] if w not in ("about", "approximately", "some", "the")]
     if before and before[-1] in words["past_size"]:
@@ -118,9 +119,15 @@ _DATED = re.compile(
     rf"(?:(?:last |(?:in|on|at|from|of) (?:(?:the|last|early|late|mid|prior|previous) )*)"
     rf"(?:{_DATE}\b|{_IMAGE} (?:of|from|in|dated) (?:the )?(?:last )?{_DATE}\b)"
     rf"|on (?:the )?{_IMAGE} \)"
+    r"|on the (?:first|second|initial|earlier|older|index|baseline)\b"
     r"|(?:[a-z]+ ){0,4}at (?:that|the) time\b)"
 )
 _DATE_BEFORE = re.compile(rf"(?:[(,;] )(?:(?:in|on) )?(?:{_IMAGE} )?{_DATE} :(?: about)?$")
+_TOLD_OF_THEN = re.compile(
+    rf"(?:^|[.;,] )(?:in|on|at) (?:(?:the|last|early|late|mid|prior|previous|outside) )*"
+    rf"(?:{_DATE}|{_IMAGE} (?:of|from|in|dated) {_DATE})(?: {_IMAGE})?(?: ,)?(?: (?!is\b|now\b|today\b)[a-z]+){{0,6}}? "
+    r"(?:was|were|had|contained|measured|showed|held|spanned|reached)(?: (?!is\b|now\b|today\b)[a-z]+){0,5}(?: ,)?$"
+)
 _NOW_DATED = re.compile(
     rf"\b{_SIZED}(?: (?!mm\b|cm\b)[^ .]+){{0,12}}? {_SIZED} {_DATED.pattern}",
 )

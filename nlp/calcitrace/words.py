@@ -49,7 +49,7 @@ _WORD = re.compile(
 _HYPHEN = re.compile(rf"[{_HYPHENS}\s]+")
 _FIXED = {"placeholder": PLACEHOLDER, "leader": ":"}  # "Fracture ..... none" reads as "Fracture: none"
 _DASHES = "\u2013\u2014\u2212"
-FOLD = str.maketrans({"\u2019": "'", "\u00e6": "e", "\u0153": "e"})
+FOLD = str.maketrans({"\u2019": "'", "\u00e6": "e", "\u0153": "e", "\u00d7": "x"})
 
 
 @dataclass(frozen=True, slots=True)
