@@ -88,6 +88,8 @@ def _of_before(measure: Measure, forms: Sequence[str], words: Mapping[str, froze
     before = [w for w in forms[max(0, measure.i - 3) : measure.i] if w not in ("about", "approximately", "some", "the")]
     if before and before[-1] in words["past_size"]:
         return True
+    if before[-1:] == ["to"] and before[-2:-1] not in (["compared"], ["relative"], ["similar"]):  # "reduced to 10 mm"
+        return False
     for form in reversed(forms[max(0, measure.i - LOOK_BACK) : measure.i]):
         if form in words["present_size"] or form in (".", ";", ",", ":"):
             return False
@@ -142,7 +144,7 @@ _NOW_THEN = re.compile(
 )
 _SAID_THEN = re.compile(rf"\b{_SIZED} ?[,;(]? {_SIZED} (?:previously|before|earlier|last time|in the prior)\b")
 _THEN_NOW = re.compile(
-    rf"\b(?:was|were|from|previously|formerly|measured|went from|crept from) {_SIZED}(?: (?!not\b)[^ .;]+){{0,9}}? "
+    rf"\b(?:was|were|from|previously|formerly|measured|went from|crept from) {_SIZED}(?: (?!not\b)[^ .;]+){{0,14}}? "
     rf"(?:now|today|to|currently|is now|and is)(?: (?:it|is|at|measures))* {_SIZED}"
 )
 _PAIRS = ((_NOW_THEN, 1), (_SAID_THEN, 1), (_THEN_NOW, 2), (_NOW_DATED, 1), (_NOW_DATE, 1), (_ARROW, 2))
