@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from posixpath import dirname, normpath, relpath
+from posixpath import dirname, join, normpath, relpath
 from typing import Any
 
 import registries
@@ -80,14 +80,20 @@ def section(text: str, heading: str) -> str:
 
 
 def relinked(text: str, folder: str, name: str, page: str) -> str:
-    """A text of `folder` (and of the document `name`) with links that hold on the page."""
+    """A text of `folder` (and of the document `name`) with links that hold on the page.
+
+    Raises:
+        KeyError: a picture that is not under docs/.
+    """
 
     def link(found: re.Match[str]) -> str:
         picture, words, target = found.groups()
         if re.match(r"https?:|mailto:", target) or (target.startswith("#") and not name):
             return found[0]
-        path = name + target if target.startswith("#") else normpath(f"{folder}/{target}")
+        path = name + target if target.startswith("#") else normpath(join(folder, target))
         home = HOMES.get(path) or (path.removeprefix("docs/") if path.startswith("docs/") else "")
+        if picture and not home:
+            raise KeyError(f"the picture {path}")
         if home:
             return f"{picture}[{words}]({relpath(home, dirname(page) or '.')})"
         plain = path.split("#")[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from html import escape
 from inspect import cleandoc, unwrap
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -17,24 +18,27 @@ from calcitrace import errors, load_rules, tables
 from calcitrace.cohort import PATIENT_COLUMNS, TIMELINE_COLUMNS
 from calcitrace.exports import EXPORTS
 from calcitrace.exports.variables import read_variables
-from calcitrace.ruleset import CaseDefinition, Constituent, CueGroup, Finding, Term
+from calcitrace.ruleset import CaseDefinition, Constituent, CueGroup, Example, Finding, Term
 from calcitrace.sources.columns import FIELDS, PIECES
 from calcitrace.sources.formats import ENDINGS, SOURCES
 
 ROOT = Path(__file__).parents[1]
-MARKUP = re.compile(r"([\\*_<>\[\]|~])")
+MARKUP = re.compile(r"([\\*_\[\]|])")
+OPTION = re.compile(r"(?<![\w`-])(--[a-z][a-z-]+)(?![\w`-])")
 EXAMPLE = re.compile(r"^Example(?: \((.+?)\))?: (calcitrace .+)$", re.MULTILINE)
 
 
 def plain(text: str) -> str:
     """Words of the code as Markdown that says the same: what is no code in backticks loses its special signs."""
-    pieces = re.split(r"(`[^`]*`)", text)
-    return "".join(p.replace("|", "\\|") if p.startswith("`") else MARKUP.sub(r"\\\1", p) for p in pieces)
+    pieces = re.split(r"(`[^`]*`)", OPTION.sub(r"`\1`", text))
+    return "".join(
+        p.replace("|", "\\|") if p.startswith("`") else MARKUP.sub(r"\\\1", escape(p, quote=False)) for p in pieces
+    )
 
 
 def code(text: object) -> str:
     """Something as code, empty where there is nothing."""
-    said = str(text).replace("|", "&#124;").replace("<", "&lt;")
+    said = escape(str(text), quote=False).replace("|", "&#124;").replace(",", ",<wbr>")
     return f"<code>{said}</code>" if said else ""
 
 
@@ -75,9 +79,17 @@ def commands() -> str:
     return "\n".join(_command(name, command) for name, command in all_commands())
 
 
+def told(command: Any) -> str:
+    """The help of a command, with its epilogue."""
+    return "\n\n".join(filter(None, (command.help or "", command.epilog or "")))
+
+
 def _command(name: str, command: Any) -> str:
-    help_ = "\n\n".join(filter(None, (command.help or "", command.epilog or "")))
-    parts = [f"## {name}", plain(re.sub(r"\[/?bold\]", "", EXAMPLE.sub("", cleandoc(help_)))).strip()]
+    help_ = told(command)
+    said, of_formats, _ = help_.partition("\n\n--to ")
+    said += "\n\nEach format: see EXPORTS." if of_formats else ""
+    parts = [f"## {name}", plain(re.sub(r"\[/?bold\]", "", EXAMPLE.sub("", cleandoc(said)))).strip()]
+    parts[-1] = parts[-1].replace("EXPORTS", "[Exports](exports.md)")
     parts += [f"{when and f'For {when}:'}\n\n```sh\n{line}\n```" for when, line in EXAMPLE.findall(help_)]
     shown = [p for p in command.params if not getattr(p, "hidden", False) and p.name != "help"]
     types = get_type_hints(unwrap(command.callback))
@@ -153,7 +165,7 @@ def columns_of(which: Mapping[str, tuple[str, str]]) -> Callable[[], str]:
 
 
 def count(terms: Iterable[Term]) -> int:
-    """How many lines of a rule file these terms come from."""
+    """How many ways of saying something these terms are, with each `combine` written out."""
     return len({t.rule_id for t in terms})
 
 
@@ -171,26 +183,26 @@ def conditions() -> str:
 
 def _overview(found: Mapping[str, Finding]) -> str:
     rows = [
-        (f"[`{f.name}`](#{f.name})", f.title, str(count(f.terms)), f"{len(f.terms):,}", str(len(f.examples)))
+        (f"[`{f.name}`](#{f.name})", f.title, f"{count(f.terms):,}", f"{len(f.terms):,}", str(len(f.examples)))
         for f in found.values()
     ]
-    return table(("id", "means", "terms", "ways of saying it", "examples"), rows)
+    return table(("id", "means", "terms", "with plurals", "examples"), rows)
 
 
 def _finding(f: Finding) -> str:
     said = [f"`{f.path}`, {f.status}. Sources: {'; '.join(f.references)}."]
-    said += [f"Never a mention (`not`): {count(f.nots)} lines."] if f.nots else []
+    said += [f"Confusers (`not`): {count(f.nots):,}."] if f.nots else []
     for names, what in ((f.covers, "Takes in mentions of"), (f.kin, "The same by another name:")):
         said += [f"{what} {', '.join(f'[`{n}`](#{n})' for n in sorted(names))}."] if names else []
     said += ["In reports of other body regions it counts at a bone, tendon, bursa or joint alone."] if f.local else []
-    rows = [(_marked(e.text, e.start, e.end), ", ".join(filter(None, (e.expected, e.change)))) for e in f.examples]
+    rows = [(_marked(e), ", ".join(filter(None, (e.expected, e.change)))) for e in f.examples]
     return f"### {f.title} {{ #{f.name} }}\n\n{' '.join(said)}\n\n{table(('example', 'read as'), rows)}"
 
 
-def _marked(text: str, start: int, end: int) -> str:
-    if end <= start:
-        return plain(text)
-    return f"{plain(text[:start])}<mark>{plain(text[start:end])}</mark>{plain(text[end:])}"
+def _marked(e: Example) -> str:
+    if e.expected == "none":
+        return plain(e.text)
+    return f"{plain(e.text[: e.start])}<mark>{plain(e.text[e.start : e.end])}</mark>{plain(e.text[e.end :])}"
 
 
 def axes() -> str:
@@ -213,18 +225,16 @@ def cue_groups() -> str:
     return "\n".join(parts)
 
 
-GROUP = ("group", "says", "reaches", "ends at", "cues", "such as")
+GROUP = ("group", "says", "reaches", "cues", "such as")
 REACHES = {"forward": "what follows", "backward": "what comes before", "bidirectional": "both", "pseudo": "nothing"}
 
 
 def _group(g: CueGroup) -> tuple[str, ...]:
-    says = ", ".join(f"{axis} {code(value)}" for axis, value in g.sets.items())
     phrases = list(dict.fromkeys(" ".join(t.phrase) for t in g.terms if t.phrase))[:3]
     return (
         f"`{g.name}`",
-        says or "nothing; it ends the reach of others, or hides a cue within it",
-        REACHES[g.direction],
-        codes(sorted(g.ends_at)),
+        codes(g.sets.values()) or "nothing; it ends the reach of others, or hides a cue within it",
+        REACHES[g.direction] + (f", up to {codes(sorted(g.ends_at))}" if g.ends_at else ""),
         f"{len(g.terms):,}",
         ", ".join(f"“{plain(p)}”" for p in phrases) or "patterns",
     )
@@ -334,7 +344,7 @@ def results() -> str:
     about = (
         f"Measured {kept['measured'][:10]} with version {kept['versions']['calcitrace']} and the rules "
         f"`{kept['ruleset_hash'][:8]}` on the test part: {settings['reports']} synthetic reports of "
-        f"{settings['patients']} patients (`evaluation/results/{latest.name}`). In brackets the 95 % interval by "
+        f"{settings['patients']} patients (`evaluation/results/{latest.name}`). Below each figure its 95 % interval by "
         "patients.\n\n"
     )
     return about + table(("", *FIGURES.values()), rows)
@@ -348,7 +358,7 @@ def _figure(said: Any) -> str:
     if not said or said.get("value") is None:
         return ""
     low, high = said.get("patients") or (None, None)
-    return f"{said['value']:.3f}" + (f" ({low:.3f} to {high:.3f})" if low is not None else "")
+    return f"{said['value']:.3f}" + (f"<br><small>{low:.3f}–{high:.3f}</small>" if low is not None else "")
 
 
 def citation() -> str:
