@@ -19,6 +19,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 HERE = Path(__file__).resolve().parent
 Output = dict[str, Any]
 
@@ -33,7 +35,7 @@ def outputs(notebook: dict[str, Any], name: str) -> list[list[Output]]:
 def _run(source: str, where: str, names: dict[str, Any], number: int) -> list[Output]:
     tree = ast.parse(source, where)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    with contextlib.redirect_stdout(io.StringIO()) as said:
+    with contextlib.redirect_stdout(io.StringIO()) as said, threadpool_limits(1):  # small sums: threads would only wait
         exec(compile(tree, where, "exec"), names)
         value = eval(compile(ast.Expression(last.value), where, "eval"), names) if isinstance(last, ast.Expr) else None
     found: list[Output] = []

@@ -78,7 +78,7 @@ def write_page(found: Evaluation) -> str:
     """The HTML page: figures, plots, confusion table, findings, and each error linked to its text."""
     from markupsafe import Markup
 
-    return _template("evaluation.html.j2").render(
+    page: str = _template("evaluation.html.j2").render(
         settings=found.settings,
         rows=table_rows(found),
         tiers=TIERS[::-1],
@@ -89,6 +89,7 @@ def write_page(found: Evaluation) -> str:
         errors=list(_error_rows(found)),
         articles=list(_articles(found)),
     )
+    return page
 
 
 def report_html(found: Evaluation, report_id: str) -> str:
