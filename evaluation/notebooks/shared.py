@@ -6,10 +6,14 @@ the dated files in evaluation/results.
 
 from __future__ import annotations
 
+import csv
 import io
 import json
+import random
+import re
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +29,17 @@ GOLD, RESULTS = EVALUATION / "gold", EVALUATION / "results"
 TRAIN = ("train", "train2", "train3", "train4", "train5", "train6", "train7")
 EVERYDAY = ("everyday", "everyday2")
 # Okabe and Ito's colours, told apart by all kinds of colour vision
-BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6b7280"
-DPI, COLOURS = 90, 64
+BLUE, ORANGE, GREEN, PINK, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#F0E442", "#6b7280"
+LOCAL = {  # what the made-up hospital of new_hospital.ipynb calls things
+    r"(?m)^(?:FINDINGS|Findings|Report|Observations)(?=:)": "What we see",
+    r"(?m)^(?:IMPRESSION|Impression|Conclusion|Comment|Opinion)(?=:)": "Take home",
+    r"(?m)^(?:HISTORY|History|Clinical|Clinical Notes|Clinical profile|INDICATION|Indication)(?=:)": "Why we scan",
+    r"\b[Cc]alcification\b": "CaDep",
+    r"\b(?:[Cc]ortical )?[Ee]rosion\b": "CoEr",
+    r"\b[Ee]ffusion\b": "Eff",
+}
+COLUMNS = ("report_id", "patient_id", "study_date", "modality", "body_part", "text")
+DPI, COLOURS = 90, 128
 
 for folder in (EVALUATION, EVALUATION / "baselines"):
     if str(folder) not in sys.path:
@@ -44,7 +57,7 @@ class Picture:
 
         drawn, out = io.BytesIO(), io.BytesIO()
         self.figure.savefig(drawn, dpi=DPI, format="png", facecolor="white")
-        Image.open(drawn).convert("RGB").quantize(COLOURS).save(out, "png", optimize=True)
+        Image.open(drawn).convert("RGB").quantize(COLOURS, Image.Quantize.FASTOCTREE).save(out, "png", optimize=True)
         return out.getvalue()
 
 
@@ -108,3 +121,76 @@ def newest(what: str) -> dict[str, Any]:
 
 def _measured(path: Path) -> tuple[str, str]:
     return path.name[:10], json.loads(path.read_text(encoding="utf-8")).get("measured", "")
+
+
+def new_hospital(out: Path) -> Path:
+    """Reports of a made-up hospital as CSV: some of the train parts with headings and abbreviations of its own."""
+    rows = [{k: r[k] for k in COLUMNS} for r in records(("train4", "train5"), every=4)]
+    for row in rows:
+        for pattern, local in LOCAL.items():
+            row["text"] = re.sub(pattern, local, row["text"])
+    write_csv(rows, out)
+    return out
+
+
+def write_csv(rows: Sequence[dict[str, Any]], out: Path) -> None:
+    """Reports as CSV."""
+    with out.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def study_archive(out: Path, filler: int = 280, seed: int = 0) -> Path:
+    """An archive of synthetic reports as CSV: patients of the train parts with several reports, among ordinary ones.
+
+    Sex and age are drawn at random, and so is which report has an addendum, comes twice or is empty.
+    """
+    from archive import make_archive
+
+    draw = random.Random(seed)
+    gold = records(TRAIN)
+    several = {p for p, n in Counter(r["patient_id"] for r in gold).items() if n > 1}
+    rows = [{k: r[k] for k in COLUMNS} for r in gold if r["patient_id"] in several]
+    rows += [{k: getattr(made, k) for k in COLUMNS} for made in make_archive(filler, 0.05, seed)]
+    draw.shuffle(rows)
+    born = {r["patient_id"]: (int(r["study_date"][:4]) - draw.randint(16, 82), draw.choice("FM")) for r in rows}
+    for row in rows:
+        year, row["sex"] = born[row["patient_id"]]
+        row["age"] = max(int(row["study_date"][:4]) - year, 1)
+    first = rows[0]
+    rows += [{**row, "report_id": f"{row['report_id']}-copy"} for row in rows[1:4]]
+    rows += [
+        {**first, "text": f"{first['text']}\nADDENDUM: No further finding."},
+        {**first, "report_id": "E1", "text": ""},
+    ]
+    write_csv(rows, out)
+    return out
+
+
+TIMELINE_STYLE = f"""<style>
+.timelines text {{ font: 13px sans-serif; }} .timelines text.axis {{ font-size: 11px; fill: {GREY}; }}
+.timelines line.lane {{ stroke: #d8dee6; }} .timelines line.report {{ stroke: #9aa4b2; stroke-dasharray: 2 3; }}
+.timelines line.index {{ stroke: #1c2430; stroke-width: 2; }}
+.timelines circle {{ stroke: #1c2430; fill: #ffffff; }} .timelines circle.unsaid {{ stroke: #b8c0cc; }}
+.timelines .present, .timelines .involved {{ fill: {ORANGE}; }}
+.timelines .smaller, .timelines .possible {{ fill: {YELLOW}; }}
+.timelines .gone, .timelines .absent, .timelines .normal {{ fill: {BLUE}; }} .timelines .cyst {{ fill: {PINK}; }}
+</style>"""
+TIMELINE_KEY = {"present": "present, involved", "smaller": "smaller, possible", "cyst": "cyst"}
+TIMELINE_KEY |= {"gone": "gone, absent, normal", "unsaid": "not said"}
+
+
+def timelines(pictures: Sequence[str]) -> Drawing:
+    """Pictures of patients (`calcitrace.patientpicture.picture`) one above the other, with a key to the colours."""
+    height = 132 * len(pictures) + 30
+    size = f'viewBox="0 0 760 {height}" width="760" height="{height}"'
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" class="timelines" {size}>']
+    out.append(TIMELINE_STYLE)
+    for k, (kind, said) in enumerate(TIMELINE_KEY.items()):
+        out.append(
+            f'<circle class="{kind}" cx="{20 + 152 * k}" cy="14" r="7"/><text x="{32 + 152 * k}" y="18">{said}</text>'
+        )
+    for k, drawn in enumerate(pictures):
+        out.append(drawn.replace("<svg ", f'<svg y="{132 * k + 30}" width="760" height="128" ', 1))
+    return Drawing("\n".join([*out, "</svg>"]))
