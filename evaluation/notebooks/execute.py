@@ -27,6 +27,7 @@ Output = dict[str, Any]
 
 def outputs(notebook: dict[str, Any], name: str) -> list[list[Output]]:
     """What each code cell prints and what its last line shows, run in the current folder from first to last."""
+    sys.modules.pop("shared", None)  # as in a new kernel
     names: dict[str, Any] = {"__name__": "__main__"}
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     return [_run("".join(cell["source"]), f"{name}, cell {k}", names, k) for k, cell in enumerate(cells, 1)]

@@ -158,12 +158,11 @@ def study_archive(out: Path, filler: int = 280, seed: int = 0) -> Path:
     for row in rows:
         year, row["sex"] = born[row["patient_id"]]
         row["age"] = max(int(row["study_date"][:4]) - year, 1)
-    first = rows[0]
-    rows += [{**row, "report_id": f"{row['report_id']}-copy"} for row in rows[1:4]]
-    rows += [
-        {**first, "text": f"{first['text']}\nADDENDUM: No further finding."},
-        {**first, "report_id": "E1", "text": ""},
-    ]
+    cases = {r["report_id"] for r in gold if r["case"] == "definite"}
+    first, *others = [r for r in rows if r["report_id"] in cases][:4]
+    rows += [{**row, "report_id": f"{row['report_id']}-copy"} for row in others]
+    rows.append({**first, "text": f"{first['text']}\nADDENDUM: No further finding."})
+    rows.append({**first, "report_id": "E1", "text": ""})
     write_csv(rows, out)
     return out
 
