@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from calcitrace import process
+from calcitrace.samples import sample_corpus
+
 FOLDER = Path(__file__).parents[1] / "evaluation" / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 MOST_BYTES = 60_000  # of a picture
@@ -53,3 +56,25 @@ def test_a_notebook_runs_and_shows_what_it_stores(path: Path, tmp_path: Path, mo
 def test_there_are_notebooks() -> None:
     """So that an empty folder does not pass."""
     assert NOTEBOOKS
+
+
+def test_a_notebook_runs_on_a_run_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One path is changed, the run folder's; nothing else of the notebook knows where its reports came from."""
+    process(sample_corpus(), tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(FOLDER)
+    notebook = json.loads((FOLDER / "whole_study.ipynb").read_text(encoding="utf-8"))
+    first = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+    source, changed = re.subn(r"(?m)^run = .*$", 'run = Path("mine")', "".join(first["source"]))
+    first["source"] = [source]
+    fresh = import_module("execute").outputs(notebook, "whole_study")
+    assert changed == 1
+    assert "".join(fresh[1][0]["text"]).startswith("72 rows = 72 reports + 0 rejects")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebook_says_which_path_to_change(path: Path) -> None:
+    """In its first cell of code."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    first = "".join(next(cell for cell in cells if cell["cell_type"] == "code")["source"])
+    assert re.search(r"(?m)^(?:run|reports) = .*# your (?:run folder|reports): ", first)
