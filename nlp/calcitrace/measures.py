@@ -12,6 +12,7 @@ _SIZE = re.compile(r"^\d+(?:[.,]\d+)?$")
 _UNITS = {"mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "centimeter": 10.0, "centimeters": 10.0}
 _NUMBERS = {w: n for n, w in enumerate("one two three four five six seven eight nine ten eleven twelve".split(), 1)}
 _BELOW = {"subcentimeter": 10.0, "submillimeter": 1.0}
+_AXES = frozenset("ap cc tr ml si craniocaudal transverse anteroposterior sagittal coronal axial".split())
 LOOK_BACK = 10
 LISTS = (
     "distance",
@@ -54,20 +55,23 @@ def measurements(forms: Sequence[str], words: Mapping[str, frozenset[str]], earl
             found.append(Measure(k - 1, k + 1, _UNITS[form]))
         elif form in _BELOW:
             found.append(Measure(k, k + 1, _BELOW[form]))
-        elif form not in ("x", "by", "times", "-"):
+        elif form not in ("x", "by", "times", "-") and not _names_axis(forms, k):
             numbers = []
     for measure in _joined(found, forms):
         if _of_before(measure, forms, words) == earlier and not _distance(measure, forms, words):
             yield measure
 
 
+def _names_axis(forms: Sequence[str], k: int) -> bool:
+    """Whether a word only tells the direction of a dimension: "10 (CC) x 4 (TR) mm"."""
+    return forms[k] in _AXES or (forms[k] in "()" and bool(_AXES.intersection(forms[max(0, k - 1) : k + 2])))
+
+
 def _joined(found: Sequence[Measure], forms: Sequence[str]) -> Iterable[Measure]:
     """Dimensions that each have a unit are one size: "12 mm x 8 mm"."""
     last: Measure | None = None
     for measure in found:
-        if last and all(
-            w in ("x", "by", "ap", "cc", "craniocaudal", "transverse", "tr") for w in forms[last.j : measure.i]
-        ):
+        if last and all(w in ("x", "by") or w in _AXES for w in forms[last.j : measure.i]):
             last = Measure(last.i, measure.j, max(last.size_mm, measure.size_mm))
             continue
         if last:
