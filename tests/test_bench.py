@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from calcitrace import Annotator, Report, RuleSet, load_rules
+from calcitrace.cli import app
 from calcitrace.differences import Difference, differences
 from calcitrace.errors import UsageError
 from calcitrace.rules import patterns_folder
@@ -95,6 +97,33 @@ def test_rules_check_on_a_corpus(command: Any, tmp_path: Path) -> None:
     assert "cue never fires here" in done.out
     assert done.out.splitlines()[-1].endswith(" notes")
     assert SECRET not in done.out + done.err
+
+
+# how both read their inputs
+
+HOW_TO_READ = {"--from", "--encoding", "--delimiter", "--config"}
+
+
+@pytest.mark.parametrize("name", ["check", "diff"])
+def test_the_options_of_reading_are_those_of_process(name: str) -> None:
+    """Whatever says to `process` how inputs are read says it to the bench too."""
+    top = typer.main.get_command(app)
+    group = getattr(top, "commands", {})
+    own, theirs = ({o for p in c.params for o in p.opts} for c in (group["rules"].commands[name], group["process"]))
+    assert {o for o in theirs if o.endswith("-column")} | HOW_TO_READ <= own & theirs
+
+
+def test_columns_of_ones_own_are_read(command: Any, changed: Path, tmp_path: Path) -> None:
+    """A column is named by its option or in a TOML file, as for `process`; what the message tells to do can be done."""
+    corpus, config = tmp_path / "reports.csv", tmp_path / "ours.toml"
+    corpus.write_text(f'KEY;ZEBRA\nA7;"{TEXT}"\n', "utf-8")
+    config.write_text('text_column = "ZEBRA"\nid_column = "KEY"\n', "utf-8")
+    words = ("rules", "diff", patterns_folder(), changed, "--on", corpus)
+    assert "--text-column" in command(*words).err
+    for told in (("--text-column", "ZEBRA", "--id-column", "KEY"), ("--config", config)):
+        done = command(*words, *told)
+        assert (done.code, done.err) == (0, "")
+        assert "A7: added fracture" in done.out
 
 
 # show --why

@@ -12,32 +12,34 @@ import typer
 
 from calcitrace.cli.app import Patterns, rules_app
 from calcitrace.cli.bar import Counting
+from calcitrace.cli.reading import Reading, reads
 from calcitrace.errors import ExitCode, UsageError
 
 
 @rules_app.command("check")
+@reads
 def rules_check(
+    reading: Reading,
     patterns: Patterns = None,
     on: Annotated[list[Path] | None, typer.Option("--on", help="Reports: which rules never fire there?")] = None,
 ) -> None:
     """Validate every rule file and run every example in it; print what is wrong with path:line and severity.
 
     Errors make a rule wrong; warnings are rules that cannot act, add nothing or may be slow; with --on, notes are
-    lines that no report of the corpus calls for. Exit code 1 if there is an error.
+    lines that no report of the corpus calls for. Its inputs are read as by `process`. Exit code 1 if there is an error.
 
-    Example: calcitrace rules check --patterns my-rules --on reports.csv
+    Example: calcitrace rules check --patterns my-rules --on reports.csv --text-column REPORT_BODY
     """
     from calcitrace.lint import check, in_order
     from calcitrace.rules import load_rules
 
-    rules = load_rules(patterns)
+    rules = load_rules(patterns or reading.options.patterns or None)
     faults, examples = check(rules)
     if on:
-        from calcitrace.sources import read_reports
         from calcitrace.usage import usage
 
         with Counting("reports read") as bar:
-            faults = in_order([*faults, *usage(rules, read_reports(on), bar.one)])
+            faults = in_order([*faults, *usage(rules, reading.reports(on), bar.one)])
     for fault in faults:
         print(fault)
     count = Counter(f.severity for f in faults)
@@ -51,7 +53,9 @@ def rules_check(
 
 
 @rules_app.command("diff")
+@reads
 def rules_diff(
+    reading: Reading,
     old: Annotated[Path, typer.Argument(help="A folder of rules.")],
     new: Annotated[Path, typer.Argument(help="Another.")],
     on: Annotated[list[Path], typer.Option("--on", help="Reports to read with both (any format of `process`).")],
@@ -60,16 +64,16 @@ def rules_diff(
 ) -> None:
     """Show which reports and mentions change between two rule sets, and through which rule; prints no report text.
 
-    Example: calcitrace rules diff patterns my-rules --on reports.csv
+    The reports are read as by `process`.
+
+    Example: calcitrace rules diff patterns my-rules --on reports.csv --text-column REPORT_BODY
     """
-    from calcitrace.corpus import DEFAULT_CASE
     from calcitrace.differences import counts, differences
     from calcitrace.rules import load_rules
-    from calcitrace.sources import read_reports
 
     olds, news = load_rules(old), load_rules(new)
     with Counting("reports read") as bar:
-        found = list(differences(olds, news, read_reports(on), case or DEFAULT_CASE, bar.one))
+        found = list(differences(olds, news, reading.reports(on), case or reading.options.case, bar.one))
     if as_json:
         for difference in found:
             print(json.dumps(asdict(difference), ensure_ascii=False))
