@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -430,6 +431,24 @@ def test_lint_warns_of_what_cannot_act(tmp_path: Path, what: str) -> None:
     changes, said = WARNED[what]
     faults, _ = check(load(folder(tmp_path, changes)))
     assert said in [str(f) for f in faults]
+
+
+def test_lines_that_never_fire_are_counted_by_file(command: Any, tmp_path: Path) -> None:
+    """With --on each file has one note for all its lines that no report calls for; --verbose has one for each line."""
+    root = folder(tmp_path)
+    put = tmp_path / "reports.jsonl"
+    put.write_text('{"report_id": "1", "text": "No heel spur."}', encoding="utf-8")
+    words = ("rules", "check", "--patterns", root, "--on", put)
+    short, long = command(*words).out.splitlines(), command(*words, "--verbose").out.splitlines()
+    assert short == [
+        f"patterns/{P}:1: note: 1 of its lines never fire here",
+        f"patterns/{F}:1: note: 2 of its lines never fire here",
+        "1 findings, 4 examples run, 0 errors, 0 warnings, 3 notes; --verbose shows each",
+    ]
+    assert [line.partition(": note")[0] for line in long[:-1]] == [
+        f"patterns/{w}" for w in (f"{P}:7", f"{F}:5", f"{F}:7")
+    ]
+    assert long[-1] == "1 findings, 4 examples run, 0 errors, 0 warnings, 3 notes"
 
 
 OSSICLE = "title: Ossicle\nterms:\n  - ossicle\n  - {term: heel spur, at: [bone]}\n"
