@@ -18,6 +18,7 @@ import typer
 
 from calcitrace import load_rules
 from calcitrace.cli import app
+from calcitrace.exports import EXPORTS
 from calcitrace.lint import check
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS
 
@@ -92,6 +93,13 @@ def test_the_command_lines_of_the_readme_run(tmp_path: Path) -> None:
     lines = [line.replace("calcitrace", f"{sys.executable} -m calcitrace", 1) for line in shown.splitlines()]
     done = [subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True) for line in lines]
     assert [(d.args, d.returncode) for d in done] == [(line, 0) for line in lines], [d.stderr for d in done]
+
+
+def test_the_readme_tells_every_export_and_no_other() -> None:
+    """The table of exports names those of the registry."""
+    (table,) = re.findall(r"^\| `--to` \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", text("README.md"), re.MULTILINE)
+    told = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(told) == sorted(EXPORTS)
 
 
 def commands() -> set[str]:

@@ -555,7 +555,7 @@ def test_the_help_holds_the_manual_of_every_export(command: Callable[..., Any]) 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"to": "excel"}, "no export is called 'excel'; there are redcap, omop, fhir, csv, parquet, stata, spss"),
+        ({"to": "excel"}, f"no export is called 'excel'; there are {', '.join(EXPORTS)}"),
         ({"cohort": "nothing"}, "no cohort folder"),
         ({"out": "full"}, "not empty; choose another --out"),
     ],
