@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 from calcitrace import load_rules
 from calcitrace.cli import app
@@ -66,6 +67,18 @@ def test_the_ci_runs_the_commands_of_the_readme() -> None:
     lines = text(".ci/run").splitlines()
     assert 'pip install --quiet -c constraints.txt ".[test]"' in lines
     assert lines[-1] == "pytest"
+
+
+def test_the_hooks_before_a_commit_fetch_nothing() -> None:
+    """They are local programs: the linters that .ci/run runs, and the check of the rules."""
+    config = yaml.safe_load(text(".pre-commit-config.yaml"))
+    assert [r["repo"] for r in config["repos"]] == ["local"]
+    hooks = config["repos"][0]["hooks"]
+    assert {(h["language"], *h.keys() & {"additional_dependencies"}) for h in hooks} == {("system",)}
+    names = [h["name"] for h in hooks]
+    assert all(h["entry"].startswith(h["name"]) for h in hooks)
+    checks = [line for line in text(".ci/run").splitlines() if line.startswith(("ruff", "mypy"))]
+    assert names == [*(re.sub(r"( --check)? \.$", "", line) for line in checks), "calcitrace rules check"]
 
 
 @pytest.mark.parametrize("number", range(3))
