@@ -81,6 +81,13 @@ def test_the_hooks_before_a_commit_fetch_nothing() -> None:
     assert names == [*(re.sub(r"( --check)? \.$", "", line) for line in checks), "calcitrace rules check"]
 
 
+def test_the_tests_that_contributors_are_told_to_run_are_there() -> None:
+    """Each file that CONTRIBUTING names to be run is a file of the checkout."""
+    named = set(re.findall(r"(?:tests|evaluation)/\w+\.py", text("CONTRIBUTING.md")))
+    assert len(named) > 5
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
 @pytest.mark.parametrize("number", range(3))
 def test_the_python_of_the_readme_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each Python example runs as it stands and prints what the README says."""
