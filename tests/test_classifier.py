@@ -17,7 +17,8 @@ from calcitrace.classifier import FeatureTable, Labelled, _threshold, fit, make_
 from calcitrace.corpus import DEFAULT_CASE
 from calcitrace.errors import ModelError, RunError
 from calcitrace.features import Features, assessed, schema
-from calcitrace.training import read_labels, train
+from calcitrace.rerun import Rerun
+from calcitrace.training import Label, held_out_reports, labelled_reports, read_labels, train
 
 CASES = (
     "Calcific deposit of the supraspinatus with erosion of the greater tuberosity. No mass.",
@@ -160,6 +161,25 @@ def test_a_patients_reports_are_never_on_both_sides(labelled: Labelled) -> None:
     for learn, test in folds:
         assert not {weak.units[i] for i in learn} & {weak.units[i] for i in test}
         assert all(weak.weights[i] == 1.0 for i in test)
+
+
+def test_held_out_reports_pair_each_label_with_what_was_said_unseen(
+    labelled: Labelled, names: tuple[str, str, str]
+) -> None:
+    """One pair a label that counts in full, in order, with its unit as the patient; a weak label has none."""
+    weighed = replace(labelled, weights=[0.2, *labelled.weights[1:]])
+    fitted = fit(weighed, names, 0.97)
+    gold, found = held_out_reports(fitted, weighed)
+    assert [(g.patient_id, g.case_status == "definite") for g in gold] == [(f"p{k // 2}", k < 8) for k in range(1, 18)]
+    assert [f.case_probability for f in found] == fitted.scores.tolist()
+    assert [f.likely_case for f in found] == fitted.likely.tolist()
+    assert held_out_reports(fit(weighed, names, 0.97, hold_out=False), weighed) == ([], [])
+
+
+def test_labelled_reports_stand_in_the_order_of_the_run(run: Path) -> None:
+    """A label belongs to its report, wherever it stands in its file; the unit is the group, or else the patient."""
+    found, weak = labelled_reports({"r9": Label(False), "r2": Label(True, "style")}, Rerun(run))
+    assert (list(found.is_case), list(found.units), weak) == ([True, False], ["style", "patient p4"], 0)
 
 
 def test_platt_finds_the_slope_and_offset_of_simulated_scores() -> None:

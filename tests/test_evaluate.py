@@ -15,7 +15,7 @@ from calcitrace.evaluate import Evaluation, LabelledMention, LabelledReport, eva
 from calcitrace.evaluate.cases import ppv
 from calcitrace.evaluate.intervals import exact, wilson
 from calcitrace.evaluate.mentions import match
-from calcitrace.evaluate.page import table_rows, write_page
+from calcitrace.evaluate.page import report_html, table_rows, write_page
 from calcitrace.model import Assertion, Assessment, Mention, Report
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, mention_row, parquet_bytes, report_row
 
@@ -545,6 +545,17 @@ def test_page_links_each_error_to_its_text(tmp_path, evaluated):
     assert len(links) == len(evaluated.discrepancies) == 4
     assert set(links) <= set(targets)
     assert re.search(r'<mark class="gold wrong" title="[^"]*">erosion</mark>', page)
+
+
+def test_one_report_with_its_errors_stands_alone(evaluated):
+    """A piece of HTML with the report's own text escaped and its errors marked; one without an error has none."""
+    report_id = next(d.report_id for d in evaluated.discrepancies if d.start >= 0)
+    piece = report_html(evaluated, report_id)
+    assert piece.count("<article") == 1
+    assert re.search(r'<mark class="[a-z ]*wrong" title="[^"]*">', piece)
+    assert "<script" not in piece
+    with pytest.raises(UsageError, match="'Z' has no listed error"):
+        report_html(evaluated, "Z")
 
 
 def test_page_escapes_report_text_and_is_self_contained(tmp_path, evaluated):

@@ -19,7 +19,7 @@ from calcitrace.screen import all_necessary, longest_word, necessary
 from calcitrace.sites import Hit
 
 Span = tuple[int, int]
-MOST_WORDS = 200_000
+MOST_WORDS = 20_000
 SETS = 4
 KEY = 3  # letters by which needles are looked up
 TokenMatcher = Callable[[Sequence[str], Sequence[tuple[int, Term]]], list[tuple[int, int, int]]]

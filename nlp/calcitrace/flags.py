@@ -12,6 +12,7 @@ from calcitrace.sites import Linker, Sentence, one_side
 
 CONCLUSIONS = ("impression",)
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+_NONE: frozenset[str] = frozenset()  # one for all sentences
 
 
 class Flagger:
@@ -52,7 +53,7 @@ class Flagger:
         for name, way, needed in self._others:
             if all(any(s in lowered for s in strings) for strings in needed) and way.search(sentence):
                 found.add(name)
-        return frozenset(found)
+        return frozenset(found) if found else _NONE
 
 
 def _side_conflicts(annotated: AnnotatedReport, sentences: Sequence[Sentence], linker: Linker) -> Iterator[str]:

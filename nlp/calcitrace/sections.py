@@ -32,7 +32,7 @@ _QUALIFIERS = re.compile(r"\[\*\*.*?\*\*\]|<[A-Z]+>|\(.*?\)|\b(?:\d|dated|by|on)
 _PARTS = re.compile(r"[ \t]*(?:/|&|\+|,|\band\b)[ \t]*", re.I)
 _IN_BRACKETS = re.compile(r"\(.*?\)")
 MAX_HEAD_WORDS = 7
-REMEMBERED = 20_000  # lines repeat
+REMEMBERED = 3000  # lines repeat
 
 
 @dataclass(frozen=True, slots=True)

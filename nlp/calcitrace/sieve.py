@@ -139,8 +139,8 @@ class Screen:
         self._needles = _Needles(dict(enumerate(strings)))
         self._glance = _Needles({place: strings[place] for place in self._telling()})
         self._usual: list[str] = []
-        self._named = lru_cache(maxsize=50_000)(self._of_claims)
-        self.lets = lru_cache(maxsize=50_000)(self._lets)
+        self._named = lru_cache(maxsize=2000)(self._of_claims)
+        self.lets = lru_cache(maxsize=2000)(self._lets)
 
     def _needs(self, term: Term, common: frozenset[str]) -> Iterator[int]:
         """The sets of pieces of words of which one each must stand where the term matches, as bits, in every way."""

@@ -12,7 +12,7 @@ from calcitrace.ruleset import CueGroup, RuleSet, Site, Term
 from calcitrace.words import Words, split_words
 
 MOST_CIRCUMSTANCES = 8  # in which a sentence is remembered
-REMEMBERED = 5000  # headings and titles repeat
+REMEMBERED = 2000  # headings and titles repeat
 READ_TWICE = 8  # lines that are asked for their region and for their side
 
 

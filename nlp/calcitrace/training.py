@@ -26,6 +26,7 @@ from calcitrace.workers import model_for
 
 if TYPE_CHECKING:
     from calcitrace.classifier import Fitted, Labelled
+    from calcitrace.evaluate.labelled import LabelledReport
 
 CASE = frozenset({"1", "yes", "true", "case", "definite", "probable"})
 NO_CASE = frozenset({"0", "no", "false", "none"})
@@ -96,7 +97,7 @@ def train(
     source = Rerun(Path(run))
     earlier, _ = model_for(start, source.rules, source.case)
     on_progress(f"reading {len(read):,} labelled reports")
-    labelled, weak_used = _labelled(read, source, weak)
+    labelled, weak_used = labelled_reports(read, source, weak)
     on_progress(f"learning from {len(labelled):,} reports")
     names = (source.case.name, schema(source.rules, source.case), source.rules.hash)
     fitted = fit(labelled, names, sensitivity, earlier, SEED if seed is None else seed)
@@ -197,8 +198,15 @@ def _json_labels(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
         yield line, {"report_id": row["report_id"], "label": said, "group": str(row.get("group", ""))}
 
 
-def _labelled(labels: Mapping[str, Label], source: Rerun, weak: int) -> tuple[Labelled, int]:
-    """The labelled reports with their features, in the run's order; then those with weak labels, by a fixed draw."""
+def labelled_reports(labels: Mapping[str, Label], source: Rerun, weak: int = 0) -> tuple[Labelled, int]:
+    """The labelled reports with their features, in the run's order; then `weak` more with weak labels, by a fixed draw.
+
+    The second value is how many weak labels were used.
+
+    Raises:
+        ModelError: a labelled report is not in the run.
+        RunError: an input of the run is gone or has changed.
+    """
     from calcitrace.annotate import Annotator
     from calcitrace.classifier import Labelled
 
@@ -269,26 +277,33 @@ def _card(fitted: Fitted, labelled: Labelled, weak: int, sensitivity: float, sou
     }
 
 
+def held_out_reports(fitted: Fitted, labelled: Labelled) -> tuple[list[LabelledReport], list[LabelledReport]]:
+    """What the labels and the models that had not seen them say of each report, for `calcitrace.evaluate.score`.
+
+    Only labels that count in full are given, with the unit as the patient; none where nothing could be held out.
+    """
+    from calcitrace.evaluate.labelled import LabelledReport
+
+    gold: list[LabelledReport] = []
+    found: list[LabelledReport] = []
+    if fitted.scores is None or fitted.likely is None:
+        return gold, found
+    for i, probability, likely in zip(labelled.full, fitted.scores, fitted.likely, strict=True):
+        status = "definite" if labelled.is_case[i] else "no"
+        report = LabelledReport(str(i), labelled.units[i], case_status=status, given=frozenset({"case_status"}))
+        given = frozenset({"likely_case", "case_probability"})
+        gold.append(report)
+        found.append(replace(report, likely_case=bool(likely), case_probability=float(probability), given=given))
+    return gold, found
+
+
 def _figures(fitted: Fitted, labelled: Labelled) -> Mapping[str, str] | str:
     """Figures with intervals that take the unit as the unit, from models that had not seen it."""
     from calcitrace.evaluate import score
-    from calcitrace.evaluate.labelled import LabelledReport
 
-    if fitted.scores is None or fitted.likely is None:
+    gold, found = held_out_reports(fitted, labelled)
+    if not gold:
         return "none: too few units to hold any out"
-    gold, found = [], []
-    for k, i in enumerate(labelled.full):
-        status = "definite" if labelled.is_case[i] else "no"
-        report = LabelledReport(str(k), labelled.units[i], case_status=status, given=frozenset({"case_status"}))
-        gold.append(report)
-        found.append(
-            replace(
-                report,
-                likely_case=bool(fitted.likely[k]),
-                case_probability=float(fitted.scores[k]),
-                given=frozenset({"likely_case", "case_probability"}),
-            )
-        )
     figures = score(gold, found, resamples=500, list_errors=False).figures
     names = ("sensitivity", "specificity", "auroc", "auprc", "brier", "calibration_error")
     return {name: _shown(figures[name].value, figures[name].exact or figures[name].patients) for name in names}

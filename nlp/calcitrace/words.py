@@ -7,6 +7,7 @@ no-break spaces, spelling variants and the other accidents of text, while offset
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ def split_words(text: str, spelling: Mapping[str, str], start: int = 0, end: int
         if found.lastgroup == "prefixed":  # "sub-cortical", "supra spinatus"
             raw = _HYPHEN.sub("", raw)
         form = _FIXED.get(found.lastgroup or "") or standard_form(raw, spelling)
-        forms.append("-" if form in _DASHES else form)
+        forms.append("-" if form in _DASHES else sys.intern(form))
         starts.append(found.start())
         ends.append(found.end())
     return Words(tuple(forms), tuple(starts), tuple(ends))

@@ -126,8 +126,10 @@ def evaluate(
         run: folder of a finished run of `process` that read the gold standard's reports (and maybe others).
         gold: JSONL file, see `read_gold`.
         out: folder to write to; by default `evaluation` in the run folder.
-        prevalence, resamples, seed, list_errors: see `score`. Without the list of errors the page holds no text,
-            so that a test set stays unseen.
+        prevalence: see `score`, as for the two that follow.
+        resamples: draws of patients.
+        seed: of the draws.
+        list_errors: without the list of errors the page holds no text, so that a test set stays unseen.
 
     Raises:
         SourceError, RunError, UsageError: see `read_gold`, `predictions_of_run` and `score`.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calcitrace.errors import UsageError
 from calcitrace.evaluate.cases import TIERS
 from calcitrace.evaluate.discrepancies import Discrepancy
 from calcitrace.evaluate.intervals import Figure, Interval
@@ -75,12 +76,9 @@ def _counted(figure: Figure) -> str:
 
 def write_page(found: Evaluation) -> str:
     """The HTML page: figures, plots, confusion table, findings, and each error linked to its text."""
-    from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
 
-    templates = Path(__file__).parents[1] / "templates"
-    environment = Environment(loader=FileSystemLoader(templates), autoescape=True)
-    return environment.get_template("evaluation.html.j2").render(
+    page: str = _template("evaluation.html.j2").render(
         settings=found.settings,
         rows=table_rows(found),
         tiers=TIERS[::-1],
@@ -91,6 +89,26 @@ def write_page(found: Evaluation) -> str:
         errors=list(_error_rows(found)),
         articles=list(_articles(found)),
     )
+    return page
+
+
+def report_html(found: Evaluation, report_id: str) -> str:
+    """One report that has errors as a piece of HTML, such as a notebook shows: gold, found and wrong words marked.
+
+    Raises:
+        UsageError: no error was listed for this report, or the gold standard does not hold its text.
+    """
+    for article in _articles(found):
+        if article["gold"].report_id == report_id:
+            return str(_template("marked_report.html.j2").render(a=article, alone=True))
+    raise UsageError(f"{report_id!r} has no listed error, or the gold standard does not hold its text")
+
+
+def _template(name: str) -> Any:
+    from jinja2 import Environment, FileSystemLoader
+
+    templates = Path(__file__).parents[1] / "templates"
+    return Environment(loader=FileSystemLoader(templates), autoescape=True).get_template(name)
 
 
 def _error_rows(found: Evaluation) -> Iterator[dict[str, Any]]:
