@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property, wraps
+from functools import cached_property
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,12 +46,13 @@ class Reading:
 def reads(command: Callable[..., None]) -> Callable[..., None]:
     """A command with the options of `process` that say how its inputs are read; it gets them as `reading`."""
 
-    @wraps(command)
     def called(**given: Any) -> None:
         shared = {p.name: given.pop(p.name) for p in SHARED}
         command(**given, reading=Reading(shared))
 
     own = signature(command, eval_str=True)
-    kept = [p for p in own.parameters.values() if p.name != "reading"]
-    called.__signature__ = own.replace(parameters=[*kept, *SHARED])  # type: ignore[attr-defined]
+    options = [*(p for p in own.parameters.values() if p.name != "reading"), *SHARED]
+    called.__name__, called.__doc__ = command.__name__, command.__doc__
+    called.__annotations__ = {p.name: p.annotation for p in options}
+    called.__signature__ = own.replace(parameters=options)  # type: ignore[attr-defined]
     return called
