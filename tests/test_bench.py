@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from calcitrace import Annotator, Report, RuleSet, load_rules
+from calcitrace.cli import app
 from calcitrace.differences import Difference, differences
 from calcitrace.errors import UsageError
 from calcitrace.rules import patterns_folder
@@ -87,14 +90,44 @@ def test_a_line_that_never_fires_is_a_note(rules: RuleSet) -> None:
 
 
 def test_rules_check_on_a_corpus(command: Any, tmp_path: Path) -> None:
-    """Notes are no fault: the exit code is 0 and their number stands in the last line."""
+    """Notes are no fault and counted by file: the exit code is 0, and their number stands in the last line."""
     corpus = tmp_path / "reports.jsonl"
     corpus.write_text(json.dumps({"report_id": "A7", "text": TEXT}) + "\n", "utf-8")
     done = command("rules", "check", "--on", corpus)
     assert done.code == 0
-    assert "cue never fires here" in done.out
-    assert done.out.splitlines()[-1].endswith(" notes")
+    notes = re.findall(r"^patterns/([a-z_/]+\.yml):1: note: ([\d,]+) of its lines never fire here$", done.out, re.M)
+    assert "never fires here" not in done.out
+    assert len({file for file, _ in notes}) == len(notes) > 1
+    total = sum(int(n.replace(",", "")) for _, n in notes)
+    assert done.out.splitlines()[-1].endswith(f", {total:,} notes; --verbose shows each")
     assert SECRET not in done.out + done.err
+
+
+# how both read their inputs
+
+HOW_TO_READ = {"--from", "--encoding", "--delimiter", "--config"}
+
+
+@pytest.mark.parametrize("name", ["check", "diff"])
+def test_the_options_of_reading_are_those_of_process(name: str) -> None:
+    """Whatever says to `process` how inputs are read says it to the bench too."""
+    top = typer.main.get_command(app)
+    group = getattr(top, "commands", {})
+    own, theirs = ({o for p in c.params for o in p.opts} for c in (group["rules"].commands[name], group["process"]))
+    assert {o for o in theirs if o.endswith("-column")} | HOW_TO_READ <= own & theirs
+
+
+def test_columns_of_ones_own_are_read(command: Any, changed: Path, tmp_path: Path) -> None:
+    """A column is named by its option or in a TOML file, as for `process`; what the message tells to do can be done."""
+    corpus, config = tmp_path / "reports.csv", tmp_path / "ours.toml"
+    corpus.write_text(f'KEY;ZEBRA\nA7;"{TEXT}"\n', "utf-8")
+    config.write_text('text_column = "ZEBRA"\nid_column = "KEY"\n', "utf-8")
+    words = ("rules", "diff", patterns_folder(), changed, "--on", corpus)
+    assert "--text-column" in command(*words).err
+    for told in (("--text-column", "ZEBRA", "--id-column", "KEY"), ("--config", config)):
+        done = command(*words, *told)
+        assert (done.code, done.err) == (0, "")
+        assert "A7: added fracture" in done.out
 
 
 # show --why

@@ -470,14 +470,14 @@ def test_the_starter_model_says_what_it_is(command: Any) -> None:
 
 def test_show_gives_the_probability_and_its_reasons(command: Any) -> None:
     """`show` prints the probability; with --why what made it, with the words of the mentions; --no-model neither."""
-    plain = command("show", "--text", CASES[0])
+    plain = command("show", "--text", CASES[3])
     assert "probability 0." in plain.out
-    why = command("show", "--text", CASES[0], "--why").out
+    why = command("show", "--text", CASES[3], "--why").out
     assert "what made the probability (log odds)" in why
     assert "constituent: erosion" in why
     assert "erosion (report#1)" in why
-    assert "probability" not in command("show", "--text", CASES[0], "--no-model").out
-    told = json.loads(command("show", "--text", CASES[0], "--json").out)
+    assert "probability" not in command("show", "--text", CASES[3], "--no-model").out
+    told = json.loads(command("show", "--text", CASES[3], "--json").out)
     assert told["likely_case"] is True
     assert told["contributions"][0].keys() == {"feature", "log_odds", "mentions"}
 

@@ -349,11 +349,12 @@ def test_show_what_cannot_be_shown(words: list[str], code: int, says: str, comma
 
 
 def test_rules_list(command: Any, rules: RuleSet) -> None:
-    """Every finding with its status, and the hash of the rule set."""
+    """Every finding and condition, told apart, with its status; and the hash of the rule set."""
     ended = command("rules", "list")
     assert ended.code == 0
-    for finding in rules.findings.values():
-        assert re.search(rf"^{finding.name} .*{finding.status}", ended.out, re.MULTILINE)
+    for kind, named in (("finding", rules.findings), ("condition", rules.conditions)):
+        for rule in named.values():
+            assert re.search(rf"^{rule.name} .*\b{kind}\b.*{rule.status}", ended.out, re.MULTILINE)
     assert ended.out.endswith(f"rule set {rules.hash}\n")
 
 

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 from calcitrace import load_rules
 from calcitrace.cli import app
+from calcitrace.exports import EXPORTS
 from calcitrace.lint import check
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS
 
@@ -67,6 +69,25 @@ def test_the_ci_runs_the_commands_of_the_readme() -> None:
     assert lines[-1] == "pytest"
 
 
+def test_the_hooks_before_a_commit_fetch_nothing() -> None:
+    """They are local programs: the linters that .ci/run runs, and the check of the rules."""
+    config = yaml.safe_load(text(".pre-commit-config.yaml"))
+    assert [r["repo"] for r in config["repos"]] == ["local"]
+    hooks = config["repos"][0]["hooks"]
+    assert {(h["language"], *h.keys() & {"additional_dependencies"}) for h in hooks} == {("system",)}
+    names = [h["name"] for h in hooks]
+    assert all(h["entry"].startswith(h["name"]) for h in hooks)
+    checks = [line for line in text(".ci/run").splitlines() if line.startswith(("ruff", "mypy"))]
+    assert names == [*(re.sub(r"( --check)? \.$", "", line) for line in checks), "calcitrace rules check"]
+
+
+def test_the_tests_that_contributors_are_told_to_run_are_there() -> None:
+    """Each file that CONTRIBUTING names to be run is a file of the checkout."""
+    named = set(re.findall(r"(?:tests|evaluation)/\w+\.py", text("CONTRIBUTING.md")))
+    assert len(named) > 5
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
 @pytest.mark.parametrize("number", range(3))
 def test_the_python_of_the_readme_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each Python example runs as it stands and prints what the README says."""
@@ -92,6 +113,13 @@ def test_the_command_lines_of_the_readme_run(tmp_path: Path) -> None:
     lines = [line.replace("calcitrace", f"{sys.executable} -m calcitrace", 1) for line in shown.splitlines()]
     done = [subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True) for line in lines]
     assert [(d.args, d.returncode) for d in done] == [(line, 0) for line in lines], [d.stderr for d in done]
+
+
+def test_the_readme_tells_every_export_and_no_other() -> None:
+    """The table of exports names those of the registry."""
+    (table,) = re.findall(r"^\| `--to` \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", text("README.md"), re.MULTILINE)
+    told = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(told) == sorted(EXPORTS)
 
 
 def commands() -> set[str]:

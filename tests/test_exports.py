@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import json
 import re
 from collections.abc import Callable
 from datetime import date
@@ -31,7 +32,7 @@ from exported import (
 )
 
 from calcitrace.errors import SourceError, UsageError
-from calcitrace.exports import EXPORTS, Choice, export
+from calcitrace.exports import EXPORTS, RECORD, Choice, export
 from calcitrace.pseudonyms import Pseudonyms
 
 AS_GIVEN = Choice(original_ids=True, with_text=True, all_patients=True)
@@ -154,7 +155,10 @@ def test_an_empty_cohort_is_a_valid_export(name: str, key: Path, tmp_path: Path)
 
 
 def everything(folder: Path) -> str:
-    """All that an export says, unpacked: file names, plain files, tables of every format, attachments of FHIR."""
+    """All that an export says, unpacked: file names, plain files, tables of every format, attachments of FHIR.
+
+    A file that is no text is unpacked by the reader of its export.
+    """
     said = [str(sorted(p.name for p in folder.iterdir()))]
     for path in folder.iterdir():
         if path.suffix == ".parquet":
@@ -164,7 +168,10 @@ def everything(folder: Path) -> str:
             frame, meta = (pyreadstat.read_dta if path.suffix == ".dta" else pyreadstat.read_sav)(str(path))
             said.append(str(frame.to_dict("records")) + str(vars(meta)))
         else:
-            said.append(path.read_text(encoding="utf-8"))
+            try:
+                said.append(path.read_text(encoding="utf-8"))
+            except UnicodeDecodeError:
+                said.append(str(READERS[json.loads((folder / RECORD).read_text(encoding="utf-8"))["to"]](folder)))
     packed = re.findall(r'"data": "([^"]*)"', "".join(said))
     return "".join([*said, *(base64.b64decode(data).decode("utf-8") for data in packed)])
 
@@ -555,7 +562,7 @@ def test_the_help_holds_the_manual_of_every_export(command: Callable[..., Any]) 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"to": "excel"}, "no export is called 'excel'; there are redcap, omop, fhir, csv, parquet, stata, spss"),
+        ({"to": "excel"}, f"no export is called 'excel'; there are {', '.join(EXPORTS)}"),
         ({"cohort": "nothing"}, "no cohort folder"),
         ({"out": "full"}, "not empty; choose another --out"),
     ],

@@ -37,8 +37,8 @@ def test_the_shipped_rules_have_no_fault() -> None:
 
 
 def test_the_twenty_findings_are_there() -> None:
-    """The findings are those of the annotation guideline, no more and no fewer."""
-    assert set(load_rules().findings) == TWENTY
+    """The findings of the annotation guideline have their files; others may be added."""
+    assert set(load_rules().findings) >= TWENTY
 
 
 @pytest.mark.parametrize("finding", sorted(TWENTY))

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,7 @@ examples:
   - ["A {heel spur} is seen.", present]
   - ["No {plantar spur}.", absent]
   - ["The heel is normal.", none]
+references: [made for this test]
 """
 PRESENCE = """\
 axis: presence
@@ -391,6 +393,31 @@ WARNED: dict[str, tuple[dict[str, str | bytes | None], str]] = {
         replaced(F, TERM, TERM + "  - {tokens: [spur, {OP: '*'}, heel]}\n"),
         f"patterns/{F}:5: warning: a token pattern repeats any word without end",
     ),
+    "a finding without references": (
+        replaced(F, "references: [made for this test]\n", ""),
+        f"patterns/{F}:1: warning: has no references; name where its terms come from",
+    ),
+    "a draft without examples": (
+        {"findings/ossicle.yml": "title: Ossicle\nterms: [ossicle]\nreferences: [none]\n"},
+        "patterns/findings/ossicle.yml:1: warning: a draft finding needs examples for: present, absent, none",
+    ),
+    "a draft with one example": (
+        {"findings/ossicle.yml": "title: Ossicle\nterms: [ossicle]\nexamples: [['An {ossicle}.', present]]\n"},
+        "patterns/findings/ossicle.yml:1: warning: a draft finding needs examples for: absent, none",
+    ),
+    "a file name with a hyphen": (
+        {"findings/toe-spur.yml": "title: Toe spur\nterms: [toe spur]\n"},
+        "patterns/findings/toe-spur.yml:1: warning: is not named like_this.yml: lower case, digits, underscores",
+    ),
+    "a file name with another ending, which is not read": (
+        {"findings/toe_spur.yaml": "title: Toe spur\nterms: [toe spur]\n"},
+        "patterns/findings/toe_spur.yaml:1: warning: is not named like_this.yml: lower case, digits, underscores",
+    ),
+    "a term of two findings": (
+        {"findings/ossicle.yml": "title: Ossicle\nterms: [ossicle, heel spurs]\n"},
+        f"patterns/findings/ossicle.yml:2: warning: 'heel spurs' is a term of heel_spur too (patterns/{F}:4): "
+        "both would be mentioned",
+    ),
     "a section that flags rely on": (
         replaced(S, "  addendum: {headings: [addendum]}\n", ""),
         f"patterns/{S}:1: warning: no section is called 'addendum', a name that assessment and flags rely on",
@@ -404,6 +431,45 @@ def test_lint_warns_of_what_cannot_act(tmp_path: Path, what: str) -> None:
     changes, said = WARNED[what]
     faults, _ = check(load(folder(tmp_path, changes)))
     assert said in [str(f) for f in faults]
+
+
+def test_lines_that_never_fire_are_counted_by_file(command: Any, tmp_path: Path) -> None:
+    """With --on each file has one note for all its lines that no report calls for; --verbose has one for each line."""
+    root = folder(tmp_path)
+    put = tmp_path / "reports.jsonl"
+    put.write_text('{"report_id": "1", "text": "No heel spur."}', encoding="utf-8")
+    words = ("rules", "check", "--patterns", root, "--on", put)
+    short, long = command(*words).out.splitlines(), command(*words, "--verbose").out.splitlines()
+    assert short == [
+        f"patterns/{P}:1: note: 1 of its lines never fire here",
+        f"patterns/{F}:1: note: 2 of its lines never fire here",
+        "1 findings, 4 examples run, 0 errors, 0 warnings, 3 notes; --verbose shows each",
+    ]
+    assert [line.partition(": note")[0] for line in long[:-1]] == [
+        f"patterns/{w}" for w in (f"{P}:7", f"{F}:5", f"{F}:7")
+    ]
+    assert long[-1] == "1 findings, 4 examples run, 0 errors, 0 warnings, 3 notes"
+
+
+OSSICLE = "title: Ossicle\nterms:\n  - ossicle\n  - {term: heel spur, at: [bone]}\n"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"findings/ossicle.yml": OSSICLE.replace(", at: [bone]", ""), **replaced(F, "not:", "covers: [ossicle]\nnot:")},
+        {"findings/ossicle.yml": OSSICLE.replace(", at: [bone]", "") + "covers: [heel_spur]\n"},
+        {"findings/ossicle.yml": OSSICLE, **replaced(F, TERM, "  - {term: heel spur, at: [tendon]}\n")},
+        {"findings/ossicle.yml": OSSICLE},
+        {"findings/ossicle.yml": OSSICLE.replace(", at: [bone]", "") + "not: [heel spur, heel spurs]\n"},
+        {"conditions/ossicle.yml": OSSICLE.replace(", at: [bone]", "")},
+    ],
+    ids=["it is covered", "it covers", "at another place", "at one place only", "as a confuser", "of a condition"],
+)
+def test_words_that_two_may_share(tmp_path: Path, changes: dict[str, str | bytes | None]) -> None:
+    """One term may stand in two files where it cannot give two mentions, or is told apart by its place."""
+    faults, _ = check(load(folder(tmp_path, changes)))
+    assert [str(f) for f in faults if "is a term of" in f.message] == []
 
 
 def test_a_heading_of_two_sections_is_an_error(tmp_path: Path) -> None:

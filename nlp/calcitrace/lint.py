@@ -1,13 +1,16 @@
 """Checks over a rule set beyond what loading it checks, each with its place and severity.
 
 An `error` makes a rule wrong (a cue in two groups, a heading of two sections, an example that fails); a `warning` is
-a rule that cannot act or may be slow. What a corpus shows of rules is in `usage`.
+a rule that cannot act, acts twice, may be slow, or lacks what shows that it is right. What a corpus shows of rules is
+in `usage`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
@@ -18,15 +21,18 @@ from calcitrace.ruleset import Fault, Finding, RuleSet, Term
 NEEDED = ("present", "absent", "none")
 SECTIONS = ("indication", "comparison", "findings", "impression", "addendum")
 SEVERITIES = ("error", "warning", "note")
+_FILE_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\.yml")
 
 
 def check(rules: RuleSet) -> tuple[list[Fault], int]:
     """All faults of a rule set, errors first, and the number of examples that were run."""
     faults = [
         *_doubled_cues(rules),
-        *_missing_examples(rules),
+        *_file_names(rules),
+        *_undocumented(rules),
         *_sections(rules),
         *_doubled_terms(rules),
+        *_shared_terms(rules),
         *_unreachable(rules),
         *_unbounded(rules),
     ]
@@ -65,12 +71,27 @@ def _doubled_cues(rules: RuleSet) -> Iterator[Fault]:
                 yield Fault(term.where, "error", f"cue {words!r} stands in {first[0]} too ({first[1]})")
 
 
-def _missing_examples(rules: RuleSet) -> Iterator[Fault]:
+def _file_names(rules: RuleSet) -> Iterator[Fault]:
+    """Files of another name than lower_case.yml: ids are made of names, and nothing else is read."""
+    root = Path(rules.root)
+    for path in sorted(p for p in root.rglob("*") if p.suffix in (".yml", ".yaml")):
+        if not _FILE_NAME.fullmatch(path.name):
+            where = f"{root.name}/{path.relative_to(root).as_posix()}:1"
+            yield Fault(where, "warning", "is not named like_this.yml: lower case, digits, underscores")
+
+
+def _undocumented(rules: RuleSet) -> Iterator[Fault]:
+    """A finding that does not tell where it comes from, or show what it is and what it is not."""
     for finding in _named(rules):
-        kinds = {e.expected for e in finding.examples}
+        if finding.status == "retired":
+            continue
+        where, kinds = f"{finding.path}:1", {e.expected for e in finding.examples}
         lacks = [k for k in NEEDED if k not in kinds and not (k == "absent" and finding.name == "absence_of_mass")]
-        if lacks and finding.status == "reviewed":
-            yield Fault(f"{finding.path}:1", "error", f"a reviewed finding needs examples for: {', '.join(lacks)}")
+        if lacks:
+            severity = "error" if finding.status == "reviewed" else "warning"
+            yield Fault(where, severity, f"a {finding.status} finding needs examples for: {', '.join(lacks)}")
+        if not finding.references:
+            yield Fault(where, "warning", "has no references; name where its terms come from")
 
 
 def _sections(rules: RuleSet) -> Iterator[Fault]:
@@ -115,8 +136,36 @@ def _claim(term: Term) -> Any:
     return term.phrase or term.regex or str(term.tokens), *conditions
 
 
+def _shared_terms(rules: RuleSet) -> Iterator[Fault]:
+    """A line with words of another finding: both would be mentioned, unless one covers the other or has another place.
+
+    Conditions are no mentions, and may have the words of a finding.
+    """
+    owners: dict[Any, list[tuple[Finding, Term]]] = {}
+    for finding in rules.findings.values():
+        confusers = {_claim(t)[0] for t in finding.nots}
+        for term in finding.terms:
+            if _claim(term)[0] not in confusers:
+                owners.setdefault(_claim(term)[0], []).append((finding, term))
+    told = set()
+    for same in owners.values():
+        for (one, first), (other, term) in combinations(same, 2):
+            between = (first.where, term.where)
+            if one is other or between in told or {one.name, other.name} & (one.covers | other.covers):
+                continue
+            if not _apart(first, term):
+                told.add(between)
+                message = f"{_words(term)!r} is a term of {one.name} too ({first.where}): both would be mentioned"
+                yield Fault(term.where, "warning", message)
+
+
+def _apart(one: Term, other: Term) -> bool:
+    """Whether two terms are told apart by their places: other kinds of structure, or only one of them needs any."""
+    return one.at != other.at and not (one.at & other.at)
+
+
 def _unreachable(rules: RuleSet) -> Iterator[Fault]:
-    """Terms that can never be mentions: confusers of their own finding, or covered by a finding with the same words."""
+    """Lines that can never be mentions: confusers of their own finding, or covered by a finding with the same words."""
     for finding in _named(rules):
         nots = {t.phrase: t.where for t in finding.nots if t.phrase}
         for where in dict.fromkeys(t.where for t in finding.terms):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from calcitrace.annotate import Annotator
@@ -34,6 +35,13 @@ def usage(rules: RuleSet, reports: Iterable[Report], on_report: Callable[[], Non
         if on_report:
             on_report()
     return [*_silent(rules, fired), *_slow(rules, sentences)]
+
+
+def by_file(faults: Iterable[Fault]) -> list[Fault]:
+    """The faults, with one note for all the notes of a file: how many of its lines never fire."""
+    kept = [f for f in faults if f.severity != "note"]
+    silent = Counter(f.where.rpartition(":")[0] for f in faults if f.severity == "note")
+    return [*kept, *(Fault(f"{path}:1", "note", f"{n:,} of its lines never fire here") for path, n in silent.items())]
 
 
 def _terms(rules: RuleSet) -> Iterator[tuple[str, Term]]:

@@ -12,36 +12,39 @@ import typer
 
 from calcitrace.cli.app import Patterns, rules_app
 from calcitrace.cli.bar import Counting
+from calcitrace.cli.reading import Reading, reads
 from calcitrace.errors import ExitCode, UsageError
 
 
 @rules_app.command("check")
+@reads
 def rules_check(
+    reading: Reading,
     patterns: Patterns = None,
     on: Annotated[list[Path] | None, typer.Option("--on", help="Reports: which rules never fire there?")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="With --on: name every line that never fires.")] = False,
 ) -> None:
     """Validate every rule file and run every example in it; print what is wrong with path:line and severity.
 
-    Errors make a rule wrong; warnings are rules that cannot act, add nothing or may be slow; with --on, notes are
-    lines that no report of the corpus calls for. Exit code 1 if there is an error.
+    Errors make a rule wrong; warnings are rules that cannot act, act twice, add nothing, may be slow, or lack what
+    shows that they are right. With --on, notes are lines that no report calls for, counted by file (--verbose names
+    each); the reports are read as by `process`. Exit code 1 if there is an error.
 
-    Example: calcitrace rules check --patterns my-rules --on reports.csv
+    Example: calcitrace rules check --patterns my-rules --on reports.csv --text-column REPORT_BODY
     """
     from calcitrace.lint import check, in_order
     from calcitrace.rules import load_rules
+    from calcitrace.usage import by_file, usage
 
-    rules = load_rules(patterns)
+    rules = load_rules(patterns or reading.options.patterns or None)
     faults, examples = check(rules)
     if on:
-        from calcitrace.sources import read_reports
-        from calcitrace.usage import usage
-
         with Counting("reports read") as bar:
-            faults = in_order([*faults, *usage(rules, read_reports(on), bar.one)])
-    for fault in faults:
+            faults = in_order([*faults, *usage(rules, reading.reports(on), bar.one)])
+    for fault in faults if verbose else by_file(faults):
         print(fault)
     count = Counter(f.severity for f in faults)
-    notes = f", {count['note']} notes" if on else ""
+    notes = f", {count['note']:,} notes{'' if verbose else '; --verbose shows each'}" if on else ""
     print(
         f"{len(rules.findings)} findings, {examples} examples run, "
         f"{count['error']} errors, {count['warning']} warnings{notes}"
@@ -51,7 +54,9 @@ def rules_check(
 
 
 @rules_app.command("diff")
+@reads
 def rules_diff(
+    reading: Reading,
     old: Annotated[Path, typer.Argument(help="A folder of rules.")],
     new: Annotated[Path, typer.Argument(help="Another.")],
     on: Annotated[list[Path], typer.Option("--on", help="Reports to read with both (any format of `process`).")],
@@ -60,16 +65,16 @@ def rules_diff(
 ) -> None:
     """Show which reports and mentions change between two rule sets, and through which rule; prints no report text.
 
-    Example: calcitrace rules diff patterns my-rules --on reports.csv
+    The reports are read as by `process`.
+
+    Example: calcitrace rules diff patterns my-rules --on reports.csv --text-column REPORT_BODY
     """
-    from calcitrace.corpus import DEFAULT_CASE
     from calcitrace.differences import counts, differences
     from calcitrace.rules import load_rules
-    from calcitrace.sources import read_reports
 
     olds, news = load_rules(old), load_rules(new)
     with Counting("reports read") as bar:
-        found = list(differences(olds, news, read_reports(on), case or DEFAULT_CASE, bar.one))
+        found = list(differences(olds, news, reading.reports(on), case or reading.options.case, bar.one))
     if as_json:
         for difference in found:
             print(json.dumps(asdict(difference), ensure_ascii=False))
@@ -85,7 +90,7 @@ def rules_diff(
 
 @rules_app.command("list")
 def rules_list(patterns: Patterns = None) -> None:
-    """List the findings with their status and number of terms."""
+    """List the findings, and the conditions that bear on a case, with their status and number of terms."""
     from rich.console import Console
     from rich.table import Table
 
@@ -93,19 +98,21 @@ def rules_list(patterns: Patterns = None) -> None:
 
     rules = load_rules(patterns)
     table = Table(show_edge=False, pad_edge=False)
-    for head in ("finding", "title", "status", "terms", "examples"):
-        table.add_column(head)
-    for f in (*rules.findings.values(), *rules.conditions.values()):
-        table.add_row(f.name, f.title, f.status, str(len({t.rule_id for t in f.terms})), str(len(f.examples)))
+    for head in ("name", "kind", "title", "status", "terms", "examples"):
+        table.add_column(head, no_wrap=head != "title")
+    for kind, named in (("finding", rules.findings), ("condition", rules.conditions)):
+        for f in named.values():
+            table.add_row(f.name, kind, f.title, f.status, str(len({t.rule_id for t in f.terms})), str(len(f.examples)))
     Console().print(table)
     print(f"rule set {rules.hash}")
 
 
 @rules_app.command("show")
 def rules_show(
-    finding: Annotated[str, typer.Argument(help="A finding, as in `rules list`.")], patterns: Patterns = None
+    finding: Annotated[str, typer.Argument(help="A finding or condition, as in `rules list`.")],
+    patterns: Patterns = None,
 ) -> None:
-    """Print the terms, confusers and examples of one finding."""
+    """Print the terms, confusers and examples of one finding or condition."""
     from calcitrace.rules import load_rules
 
     rules = load_rules(patterns)
