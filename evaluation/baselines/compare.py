@@ -3,8 +3,8 @@
     pip install ".[baselines]"
     python evaluation/baselines/compare.py evaluation/gold/train.jsonl
 
-Prints one table and writes a dated JSON file to evaluation/results/. Errors are never listed, so a test set that must
-stay unseen can be measured.
+Prints one table, and writes it with what it was measured with to a dated page and JSON file in evaluation/results/.
+Errors are never listed, so a test set that must stay unseen can be measured.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -33,6 +35,7 @@ from calcitrace.model import AnnotatedReport, Mention, Report
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import CaseDefinition, RuleSet
 from calcitrace.words import split_words
+from calcitrace.workers import model_for
 
 RESULTS = Path(__file__).parents[1] / "results"
 Reports = Sequence[LabelledReport]
@@ -156,10 +159,14 @@ def cells(found: Evaluation) -> list[str]:
 def save(found: dict[str, Evaluation], seconds: dict[str, float], arguments: argparse.Namespace) -> Path:
     """Write the dated JSON file."""
     now, rules = datetime.now(UTC), load_rules()
+    _, model = model_for("", rules, rules.cases[DEFAULT_CASE])
     packages = ("calcitrace", "medspacy", "negspacy", "spacy", "scikit-learn")
     made = {
         "measured": now.isoformat(timespec="seconds"),
+        "command": " ".join(["python", "evaluation/baselines/compare.py", *sys.argv[1:]]),
         "ruleset_hash": rules.hash,
+        "model_sha256": hashlib.sha256(Path(model).read_bytes()).hexdigest() if model else None,
+        "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
         "gold": arguments.gold.name,
         "gold_sha256": hashlib.sha256(arguments.gold.read_bytes()).hexdigest(),
         "words_trained_on": arguments.train.name if arguments.train else f"{case_rules.FOLDS}-fold by patient",
@@ -170,7 +177,26 @@ def save(found: dict[str, Evaluation], seconds: dict[str, float], arguments: arg
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / f"{now:%Y-%m-%d}_baselines_{arguments.gold.stem}_{rules.hash[:8]}.json"
     path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(page(made, found), encoding="utf-8")
     return path
+
+
+def page(made: dict[str, Any], found: dict[str, Evaluation]) -> str:
+    """The table as Markdown, under what it was measured with."""
+    first = next(iter(found.values()))
+    facts = {
+        "measured": made["measured"],
+        "command": f"`{made['command']}`",
+        "gold standard": f"{made['gold']}, {first.settings['reports']} synthetic reports of "
+        f"{first.settings['patients']} patients, SHA-256 {made['gold_sha256'][:16]}",
+        "rules": made["ruleset_hash"][:16],
+        "model": (made["model_sha256"] or "none")[:16],
+        "versions": ", ".join(f"{name} {number}" for name, number in made["versions"].items()),
+        "machine": "{system}, {processor}, {cores} cores".format(**made["machine"]),
+    }
+    rows = [["", *COLUMNS], ["---"] * (len(COLUMNS) + 1), *([name, *cells(f)] for name, f in found.items())]
+    lines = [f"# calcitrace and its baselines on {made['gold']}", "", *(f"- {k}: {v}" for k, v in facts.items()), ""]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows), ""])
 
 
 def main() -> None:
