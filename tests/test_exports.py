@@ -247,6 +247,22 @@ def test_the_key_is_made_at_first_and_kept(cohort: Cohort, tmp_path: Path) -> No
     made.unlink()
 
 
+def test_pseudonyms_of_mentions_are_those_of_their_reports_with_their_number(
+    cohort: Cohort, key: Path, tmp_path: Path
+) -> None:
+    """The first mention of a report (number 0) is told from the report, in `mentions` and in `evidence`."""
+    export(cohort.folder, tmp_path / "out", "parquet", key_file=key)
+    found = READERS["parquet"](tmp_path / "out")["mentions"]
+    numbers = [m["mention_id"].removeprefix(m["report_id"]) for m in found]
+    assert all(re.fullmatch(r"#\d+", number) for number in numbers)
+    assert "#0" in numbers
+    first = {**PATIENTS[1], "evidence": [f"{MARK}-9#0"]}
+    write_cohort(tmp_path / "cohort", [first], [], [])
+    export(tmp_path / "cohort", tmp_path / "redcap", "redcap", key_file=key)
+    (told,) = READERS["redcap"](tmp_path / "redcap")["patients"]
+    assert re.fullmatch(r"R[0-9a-f]{20}#0", told["evidence"][0])
+
+
 def test_a_short_key_is_refused(cohort: Cohort, tmp_path: Path) -> None:
     """A key that could be guessed protects nobody."""
     (tmp_path / "key").write_text("secret", encoding="ascii")
