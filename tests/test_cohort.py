@@ -151,7 +151,12 @@ def test_adjudications_take_the_place_of_the_case_status(tmp_path: Path) -> None
     """A reviewer's no makes no case, and a reviewer's yes makes one."""
     folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P2", "2019-03-04", PLAIN)))
     decided = tmp_path / "decided.csv"
-    for text in ("report_id,label\na,no\nb,yes\n", "patient_id,report_id,decision\nP1,a,no\nP2,b,yes\n"):
+    for text in (
+        "report_id,label\na,no\nb,yes\n",
+        "report_id;label\na;no\nb;yes\n",
+        "patient_id,report_id,decision\nP1,a,no\nP2,b,yes\n",
+        "patient_id;report_id;decision\nP1;a;no\nP2;b;yes\n",
+    ):
         decided.write_text(text, encoding="utf-8")
         assert list(build_cohort(folder, adjudications=decided).members["patient_id"]) == ["P2"]
 

@@ -92,6 +92,13 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
     return chosen
 
 
+def columns_named(needed: Sequence[str], columns: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The column that each needed name means, in any case and with any marks, and the names that none means."""
+    by_name = {_plain(c): c for c in reversed(columns)}
+    found = {n: n if n in columns else by_name.get(_plain(n), "") for n in needed}
+    return {n: c for n, c in found.items() if c}, [n for n, c in found.items() if not c]
+
+
 def _plain(column: str) -> str:
     """A column name without case, spaces and marks: `Report-ID`, `report.id` and `ReportID` are one."""
     return "".join(c for c in column.lower() if c.isalnum())
