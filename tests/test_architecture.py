@@ -52,6 +52,7 @@ evaluate adjudication
 training workload agreement recall
 finders exchange
 studydate
+criteriakeys
 criteria healing
 timeline
 archive

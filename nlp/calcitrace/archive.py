@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calcitrace.assess import assess
-from calcitrace.criteria import OWN, Criteria
+from calcitrace.criteria import Criteria
+from calcitrace.criteriakeys import OWN
 from calcitrace.errors import RunError
 from calcitrace.healing import normal_bones
 from calcitrace.modality import modality_of

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calcitrace.archive import Archive
-from calcitrace.criteria import LEAVE_OUT, Criteria, read_criteria
+from calcitrace.criteria import Criteria, read_criteria
+from calcitrace.criteriakeys import LEAVE_OUT
 from calcitrace.errors import RunError, UsageError
 from calcitrace.flow import Flow
 from calcitrace.selection import MEMBER, NO_PATIENT, History, highest, history

@@ -69,7 +69,7 @@ def train(
     """Learn a case model from labelled reports of a run and write it to `out`.
 
     Args:
-        labels: CSV (any usual delimiter and encoding) or JSONL with columns report_id and label (1/0, yes/no, case/no, or a case status; possible is left
+        labels: CSV or JSONL with columns report_id and label (1/0, yes/no, case/no, or a case status; possible is left
             out), and optionally group: what is kept together in cross-validation, by default the patient.
         run: folder of a finished run that read these reports; its inputs are read again for the texts.
         out: the model file to write.
