@@ -54,6 +54,7 @@ finders exchange
 studydate
 criteriakeys
 criteria healing
+criteriafit
 timeline
 archive
 selection

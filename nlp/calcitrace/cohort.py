@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calcitrace.archive import Archive
 from calcitrace.criteria import Criteria, read_criteria
+from calcitrace.criteriafit import tell_codes, tell_modalities
 from calcitrace.criteriakeys import LEAVE_OUT
 from calcitrace.errors import RunError, UsageError
 from calcitrace.flow import Flow
@@ -56,7 +58,10 @@ PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
     "site": ("string", "where the patient was seen, for ids that two sites share; empty where nothing tells"),
     "box": ("string", "the one box of the flow diagram that the patient is in"),
     "index_report": ("string", "id of the index report; null for no case"),
-    "index_modality": ("string", "kind of modality of the index report: XR, US, CT, MR, or other"),
+    "index_modality": (
+        "string",
+        "kind of modality of the index report: XR, US, CT, MR, other, or empty where nothing tells",
+    ),
     "sex": ("string", "as given, of the index report or the first that says so"),
     "age": ("double", "years at the index report"),
     "first_date": ("string", "first full date of a report that counts"),
@@ -74,7 +79,7 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "date_kind": ("string", "day, partial, unclear (day and month could be either, or no date at all) or missing"),
     "days_from_index": ("int32", "days from the index date; null where either has no day"),
     "modality": ("string", "as given"),
-    "modality_kind": ("string", "XR, US, CT, MR, or other"),
+    "modality_kind": ("string", "XR, US, CT, MR, other, or empty where nothing tells"),
     "body_part": ("string", "as given"),
     "case_status": ("string", "definite, probable, possible or no; of an adjudicated report as adjudicated"),
     "migration_type": ("string", "as in the run"),
@@ -100,7 +105,10 @@ DECIDED = {"yes": "definite", "no": "no", "unsure": "possible"}
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """A cohort: pandas frames `patients`, `members` and `timeline`, the counts, the criteria and the manifests."""
+    """A cohort: pandas frames `patients`, `members` and `timeline`, the counts, the criteria and the manifests.
+
+    `notes` tell what in the criteria may not be as it was meant: unclear dates, codes of nobody, unknown modalities.
+    """
 
     patients: pd.DataFrame
     members: pd.DataFrame
@@ -109,6 +117,7 @@ class Cohort:
     criteria: Criteria
     manifests: Sequence[Mapping[str, Any]]
     folders: Sequence[Path] = ()
+    notes: Sequence[str] = ()
 
 
 def build_cohort(
@@ -131,7 +140,7 @@ def build_cohort(
         on_progress: told the number of patients every thousand.
 
     Raises:
-        RuleError: criteria that cannot be used (path:line).
+        CriteriaError: criteria that cannot be used, or that do not fit the runs (path:line).
         RunError: a run is not finished or damaged, or an input that is needed again is gone or has changed.
         ModelError, SourceError: adjudications that cannot be read (path:line).
         UsageError: no run, or one given twice.
@@ -143,11 +152,11 @@ def build_cohort(
     decided = adjudications if isinstance(adjudications, Mapping) else _adjudications(adjudications)
     archive = Archive(tuple(folders), said, decided)
     if not reread:
-        _check_no_conditions(said)
+        _check_no_conditions(archive)
     made = _Made(archive, reread, on_progress)
     patients, told = made.frames()
     members = patients[patients["box"] == MEMBER].reset_index(drop=True)
-    return Cohort(patients, members, told, made.flow(), said, archive.manifests, archive.folders)
+    return Cohort(patients, members, told, made.flow(), said, archive.manifests, archive.folders, made.notes())
 
 
 def _adjudications(path: str | Path | None) -> dict[str, str]:
@@ -171,11 +180,9 @@ def _adjudications(path: str | Path | None) -> dict[str, str]:
     return found
 
 
-def _check_no_conditions(criteria: Criteria) -> None:
-    from calcitrace.rules import load_rules
-
-    conditions = set(load_rules().conditions)
-    asking = [e.name for e in criteria.exclude if e.mention & conditions]
+def _check_no_conditions(archive: Archive) -> None:
+    conditions = {name for rules in archive.rules for name in rules.conditions}
+    asking = [e.name for e in archive.criteria.exclude if e.mention & conditions]
     if asking:
         raise RunError(f"the exclusion {asking[0]!r} asks for a condition, which only reading again can tell")
 
@@ -189,6 +196,7 @@ class _Made:
         self._reports: Counter[str] = Counter()
         self._boxes: Counter[str] = Counter()
         self._in_boxes: Counter[str] = Counter()
+        self._coded: Counter[str] = Counter()
         for number, (who, entries) in enumerate(archive.patients(reread), 1):
             self._add(who[1] or entries[0].patient_id, entries)
             if number % 1000 == 0:
@@ -203,6 +211,9 @@ class _Made:
         else:
             found = history(entries, criteria)
             self._patients.add(patient_row(found, criteria, self._reread))
+            self._coded.update(
+                e.name for e in criteria.exclude if {(entries[0].site, patient_id), ("", patient_id)} & e.people
+            )
             for entry in sorted(entries, key=lambda e: (e.date.first, e.date.time, e.run, e.place)):
                 self._timeline.add(timeline_row(entry, found, criteria))
             self._boxes[found.box] += 1
@@ -213,6 +224,12 @@ class _Made:
         """The tables of patients and timelines."""
         return self._patients.frame(), self._timeline.frame()
 
+    def notes(self) -> tuple[str, ...]:
+        """What may not be as the criteria meant it."""
+        found = self._archive
+        told = tell_codes(found.criteria, self._coded), tell_modalities(found.unknown)
+        return (*found.notes, *chain(*told))
+
     def flow(self) -> Flow:
         """The counts of everything that was read."""
         rejects: Counter[str] = Counter()
@@ -222,7 +239,7 @@ class _Made:
         flow = Flow(dict(rejects), dict(self._reports), dict(self._boxes), dict(self._in_boxes))
         if flow.rows != read:
             raise RunError(f"the runs read {read} rows and their tables hold {flow.rows}; process the reports again")
-        return flow.ordered(self._archive.criteria)
+        return flow.ordered(self._archive.criteria, self._archive.either_order)
 
 
 class _Rows:
@@ -278,7 +295,7 @@ def patient_row(found: History, criteria: Criteria, reread: bool = True) -> dict
         "site": first.site,
         "box": found.box,
         "index_report": index and index.report_id,
-        "index_modality": index and (index.kind or "other"),
+        "index_modality": index and index.kind,
         "sex": next((e.sex for e in ([index] if index else []) + reports if e.sex), ""),
         "age": index.age if index else None,
         "first_date": days[0].isoformat() if days else None,
@@ -314,7 +331,7 @@ def timeline_row(entry: Entry, found: History | None, criteria: Criteria) -> dic
         "date_kind": entry.date.kind,
         "days_from_index": (day - index).days if day and index else None,
         "modality": entry.modality,
-        "modality_kind": entry.kind or "other",
+        "modality_kind": entry.kind,
         "body_part": entry.body_part,
         "case_status": entry.status,
         "migration_type": entry.migration_type,

@@ -118,6 +118,7 @@ def _manifest(cohort: Cohort) -> str:
         "reports_of": dict(flow.reports_of),
         "cases": flow.cases,
         "members": flow.members,
+        "notes": list(cohort.notes),
     }
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 

@@ -46,7 +46,7 @@ def contents(flow: Flow, outcomes: Mapping[str, int]) -> list[tuple[list[str], l
     merged = [(REPORT_BOXES[name], n) for name, n in flow.reports.items() if name != COUNTED and n]
     left = sum(n for _, n in (*rejects, *merged))
     no_case = [(name, flow.patients[name]) for name in flow.no_case]
-    excluded = [(name, flow.patients[name]) for name in flow.excluded]
+    excluded = [(flow.shown(name), flow.patients[name]) for name in flow.excluded]
     counted = [f"Reports that count (n = {flow.counted:,})", f"of patients (n = {flow.all_patients:,})"]
     members = [f"{flow.members:,} patients in the cohort", f"with reports (n = {flow.reports_of_members:,})"]
     follow_up = [

@@ -39,7 +39,8 @@ def _sentences(cohort: Cohort) -> Iterator[str]:
         "bone and side (resolved, residual cyst, persistent; unknown where none does)."
     )
     unclear = int((cohort.timeline["date_kind"] != "day").sum()) if len(cohort.timeline) else 0
-    yield f"{_n(unclear, 'report')} had no full date; none was guessed."
+    why = " (date_order was not given)" if flow.hints else ""
+    yield f"{_n(unclear, 'report')} had no full date{why}; none was guessed."
     yield (
         "All assertions were made by rules (and, where named, a model) that were developed on synthetic reports; no "
         "accuracy is implied for this archive."

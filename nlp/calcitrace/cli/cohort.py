@@ -61,6 +61,8 @@ def cohort(
         ("in the cohort", flow.members),
     ):
         print(f"{name:<20} {n:>10,}")
+    for note in made.notes:
+        say(f"note: {note}")
     if kept:
         print(f"the key of the pseudonyms is {kept}; keep it apart from the cohort")
     if not (out / "flow.png").exists():
