@@ -33,6 +33,7 @@ def cohort(
     show_ids: Annotated[bool, typer.Option("--show-ids", help="Show ids as given on the page.")] = False,
     no_reread: Annotated[bool, typer.Option("--no-reread", help="Do not read case patients' reports again.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over an earlier cohort.")] = False,
+    new_key: Annotated[bool, typer.Option("--new-key", help="Go on with another key where the first is lost.")] = False,
     criteria_help: Annotated[
         bool,
         typer.Option("--criteria-help", callback=_tell_keys, is_eager=True, help="Tell every key of a criteria file."),
@@ -50,7 +51,7 @@ def cohort(
     from calcitrace.cohortfolder import write_cohort
 
     made = build_cohort(runs, criteria, adjudications, not no_reread, lambda n: say(f"{n:,} patients"))
-    kept = write_cohort(made, out, key, show_ids, overwrite)
+    kept = write_cohort(made, out, key, show_ids, overwrite, new_key)
     flow = made.flow
     for name, n in (
         ("rows read", flow.rows),
