@@ -51,7 +51,7 @@ rerun pseudonyms
 evaluate adjudication
 training workload agreement recall
 finders exchange
-studydate
+studydate phrases
 criteriakeys
 criteria healing
 criteriafit

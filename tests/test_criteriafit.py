@@ -62,7 +62,7 @@ def test_a_modality_that_no_rule_knows_is_told(tmp_path: Path, command: Command)
     done = command(
         "cohort", folder, "--out", tmp_path / "cohort", "--criteria", criteria(tmp_path, "modalities: [MR]\n")
     )
-    assert "note: modality: 1 reports of case patients count as 'other'" in done.err
+    assert "note: modality: 1 report of case patients counts as 'other'" in done.err
     assert "MRT (1); name it in modalities.yml" in done.err
 
 
@@ -121,7 +121,7 @@ def test_a_finding_of_the_run_s_own_rules_can_be_asked_for(tmp_path: Path) -> No
     ("ids", "told"),
     [
         (("8", "9"), "codes.csv: 0 of 2 ids are patients of these runs; nobody is left out by 'Arthritis'"),
-        (("P0", "9"), "codes.csv: 1 of 2 ids are patients of these runs"),
+        (("P0", "9"), "codes.csv: 1 of 2 ids is a patient of these runs"),
     ],
 )
 def test_how_many_ids_of_a_table_are_patients_is_told(ids: Any, told: str, tmp_path: Path, command: Command) -> None:
@@ -191,5 +191,5 @@ def test_a_few_dates_against_the_order_are_told(tmp_path: Path) -> None:
     folder = run(tmp_path, cases(4, "13.04.2019", "14.03.2018", "15.06.2019", "03.25.2019"))
     made = build_cohort(folder, criteria(tmp_path, "date_order: dmy\n"))
     (note,) = made.notes
-    assert note.startswith("dates: 1 contradict date_order: dmy and count as unclear (3 can only be day first, 1 can")
+    assert note.startswith("dates: 1 contradicts date_order: dmy and counts as unclear (3 can only be day first, 1 can")
     assert len(made.members) == 3

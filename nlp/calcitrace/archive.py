@@ -21,6 +21,7 @@ from calcitrace.errors import RunError
 from calcitrace.healing import normal_bones
 from calcitrace.modality import modality_of
 from calcitrace.model import Report
+from calcitrace.phrases import many
 from calcitrace.rerun import Rerun
 from calcitrace.rules import load_rules
 from calcitrace.runfolder import read_manifest
@@ -73,7 +74,8 @@ class Archive:
         sites = self.criteria.run_sites
         if sites and len(sites) != len(self.folders):
             raise self.criteria.fail(
-                f"run_sites names {len(sites)} sites for {len(self.folders)} runs; name one for each run", sites[0]
+                f"run_sites names {many(len(sites), 'site')} for {many(len(self.folders), 'run')}; name one for each",
+                sites[0],
             )
 
     def patients(self, again: bool = True) -> Iterator[tuple[Who, list[Entry]]]:

@@ -7,7 +7,7 @@ construction.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -20,6 +20,7 @@ from calcitrace.criteriakeys import LEAVE_OUT
 from calcitrace.errors import RunError, UsageError
 from calcitrace.flow import Flow
 from calcitrace.selection import MEMBER, NO_PATIENT, History, highest, history
+from calcitrace.tableone import NOT_KNOWN, sex_in_words
 from calcitrace.tables import schema
 from calcitrace.timeline import (
     STATUSES,
@@ -62,7 +63,7 @@ PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
         "string",
         "kind of modality of the index report: XR, US, CT, MR, other, or empty where nothing tells",
     ),
-    "sex": ("string", "as given, of the index report or the first that says so"),
+    "sex": ("string", "as given, where the reports that give it agree; else empty"),
     "age": ("double", "years at the index report"),
     "first_date": ("string", "first full date of a report that counts"),
     "last_date": ("string", "last full date of a report that counts"),
@@ -89,7 +90,10 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "episode": ("int32", "number of the episode that the report is a case report of; 0 for none"),
     "is_index": ("bool", "the index report"),
     "deposit": ("string", "what the report says of the deposit: present, possible, smaller, gone, absent or empty"),
-    "bone_involvement": ("string", "what it says of the bone: involved, possible, cyst, gone, normal or empty"),
+    "bone_involvement": (
+        "string",
+        "what it says of the bone: involved, possible, cyst, gone, absent (not before either), normal or empty",
+    ),
     "counted": ("string", "counted, merged_version, duplicate, copied_forward, superseded or no_patient_id"),
     "merged_into": ("string", "the report that it was merged into; empty for one that counts"),
     "evidence": ("list<string>", "ids of the mentions that led to case_status"),
@@ -214,8 +218,8 @@ class _Made:
             self._coded.update(
                 e.name for e in criteria.exclude if {(entries[0].site, patient_id), ("", patient_id)} & e.people
             )
-            for entry in sorted(entries, key=lambda e: (e.date.first, e.date.time, e.run, e.place)):
-                self._timeline.add(timeline_row(entry, found, criteria))
+            for row in timeline_rows(found, criteria):
+                self._timeline.add(row)
             self._boxes[found.box] += 1
             self._in_boxes[found.box] += len(found.reports)
         self._reports.update(e.counted for e in entries)
@@ -296,13 +300,22 @@ def patient_row(found: History, criteria: Criteria, reread: bool = True) -> dict
         "box": found.box,
         "index_report": index and index.report_id,
         "index_modality": index and index.kind,
-        "sex": next((e.sex for e in ([index] if index else []) + reports if e.sex), ""),
+        "sex": _one_sex(e.sex for e in found.entries),
         "age": index.age if index else None,
         "first_date": days[0].isoformat() if days else None,
         "last_date": days[-1].isoformat() if days else None,
         "n_episodes": found.n_episodes,
         "n_reread": sum(e.screened for e in found.entries) if is_case and reread else 0,
     }
+
+
+def _one_sex(values: Iterable[str]) -> str:
+    """The sex, as given first; empty where none is known, or reports contradict each other (F and female do not)."""
+    given: dict[str, str] = {}
+    for value in values:
+        if (word := sex_in_words(value)) != NOT_KNOWN:
+            given.setdefault(word, value)
+    return next(iter(given.values())) if len(given) == 1 else ""
 
 
 def _outcome(found: History, criteria: Criteria) -> str:
@@ -316,6 +329,17 @@ def _first_diagnosis(found: History, criteria: Criteria) -> str:
         return "none"
     before = found.reports[: found.reports.index(found.index)]
     return first_diagnosis(found.episode, before, criteria)
+
+
+def timeline_rows(found: History, criteria: Criteria) -> Iterator[dict[str, Any]]:
+    """The rows of a patient in order; bone involvement can only be gone where it was, or was said to be, before."""
+    there = False
+    for entry in sorted(found.entries, key=lambda e: (e.date.first, e.date.time, e.run, e.place)):
+        row = timeline_row(entry, found, criteria)
+        if there and row["bone_involvement"] == "absent":
+            row["bone_involvement"] = "gone"
+        there |= row["is_index"] or row["bone_involvement"] in ("involved", "possible", "cyst", "gone")
+        yield row
 
 
 def timeline_row(entry: Entry, found: History | None, criteria: Criteria) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from calcitrace.criteria import Criteria, read_criteria
+from calcitrace.phrases import by, many
 from calcitrace.ruleset import RuleSet
 from calcitrace.sources import shown_id
 from calcitrace.studydate import EITHER, ORDERS
@@ -66,7 +67,7 @@ def check_values(
 def _check(criteria: Criteria, key: str, names: Iterable[str], known: Collection[str], what: str) -> None:
     for name in sorted(names):
         if name not in known:
-            near = get_close_matches(name, known, 1)
+            near = get_close_matches(name, [k for k in known if shown_id(k)], 1)
             hint = f"; did you mean {near[0]}?" if near else ";"
             raise criteria.fail(
                 f"{key} names {str(name)!r}, which is no {what}{hint} known are {shown(sorted(known))}", name
@@ -88,12 +89,12 @@ def check_dates(criteria: Criteria, dates: Mapping[str, int]) -> Iterator[str]:
     Raises:
         CriteriaError: more dates contradict `date_order` than can be read by it alone.
     """
-    first = {order: dates.get(order, 0) for order in ORDERS}
+    first, either = {order: dates.get(order, 0) for order in ORDERS}, dates.get(EITHER, 0)
     if not criteria.date_order:
-        if dates.get(EITHER):
+        if either:
             yield (
-                f"dates: {dates[EITHER]:,} in which day and month could be either way (such as 03.04.2019) count as "
-                f"unclear; set date_order in the criteria ({_evidence(first)})"
+                f"dates: {either:,} in which day and month could be either way (such as 03.04.2019) "
+                f"{by(either, 'counts', 'count')} as unclear; set date_order in the criteria ({_evidence(first)})"
             )
         return
     other = next(o for o in ORDERS if o != criteria.date_order)
@@ -103,9 +104,10 @@ def check_dates(criteria: Criteria, dates: Mapping[str, int]) -> Iterator[str]:
             f"set date_order: {other}",
             criteria.date_order,
         )
-    if first[other]:
+    if n := first[other]:
         yield (
-            f"dates: {first[other]:,} contradict date_order: {criteria.date_order} and count as unclear "
+            f"dates: {n:,} {by(n, 'contradicts', 'contradict')} date_order: {criteria.date_order} "
+            f"and {by(n, 'counts', 'count')} as unclear "
             f"({_evidence(first)}); are there two ways of writing dates in the archive?"
         )
 
@@ -123,7 +125,9 @@ def tell_codes(criteria: Criteria, found: Mapping[str, int]) -> Iterator[str]:
     for exclusion in criteria.exclude:
         if exclusion.codes is not None:
             n, size = found.get(exclusion.name, 0), len(exclusion.people)
-            said = f"{exclusion.table}: {n:,} of {size:,} ids are patients of these runs"
+            said = (
+                f"{exclusion.table}: {n:,} of {many(size, 'id')} {by(n, 'is a patient', 'are patients')} of these runs"
+            )
             yield said if n else f"{said}; nobody is left out by {exclusion.name!r} (ids must be written as there)"
             if not exclusion.codes:
                 yield f"{exclusion.table}: no row has a code of {exclusion.name!r}"
@@ -131,9 +135,9 @@ def tell_codes(criteria: Criteria, found: Mapping[str, int]) -> Iterator[str]:
 
 def tell_modalities(unknown: Counter[str]) -> Iterator[str]:
     """What to tell of modalities that the rules do not know, by how many reports of case patients have them."""
-    if unknown:
-        names: Any = ((f"{m} ({n:,})") for m, n in unknown.most_common(8) if shown_id(m))
+    if n := unknown.total():
+        names: Any = (f"{m} ({k:,})" for m, k in unknown.most_common(8) if shown_id(m))
         yield (
-            f"modality: {unknown.total():,} reports of case patients count as {OTHER!r}, since the rules do not know "
-            f"{', '.join(names) or 'what their column says'}; name it in modalities.yml and process again"
+            f"modality: {many(n, 'report')} of case patients {by(n, 'counts', 'count')} as {OTHER!r}, since the rules "
+            f"do not know {', '.join(names) or 'what their column says'}; name it in modalities.yml and process again"
         )
