@@ -14,7 +14,6 @@ from calcitrace.exports.fhir import write_fhir
 from calcitrace.exports.files import write_csv, write_parquet, write_spss, write_stata, write_table
 from calcitrace.exports.omop import read_concepts, write_omop
 from calcitrace.exports.redcap import write_redcap
-from calcitrace.timeline import COUNTED
 
 __all__ = ["EXPORTS", "Choice", "Exported", "Extract", "LeftOut", "export", "read_concepts"]
 
@@ -74,6 +73,7 @@ def export(
 
     from calcitrace.exports.cohortfolder import CohortFolder
     from calcitrace.pseudonyms import pseudonyms
+    from calcitrace.timeline import COUNTED
 
     if to not in EXPORTS:
         raise UsageError(f"no export is called {to!r}; there are {', '.join(EXPORTS)}")
