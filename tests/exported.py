@@ -113,6 +113,8 @@ def _patient(site: str, patient: str, **more: Any) -> dict[str, Any]:
         "first_diagnosis": "none",
         "biopsy": "none",
         "n_reports": 1,
+        "sex": None,
+        "age": None,
         "evidence": [],
     }
     return {**usual, **more}
@@ -132,6 +134,8 @@ PATIENTS = [
         vanished_deposit=True,
         first_diagnosis="tumor",
         biopsy="advised",
+        sex="F",
+        age=63.5,
         evidence=[f"{LONG_ID}#1"],
     ),
     _patient("B", f'{MARK}\n"x"', index_date=date(1999, 12, 31)),

@@ -51,8 +51,10 @@ rerun pseudonyms
 evaluate adjudication
 training workload agreement recall
 finders exchange
-studydate
+studydate phrases
+criteriakeys
 criteria healing
+criteriafit
 timeline
 archive
 selection

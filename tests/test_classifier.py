@@ -392,6 +392,16 @@ def test_labels_that_cannot_be_learned_from_are_told(tmp_path: Path, run: Path, 
     assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "labels.csv"])
 
 
+@pytest.mark.parametrize(("delimiter", "encoding"), [(";", "cp1252"), ("\t", "utf-16"), (",", "utf-8-sig")])
+def test_labels_are_read_as_reports_are(delimiter: str, encoding: str, tmp_path: Path) -> None:
+    """Delimiter and encoding are recognised, and a column is known in any case: what Excel saves in Europe works."""
+    path = tmp_path / "labels.csv"
+    rows = (("Report-ID", "Label", "Pr\u00fcfer"), ("r0", "1", "\u00c4."), ("r1", "no", "B."))
+    path.write_bytes("".join(delimiter.join(row) + "\r\n" for row in rows).encode(encoding))
+    labels, _ = read_labels(path)
+    assert {name: label.is_case for name, label in labels.items()} == {"r0": True, "r1": False}
+
+
 def test_labels_without_the_columns_are_told(tmp_path: Path) -> None:
     """A file of another shape is told by its first line."""
     path = tmp_path / "labels.csv"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 from tempfile import mkdtemp
@@ -151,7 +152,12 @@ def test_adjudications_take_the_place_of_the_case_status(tmp_path: Path) -> None
     """A reviewer's no makes no case, and a reviewer's yes makes one."""
     folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P2", "2019-03-04", PLAIN)))
     decided = tmp_path / "decided.csv"
-    for text in ("report_id,label\na,no\nb,yes\n", "patient_id,report_id,decision\nP1,a,no\nP2,b,yes\n"):
+    for text in (
+        "report_id,label\na,no\nb,yes\n",
+        "report_id;label\na;no\nb;yes\n",
+        "patient_id,report_id,decision\nP1,a,no\nP2,b,yes\n",
+        "patient_id;report_id;decision\nP1;a;no\nP2;b;yes\n",
+    ):
         decided.write_text(text, encoding="utf-8")
         assert list(build_cohort(folder, adjudications=decided).members["patient_id"]) == ["P2"]
 
@@ -165,6 +171,68 @@ def test_a_review_decides_who_is_in(tmp_path: Path) -> None:
             store.decide(Opinion(f"r{k}", said), "A", f"key-{k:08d}")
     made = build_cohort(folder, adjudications=tmp_path / "review.sqlite")
     assert list(made.members["patient_id"]) == ["P0"]
+
+
+def test_bone_involvement_is_gone_only_after_it_was_there(tmp_path: Path) -> None:
+    """No erosion before the index report is absent; after it, what was there is gone; resolved is always gone."""
+    rows = rows_of(
+        ("a", "P1", "2018-12-01", f"{DEPOSIT} No cortical erosion of the humerus."),
+        ("b", "P1", "2019-03-04", CASE),
+        ("c", "P1", "2020-06-15", "FINDINGS: No cortical erosion of the right greater tuberosity."),
+        ("d", "P2", "2020-06-15", HEALED),
+    )
+    told = build_cohort(run(tmp_path, rows)).timeline
+    said = dict(zip(told["report_id"], told["bone_involvement"], strict=True))
+    assert said == {"a": "absent", "b": "involved", "c": "gone", "d": "gone"}
+
+
+def test_the_sex_of_a_patient_is_the_one_that_reports_agree_on(tmp_path: Path) -> None:
+    """F and female are one; reports that contradict each other leave it unknown."""
+    rows = rows_of(*((f"r{k}", p, f"2019-03-0{k + 1}", CASE) for k, p in enumerate(("P1", "P1", "P1", "P2", "P2"))))
+    given_ = [{**row, "sex": sex} for row, sex in zip(rows, ("U", "F", "female", "F", "M"), strict=True)]
+    made = build_cohort(run(tmp_path, given_))
+    assert (patient(made)["sex"], patient(made, "P2")["sex"]) == ("F", "")
+
+
+def test_counts_are_told_in_good_english(tmp_path: Path) -> None:
+    """One of a thing is told in the singular, ages without decimals, and no count is broken over two lines."""
+    rows = rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P2", "2019-03-04", CASE), ("c", "P2", "2019-03-04", " "))
+    rows = [{**row, "age": age} for row, age in zip(rows, ("63", "12", "12"), strict=True)]
+    long = "Rheumatoid arthritis or a code of it in the tables"
+    said = f"ages: {{from: 18.0}}\nwashout_days: 1\nexclude:\n  - {{name: {long}, mention: fracture}}\n"
+    out = tmp_path / "cohort"
+    write_cohort(build_cohort(run(tmp_path, rows), criteria(tmp_path, said)), out)
+    told, drawn = ((out / name).read_text(encoding="utf-8") for name in ("methods.md", "flow.svg"))
+    assert "Of 3 rows read, 1 was rejected; of 2 reports, 2 count (" in told
+    assert "; 1 patient was excluded, each counted once" in told
+    assert "Age not known, or not from 18 on: 1 patient." in told
+    assert "An earlier case report within 1 day: 0 patients." in told
+    assert "; 1 member |" in told
+    assert ">1 patient in the cohort<" in drawn
+    assert drawn.count("(n = ") == drawn.count("(n")
+
+
+@pytest.mark.parametrize(("pillow", "files"), [(True, "flow.svg, flow.png"), (False, "flow.svg")])
+def test_methods_name_the_pictures_that_were_made(
+    pillow: bool, files: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without Pillow (the extra `png`) there is no flow.png, and nothing says that there is."""
+    if not pillow:
+        monkeypatch.setitem(sys.modules, "PIL", None)
+    write_cohort(build_cohort(run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE)))), tmp_path / "cohort")
+    assert f"| {files}; 1 member |" in (tmp_path / "cohort" / "methods.md").read_text(encoding="utf-8")
+    assert sorted(p.name for p in (tmp_path / "cohort").glob("flow.*")) == sorted(files.split(", "))
+
+
+def test_a_cohort_is_not_written_over_with_another_key_unasked(tmp_path: Path, command: Command) -> None:
+    """Where the key of its pseudonyms is gone, --overwrite is refused and the cohort stays whole; --new-key goes on."""
+    folder, out = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE))), tmp_path / "cohort"
+    assert command("cohort", folder, "--out", out).code == 0
+    (tmp_path / "cohort.key").unlink()
+    again = command("cohort", folder, "--out", out, "--overwrite")
+    assert (again.code, "is gone" in again.err, (out / "manifest.json").exists()) == (2, True, True)
+    assert command("cohort", folder, "--out", out, "--overwrite", "--new-key").code == 0
+    assert command("export", out, "--to", "csv", "--out", tmp_path / "csv").code == 0
 
 
 # -------------------------------------------------------------- exclusions
@@ -264,7 +332,15 @@ def test_pages_and_pictures_hold_no_text_and_no_id(tmp_path: Path, command: Comm
     assert MARK not in done.out + done.err
     tables = {f"{t}.{kind}" for t in ("patients", "members", "timeline") for kind in ("parquet", "csv")}
     others = {p.name: p.read_bytes() for p in out.iterdir() if p.name not in tables}
-    assert {"flow.svg", "flow.png", "table1.csv", "methods.md", "cohort.html", "manifest.json"} == set(others)
+    assert {
+        "flow.svg",
+        "flow.png",
+        "table1.csv",
+        "methods.md",
+        "cohort.html",
+        "manifest.json",
+        "pseudonyms.json",
+    } == set(others)
     assert not [name for name, held in others.items() if MARK.encode() in held]
     for name in EXPORTS:
         export(out, tmp_path / name, name)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from datetime import date
 from pathlib import Path
 
 import pytest
+from conftest import Command
 
-from calcitrace.criteria import read_criteria
+from calcitrace.criteria import Criteria, Exclusion, criteria_help, read_criteria
+from calcitrace.criteriakeys import CRITERIA, Key
 from calcitrace.errors import RuleError
 
 YAML = """\
@@ -96,7 +101,18 @@ def test_a_file_says_only_what_it_changes(tmp_path: Path) -> None:
         ("exclude:\n  - {name: A}\n", 2, "an exclusion needs 'mention'"),
         ("exclude:\n  - {name: A, mention: surgery}\n  - {name: A, mention: fracture}\n", 3, "two exclusions"),
         ("exclude:\n  - {name: A, codes: [M05], table: gone.csv}\n", 2, "cannot be read"),
-        ("exclude:\n  - {name: A, codes: [M05], table: codes.csv, patient: mrn}\n", 2, "has no column 'mrn'"),
+        (
+            "exclude:\n  - {name: A, codes: [M05], table: codes.csv, patient: mrn}\n",
+            2,
+            "missing: mrn (its header",
+        ),
+        (
+            "exclude:\n  - {name: A, codes: [M05], table: codes.csv, patient: mrn, code: icd}\n",
+            2,
+            "missing: mrn, icd",
+        ),
+        ("exclude:\n  - {name: A, codes: [M05], table: codes.csv, when: before}\n", 2, "'when: before' needs 'date'"),
+        ("biopsy: {don: [taken]}\n", 1, "unknown key 'don'"),
         ("title: x\ntitle: y\n", 2, "'title' is given twice"),
         ("date_order: ymd\n", 1, "'date_order' must be one of dmy, mdy"),
     ],
@@ -108,6 +124,64 @@ def test_what_is_wrong_is_told_with_its_place(text: str, line: int, told: str, t
         read_criteria(path)
     assert str(error.value).startswith(f"{path}:{line}: ")
     assert told in str(error.value)
+
+
+@pytest.mark.parametrize(("delimiter", "encoding"), [(";", "cp1252"), ("\t", "utf-16"), (",", "utf-8-sig")])
+def test_codes_are_read_as_reports_are(delimiter: str, encoding: str, tmp_path: Path) -> None:
+    """Delimiter and encoding are recognised, and a column is known in any case: what Excel saves in Europe works."""
+    path = written(tmp_path, "exclude:\n  - {name: A, codes: M05*, table: codes.csv}\n")
+    rows = (("Patient-ID", "Code", "L\u00e4nge"), ("008", "m05.9", "\u00c4"), ("009", "Z00", "B"))
+    (tmp_path / "codes.csv").write_bytes("".join(delimiter.join(r) + "\r\n" for r in rows).encode(encoding))
+    (exclusion,) = read_criteria(path).exclude
+    assert exclusion.codes == {("", "008"): (None,)}
+    assert exclusion.people == {("", "008"), ("", "009")}
+
+
+def test_wrong_criteria_are_wrong_use(tmp_path: Path, command: Command) -> None:
+    """Exit code 2; a file that is not there is told without a line."""
+    done = command("cohort", tmp_path, "--criteria", tmp_path / "gone.yml", "--out", tmp_path / "out")
+    assert (done.code, done.err.partition("gone.yml: ")[2]) == (2, "cannot be read: No such file or directory\n")
+    assert command("cohort", tmp_path, "--criteria", written(tmp_path, "tier: 1\n"), "--out", "out").code == 2
+
+
+def paths(keys: Mapping[str, Key]) -> list[str]:
+    """Every key and every key under one."""
+    return [p for name, key in keys.items() for p in (name, *(f"{name}: {inner}" for inner in paths(key.keys)))]
+
+
+def test_the_help_tells_every_key_that_can_be_read(command: Command) -> None:
+    """Each key that a file may hold, with its meaning, values and default; and every field of `Criteria` is a key."""
+    told = command("cohort", "--criteria-help").out
+    lines = [line.strip() for line in told.splitlines()]
+    assert len(lines) == len(paths(CRITERIA))
+    assert all(": " in line and " Value: " in line for line in lines)
+    assert {f.name for f in fields(Criteria)} - {"file", "sha256", "path"} == set(CRITERIA)
+    own = {f.name for f in fields(Exclusion)} - {"people"}
+    assert set(CRITERIA["exclude"].keys) == own | {"patient", "code", "date", "site"}
+
+
+def test_a_default_that_is_told_is_the_one_that_is_read(tmp_path: Path) -> None:
+    """A file that says what the help gives as defaults means what the built-in criteria mean."""
+    said = dict(re.findall(r"^- `(\w+)`.* Default: (\[.*\]|\w+)\.$", criteria_help(), re.MULTILINE))
+    assert {"tiers", "adjudicated_only", "lookback_days", "washout_days", "without_patient_id", "depths"} <= set(said)
+    kept = {k: v for k, v in said.items() if k != "exclude"}
+    path = written(tmp_path, "".join(f"{k}: {v}\n" for k, v in kept.items()))
+    unlike = {"file": "", "sha256": "", "path": ""}
+    assert replace(read_criteria(path), **unlike) == replace(read_criteria(), **unlike)
+
+
+def test_the_page_on_criteria_is_complete_and_its_examples_are_read(tmp_path: Path) -> None:
+    """docs/criteria.md holds what the help tells, word by word; each of its YAML blocks is a file of criteria."""
+    page = (Path(__file__).parents[1] / "docs" / "criteria.md").read_text(encoding="utf-8")
+    assert f"\n{criteria_help()}\n" in page
+    codes = re.findall(r"^```csv\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "diagnoses.csv").write_text(codes[0], encoding="utf-8")
+    examples = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    for example in examples:
+        (tmp_path / "criteria.yml").write_text(example, encoding="utf-8")
+        read_criteria(tmp_path / "criteria.yml")
+    assert len(codes) == 1
+    assert len(examples) == 2
 
 
 def test_a_fault_in_toml_is_told_with_its_line(tmp_path: Path) -> None:

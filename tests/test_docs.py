@@ -26,7 +26,7 @@ from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS
 ROOT = Path(__file__).parents[1]
 GOLD = ROOT / "evaluation" / "gold"
 DOCUMENTS = sorted(
-    p for folder in (".", "corpora_samples", "evaluation", "evaluation/*") for p in ROOT.glob(f"{folder}/*.md")
+    p for folder in (".", "docs", "corpora_samples", "evaluation", "evaluation/*") for p in ROOT.glob(f"{folder}/*.md")
 )
 
 

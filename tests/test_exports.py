@@ -254,6 +254,53 @@ def test_the_key_is_made_at_first_and_kept(cohort: Cohort, tmp_path: Path) -> No
     made.unlink()
 
 
+def test_pseudonyms_of_mentions_are_those_of_their_reports_with_their_number(
+    cohort: Cohort, key: Path, tmp_path: Path
+) -> None:
+    """The first mention of a report (number 0) is told from the report, in `mentions` and in `evidence`."""
+    export(cohort.folder, tmp_path / "out", "parquet", key_file=key)
+    found = READERS["parquet"](tmp_path / "out")["mentions"]
+    numbers = [m["mention_id"].removeprefix(m["report_id"]) for m in found]
+    assert all(re.fullmatch(r"#\d+", number) for number in numbers)
+    assert "#0" in numbers
+    first = {**PATIENTS[1], "evidence": [f"{MARK}-9#0"]}
+    write_cohort(tmp_path / "cohort", [first], [], [])
+    export(tmp_path / "cohort", tmp_path / "redcap", "redcap", key_file=key)
+    (told,) = READERS["redcap"](tmp_path / "redcap")["patients"]
+    assert re.fullmatch(r"R[0-9a-f]{20}#0", told["evidence"][0])
+
+
+def test_a_lost_key_is_not_replaced_unasked(cohort: Cohort, tmp_path: Path, command: Callable[..., Any]) -> None:
+    """Once a cohort has pseudonyms, a key that is gone, or another in its place, is an error; --new-key goes on."""
+    write_cohort(tmp_path / "cohort", PATIENTS, REPORTS[:0], [])
+    made = tmp_path / "cohort.key"
+    words = ("export", tmp_path / "cohort", "--to", "csv", "--out")
+    assert command(*words, tmp_path / "1").code == 0
+    made.rename(tmp_path / "moved.key")
+    gone = command(*words, tmp_path / "2")
+    assert (gone.code, "the key of this cohort's pseudonyms is gone" in gone.err) == (2, True)
+    assert "--new-key" in gone.err
+    assert not made.exists()
+    made.write_text("another key, as long as need be", encoding="ascii")
+    assert "is not the key by which" in command(*words, tmp_path / "2").err
+    made.unlink()
+    assert command(*words, tmp_path / "2", "--new-key").code == 0
+    assert command(*words, tmp_path / "3").code == 0
+    names = [{p["patient_id"] for p in rows_of(tmp_path / n / "patients.csv")} for n in "123"]
+    assert names[0] & names[1] == set()
+    assert names[1] == names[2]
+
+
+def test_redcap_has_sex_and_age_on_the_form_of_the_patient(cohort: Cohort, key: Path, tmp_path: Path) -> None:
+    """Sex where the archive gives one, and the age at the index report; those of a report have names of their own."""
+    export(cohort.folder, tmp_path / "out", "redcap", key_file=key)
+    fields = {r["Variable / Field Name"]: r["Form Name"] for r in rows_of(tmp_path / "out" / "data_dictionary.csv")}
+    forms = {name: fields[name] for name in ("sex", "age", "report_sex", "report_age")}
+    assert forms == {"sex": "patient", "age": "patient", "report_sex": "imaging_report", "report_age": "imaging_report"}
+    rows = [r for r in rows_of(tmp_path / "out" / "import.csv") if not r["redcap_repeat_instrument"]]
+    assert sorted((r["sex"], r["age"]) for r in rows) == [("", ""), ("F", "63.5")]
+
+
 def test_a_short_key_is_refused(cohort: Cohort, tmp_path: Path) -> None:
     """A key that could be guessed protects nobody."""
     (tmp_path / "key").write_text("secret", encoding="ascii")
@@ -545,7 +592,8 @@ def test_the_command_says_what_it_wrote(cohort: Cohort, key: Path, tmp_path: Pat
     ended = command(*words, "--to", "omop", "--out", tmp_path / "omop")
     assert (ended.code, ended.out) == (
         3,
-        f"3 patients, 5 reports, {len(cohort.mentions)} mentions -> {tmp_path}/omop\n",
+        f"3 patients, 5 reports, {len(cohort.mentions)} mentions -> {tmp_path}/omop\n"
+        "4 reports count, as in Methods; of the other 1 the column counted tells why not\n",
     )
     assert ended.err == f"2 left out; {tmp_path}/omop/left_out.csv tells why\n"
     assert command(*words, "--to", "csv", "--out", tmp_path / "csv").code == 0

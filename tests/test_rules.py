@@ -215,8 +215,8 @@ def test_a_wrong_rule_file_is_refused_with_its_place(tmp_path: Path, what: str) 
     ids=["not UTF-8", "a list", "empty", "no terms", "no sections"],
 )
 def test_a_file_that_is_wrong_as_a_whole_is_refused(tmp_path: Path, name: str, content: bytes, said: str) -> None:
-    """What is wrong with a whole file, or with its absence, is said of its first line."""
-    with pytest.raises(RuleError, match=f"^patterns/{name}:1: .*{said}"):
+    """What is wrong with a whole file is said of its first line; what is wrong with its absence, without a line."""
+    with pytest.raises(RuleError, match=f"^patterns/{name}:{' ' if content is None else '1: '}.*{said}"):
         load(folder(tmp_path, {name: content}))
 
 
@@ -232,7 +232,7 @@ def test_a_folder_without_an_axis_is_refused(tmp_path: Path, axis: str) -> None:
 
 def test_a_folder_without_findings_is_refused(tmp_path: Path) -> None:
     """A folder that names no finding is no rule set."""
-    with pytest.raises(RuleError, match=r"^patterns/findings:1: no finding files"):
+    with pytest.raises(RuleError, match=r"^patterns/findings: no finding files"):
         load(folder(tmp_path, {F: None}))
 
 

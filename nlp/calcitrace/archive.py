@@ -6,29 +6,33 @@ surgery or biopsy), and in full where the case screen had passed over them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calcitrace.assess import assess
-from calcitrace.criteria import OWN, Criteria
+from calcitrace.criteria import Criteria
+from calcitrace.criteriafit import OTHER, check_dates, check_findings, check_values
+from calcitrace.criteriakeys import OWN
 from calcitrace.errors import RunError
 from calcitrace.healing import normal_bones
 from calcitrace.modality import modality_of
 from calcitrace.model import Report
+from calcitrace.phrases import many
 from calcitrace.rerun import Rerun
 from calcitrace.rules import load_rules
 from calcitrace.runfolder import read_manifest
-from calcitrace.studydate import age_in_years, study_date
+from calcitrace.studydate import EITHER, age_in_years, orders_of, study_date
 from calcitrace.tables import clean, mention_row
 from calcitrace.timeline import Entry
 from calcitrace.words import split_words
 
 if TYPE_CHECKING:
     from calcitrace.model import AnnotatedReport, Mention
+    from calcitrace.ruleset import RuleSet
 
 SCREENED = "screened_out"
 BATCH = 20_000
@@ -46,7 +50,11 @@ Who = tuple[str, str]
 
 @dataclass(slots=True)
 class Archive:
-    """Finished runs, their manifests, and what was left out before any patient was looked at."""
+    """Finished runs, their manifests and rules, and what was found of them while they were gone through.
+
+    `notes`: what to tell of the criteria; `unknown`: modalities of case patients that the rules do not know;
+    `either_order`: dates in which day and month could be either, where the criteria give no order.
+    """
 
     folders: tuple[Path, ...]
     criteria: Criteria
@@ -54,15 +62,21 @@ class Archive:
     manifests: list[dict[str, Any]] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
     reread: int = 0
-    _kind: Callable[[str], str] = str
+    notes: list[str] = field(default_factory=list)
+    rules: list[RuleSet] = field(default_factory=list)
+    unknown: Counter[str] = field(default_factory=Counter)
+    either_order: int = 0
 
     def __post_init__(self) -> None:
         self.manifests = [_finished(folder) for folder in self.folders]
-        rules = load_rules()
-        self._kind = lru_cache(10_000)(lambda said: modality_of(Report("", "", modality=said), rules))
+        self.rules = [load_rules(m["options"]["patterns"] or None) for m in self.manifests]
+        check_findings(self.criteria, self.rules)
         sites = self.criteria.run_sites
         if sites and len(sites) != len(self.folders):
-            raise RunError(f"run_sites names {len(sites)} sites for {len(self.folders)} runs; name one for each run")
+            raise self.criteria.fail(
+                f"run_sites names {many(len(sites), 'site')} for {many(len(self.folders), 'run')}; name one for each",
+                sites[0],
+            )
 
     def patients(self, again: bool = True) -> Iterator[tuple[Who, list[Entry]]]:
         """Every patient (site and id) with the reports, in the order of sites and ids.
@@ -74,11 +88,14 @@ class Archive:
             again: whether the reports of case patients are read again from the inputs.
 
         Raises:
+            CriteriaError: a modality, site or order of dates that the runs contradict (path:line).
             RunError: a run is not finished or damaged, or an input that is needed again is gone or has changed.
         """
         table = self._table()
+        self._check(table)
         mentions = self._mentions()
         wanted = self._of_case_patients(table)
+        of_cases = [set(ids) for ids in wanted]
         if again:
             found = [self._again(run, ids, mentions[run]) for run, ids in enumerate(wanted)]
         else:
@@ -88,7 +105,9 @@ class Archive:
         for who, own in groupby(rows, key=lambda r: (r["site"], r["patient_id"])):
             entries = [_entry(r, mentions[r["run"]], found[r["run"]], self.criteria, self.adjudications) for r in own]
             for entry in entries:
-                entry.kind = self._kind(entry.modality)
+                entry.kind = entry.kind or self._kind(entry.modality, entry.run)
+                if entry.kind == OTHER and entry.report_id in of_cases[entry.run]:
+                    self.unknown[entry.modality] += 1
             if who[1]:
                 yield who, entries
             else:
@@ -104,6 +123,20 @@ class Archive:
         return table.sort_by(
             [("site", "ascending"), ("patient_id", "ascending"), ("run", "ascending"), ("place", "ascending")]
         )
+
+    def _check(self, table: Any) -> None:
+        """Refuse criteria that the tables contradict, and note what to tell of the dates."""
+        modalities, sites = ({v or "" for v in table[c].unique().to_pylist()} for c in ("modality", "site"))
+        check_values(self.criteria, self.rules, modalities, sites)
+        dates: Counter[str] = Counter()
+        for counted in table["study_date"].value_counts().to_pylist():
+            dates[orders_of(counted["values"] or "")] += counted["counts"]
+        self.notes += check_dates(self.criteria, dates)
+        self.either_order = 0 if self.criteria.date_order else dates[EITHER]
+
+    def _kind(self, said: str, run: int) -> str:
+        """The kind of a modality as the archive writes it, by the rules of its run; "" where nothing is written."""
+        return modality_of(Report("", "", modality=said), self.rules[run]) or (OTHER if said else "")
 
     def _of_run(self, run: int) -> Any:
         import pyarrow as pa
@@ -169,7 +202,8 @@ class Archive:
             own = [_row(m, annotated, source) for m in annotated.mentions if m.finding in self.criteria.told]
             conditions = [_row(m, annotated, source) for m in annotated.conditions if m.finding in self.criteria.told]
             conditions += normal_bones(annotated, source.rules, self.criteria.normal_bone)
-            found[report_id] = {"assessment": said, "mentions": own, "conditions": conditions}
+            kind = modality_of(annotated.report, source.rules)
+            found[report_id] = {"assessment": said, "mentions": own, "conditions": conditions, "kind": kind}
             self.reread += 1
         return found
 
@@ -257,6 +291,7 @@ def _entry(
 
 
 def _add_what_was_read(entry: Entry, again: Mapping[str, Any]) -> None:
+    entry.kind = again["kind"]
     if entry.screened:
         said = again["assessment"]
         entry.status, entry.migration_type = str(said.case_status), said.migration_type

@@ -7,16 +7,20 @@ construction.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calcitrace.archive import Archive
-from calcitrace.criteria import LEAVE_OUT, Criteria, read_criteria
+from calcitrace.criteria import Criteria, read_criteria
+from calcitrace.criteriafit import tell_codes, tell_modalities
+from calcitrace.criteriakeys import LEAVE_OUT
 from calcitrace.errors import RunError, UsageError
 from calcitrace.flow import Flow
 from calcitrace.selection import MEMBER, NO_PATIENT, History, highest, history
+from calcitrace.tableone import NOT_KNOWN, sex_in_words
 from calcitrace.tables import schema
 from calcitrace.timeline import (
     STATUSES,
@@ -55,8 +59,11 @@ PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
     "site": ("string", "where the patient was seen, for ids that two sites share; empty where nothing tells"),
     "box": ("string", "the one box of the flow diagram that the patient is in"),
     "index_report": ("string", "id of the index report; null for no case"),
-    "index_modality": ("string", "kind of modality of the index report: XR, US, CT, MR, or other"),
-    "sex": ("string", "as given, of the index report or the first that says so"),
+    "index_modality": (
+        "string",
+        "kind of modality of the index report: XR, US, CT, MR, other, or empty where nothing tells",
+    ),
+    "sex": ("string", "as given, where the reports that give it agree; else empty"),
     "age": ("double", "years at the index report"),
     "first_date": ("string", "first full date of a report that counts"),
     "last_date": ("string", "last full date of a report that counts"),
@@ -73,7 +80,7 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "date_kind": ("string", "day, partial, unclear (day and month could be either, or no date at all) or missing"),
     "days_from_index": ("int32", "days from the index date; null where either has no day"),
     "modality": ("string", "as given"),
-    "modality_kind": ("string", "XR, US, CT, MR, or other"),
+    "modality_kind": ("string", "XR, US, CT, MR, other, or empty where nothing tells"),
     "body_part": ("string", "as given"),
     "case_status": ("string", "definite, probable, possible or no; of an adjudicated report as adjudicated"),
     "migration_type": ("string", "as in the run"),
@@ -83,7 +90,10 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "episode": ("int32", "number of the episode that the report is a case report of; 0 for none"),
     "is_index": ("bool", "the index report"),
     "deposit": ("string", "what the report says of the deposit: present, possible, smaller, gone, absent or empty"),
-    "bone_involvement": ("string", "what it says of the bone: involved, possible, cyst, gone, normal or empty"),
+    "bone_involvement": (
+        "string",
+        "what it says of the bone: involved, possible, cyst, gone, absent (not before either), normal or empty",
+    ),
     "counted": ("string", "counted, merged_version, duplicate, copied_forward, superseded or no_patient_id"),
     "merged_into": ("string", "the report that it was merged into; empty for one that counts"),
     "evidence": ("list<string>", "ids of the mentions that led to case_status"),
@@ -99,7 +109,10 @@ DECIDED = {"yes": "definite", "no": "no", "unsure": "possible"}
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """A cohort: pandas frames `patients`, `members` and `timeline`, the counts, the criteria and the manifests."""
+    """A cohort: pandas frames `patients`, `members` and `timeline`, the counts, the criteria and the manifests.
+
+    `notes` tell what in the criteria may not be as it was meant: unclear dates, codes of nobody, unknown modalities.
+    """
 
     patients: pd.DataFrame
     members: pd.DataFrame
@@ -108,6 +121,7 @@ class Cohort:
     criteria: Criteria
     manifests: Sequence[Mapping[str, Any]]
     folders: Sequence[Path] = ()
+    notes: Sequence[str] = ()
 
 
 def build_cohort(
@@ -130,7 +144,7 @@ def build_cohort(
         on_progress: told the number of patients every thousand.
 
     Raises:
-        RuleError: criteria that cannot be used (path:line).
+        CriteriaError: criteria that cannot be used, or that do not fit the runs (path:line).
         RunError: a run is not finished or damaged, or an input that is needed again is gone or has changed.
         ModelError, SourceError: adjudications that cannot be read (path:line).
         UsageError: no run, or one given twice.
@@ -142,11 +156,11 @@ def build_cohort(
     decided = adjudications if isinstance(adjudications, Mapping) else _adjudications(adjudications)
     archive = Archive(tuple(folders), said, decided)
     if not reread:
-        _check_no_conditions(said)
+        _check_no_conditions(archive)
     made = _Made(archive, reread, on_progress)
     patients, told = made.frames()
     members = patients[patients["box"] == MEMBER].reset_index(drop=True)
-    return Cohort(patients, members, told, made.flow(), said, archive.manifests, archive.folders)
+    return Cohort(patients, members, told, made.flow(), said, archive.manifests, archive.folders, made.notes())
 
 
 def _adjudications(path: str | Path | None) -> dict[str, str]:
@@ -170,11 +184,9 @@ def _adjudications(path: str | Path | None) -> dict[str, str]:
     return found
 
 
-def _check_no_conditions(criteria: Criteria) -> None:
-    from calcitrace.rules import load_rules
-
-    conditions = set(load_rules().conditions)
-    asking = [e.name for e in criteria.exclude if e.mention & conditions]
+def _check_no_conditions(archive: Archive) -> None:
+    conditions = {name for rules in archive.rules for name in rules.conditions}
+    asking = [e.name for e in archive.criteria.exclude if e.mention & conditions]
     if asking:
         raise RunError(f"the exclusion {asking[0]!r} asks for a condition, which only reading again can tell")
 
@@ -188,6 +200,7 @@ class _Made:
         self._reports: Counter[str] = Counter()
         self._boxes: Counter[str] = Counter()
         self._in_boxes: Counter[str] = Counter()
+        self._coded: Counter[str] = Counter()
         for number, (who, entries) in enumerate(archive.patients(reread), 1):
             self._add(who[1] or entries[0].patient_id, entries)
             if number % 1000 == 0:
@@ -202,8 +215,11 @@ class _Made:
         else:
             found = history(entries, criteria)
             self._patients.add(patient_row(found, criteria, self._reread))
-            for entry in sorted(entries, key=lambda e: (e.date.first, e.date.time, e.run, e.place)):
-                self._timeline.add(timeline_row(entry, found, criteria))
+            self._coded.update(
+                e.name for e in criteria.exclude if {(entries[0].site, patient_id), ("", patient_id)} & e.people
+            )
+            for row in timeline_rows(found, criteria):
+                self._timeline.add(row)
             self._boxes[found.box] += 1
             self._in_boxes[found.box] += len(found.reports)
         self._reports.update(e.counted for e in entries)
@@ -211,6 +227,12 @@ class _Made:
     def frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The tables of patients and timelines."""
         return self._patients.frame(), self._timeline.frame()
+
+    def notes(self) -> tuple[str, ...]:
+        """What may not be as the criteria meant it."""
+        found = self._archive
+        told = tell_codes(found.criteria, self._coded), tell_modalities(found.unknown)
+        return (*found.notes, *chain(*told))
 
     def flow(self) -> Flow:
         """The counts of everything that was read."""
@@ -221,7 +243,7 @@ class _Made:
         flow = Flow(dict(rejects), dict(self._reports), dict(self._boxes), dict(self._in_boxes))
         if flow.rows != read:
             raise RunError(f"the runs read {read} rows and their tables hold {flow.rows}; process the reports again")
-        return flow.ordered(self._archive.criteria)
+        return flow.ordered(self._archive.criteria, self._archive.either_order)
 
 
 class _Rows:
@@ -277,14 +299,23 @@ def patient_row(found: History, criteria: Criteria, reread: bool = True) -> dict
         "site": first.site,
         "box": found.box,
         "index_report": index and index.report_id,
-        "index_modality": index and (index.kind or "other"),
-        "sex": next((e.sex for e in ([index] if index else []) + reports if e.sex), ""),
+        "index_modality": index and index.kind,
+        "sex": _one_sex(e.sex for e in found.entries),
         "age": index.age if index else None,
         "first_date": days[0].isoformat() if days else None,
         "last_date": days[-1].isoformat() if days else None,
         "n_episodes": found.n_episodes,
         "n_reread": sum(e.screened for e in found.entries) if is_case and reread else 0,
     }
+
+
+def _one_sex(values: Iterable[str]) -> str:
+    """The sex, as given first; empty where none is known, or reports contradict each other (F and female do not)."""
+    given: dict[str, str] = {}
+    for value in values:
+        if (word := sex_in_words(value)) != NOT_KNOWN:
+            given.setdefault(word, value)
+    return next(iter(given.values())) if len(given) == 1 else ""
 
 
 def _outcome(found: History, criteria: Criteria) -> str:
@@ -300,6 +331,17 @@ def _first_diagnosis(found: History, criteria: Criteria) -> str:
     return first_diagnosis(found.episode, before, criteria)
 
 
+def timeline_rows(found: History, criteria: Criteria) -> Iterator[dict[str, Any]]:
+    """The rows of a patient in order; bone involvement can only be gone where it was, or was said to be, before."""
+    there = False
+    for entry in sorted(found.entries, key=lambda e: (e.date.first, e.date.time, e.run, e.place)):
+        row = timeline_row(entry, found, criteria)
+        if there and row["bone_involvement"] == "absent":
+            row["bone_involvement"] = "gone"
+        there |= row["is_index"] or row["bone_involvement"] in ("involved", "possible", "cyst", "gone")
+        yield row
+
+
 def timeline_row(entry: Entry, found: History | None, criteria: Criteria) -> dict[str, Any]:
     """One row of the table `timeline`."""
     day, index = entry.date.day, found.index_date if found else None
@@ -313,7 +355,7 @@ def timeline_row(entry: Entry, found: History | None, criteria: Criteria) -> dic
         "date_kind": entry.date.kind,
         "days_from_index": (day - index).days if day and index else None,
         "modality": entry.modality,
-        "modality_kind": entry.kind or "other",
+        "modality_kind": entry.kind,
         "body_part": entry.body_part,
         "case_status": entry.status,
         "migration_type": entry.migration_type,

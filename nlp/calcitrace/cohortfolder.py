@@ -25,52 +25,67 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from calcitrace.cohort import Cohort
+    from calcitrace.flow import Flow
 
 MOST_PICTURES = 500
 
 
 def write_cohort(
-    cohort: Cohort, out: str | Path, key: str | Path | None = None, show_ids: bool = False, overwrite: bool = False
+    cohort: Cohort,
+    out: str | Path,
+    key: str | Path | None = None,
+    show_ids: bool = False,
+    overwrite: bool = False,
+    new_key: bool = False,
 ) -> Path | None:
     """Write a cohort to the folder `out`; gives the path of the key that was made or found beside it, if one was.
 
     Args:
         cohort: as `build_cohort` made it.
-        out: the folder: patients, members and timeline (Parquet and CSV, ids as given), flow.svg, flow.png,
-            table1.csv, methods.md, cohort.html, manifest.json.
+        out: the folder: patients, members and timeline (Parquet and CSV, ids as given), flow.svg, flow.png (with
+            Pillow), table1.csv, methods.md, cohort.html, manifest.json.
         key: file with the key for the pseudonyms; by default one beside the folder, made where there is none.
         show_ids: show ids as given on the page, instead of pseudonyms.
         overwrite: write over an earlier cohort.
+        new_key: go on with other pseudonyms where the key of an earlier cohort in the folder is gone.
 
     Raises:
+        UsageError: a key that cannot be used, or is not that of the cohort in the folder.
         RunError: the folder holds something else, or cannot be written.
     """
     folder = Path(out)
     _check(folder, overwrite)
-    names = None if show_ids else pseudonyms(folder, Path(key) if key else None)
+    names = None if show_ids else pseudonyms(folder, Path(key) if key else None, new_key)
+    (folder / MANIFEST).unlink(missing_ok=True)
     tables = {"patients": (cohort.patients, PATIENT_COLUMNS), "members": (cohort.members, PATIENT_COLUMNS)}
     for name, (frame, columns) in {**tables, "timeline": (cohort.timeline, TIMELINE_COLUMNS)}.items():
         commit_file(folder / f"{name}.parquet", _parquet(frame, columns))
         commit_file(folder / f"{name}.csv", _csv(list(columns), frame.to_numpy().tolist()))
     counts = outcomes(cohort.members)
-    commit_file(folder / "flow.svg", flow_svg(cohort.flow, counts).encode("utf-8"))
-    try:
-        commit_file(folder / "flow.png", flow_png(cohort.flow, counts))
-    except ImportError:
-        (folder / "flow.png").unlink(missing_ok=True)
+    pictures = _pictures(folder, cohort.flow, counts)
     heads, rows = table_one(cohort.members)
     commit_file(folder / "table1.csv", _csv(heads, rows))
-    commit_file(folder / "methods.md", methods(cohort).encode("utf-8"))
+    commit_file(folder / "methods.md", methods(cohort, pictures).encode("utf-8"))
     commit_file(folder / "cohort.html", _page(cohort, names, counts).encode("utf-8"))
     commit_file(folder / MANIFEST, _manifest(cohort).encode("utf-8"))
     return key_beside(folder) if names and not key else None
+
+
+def _pictures(folder: Path, flow: Flow, counts: Mapping[str, int]) -> list[str]:
+    """Draw the flow diagram; gives the names of the pictures, without PNG where Pillow is not installed."""
+    commit_file(folder / "flow.svg", flow_svg(flow, counts).encode("utf-8"))
+    try:
+        commit_file(folder / "flow.png", flow_png(flow, counts))
+    except ImportError:
+        (folder / "flow.png").unlink(missing_ok=True)
+        return ["flow.svg"]
+    return ["flow.svg", "flow.png"]
 
 
 def _check(folder: Path, overwrite: bool) -> None:
     if (folder / MANIFEST).exists():
         if not overwrite:
             raise RunError(f"{folder}: holds a cohort; choose another --out, or --overwrite")
-        (folder / MANIFEST).unlink()
     elif folder.exists() and any(folder.iterdir()):
         raise RunError(f"{folder}: not empty and no cohort; choose another --out")
 
@@ -118,6 +133,7 @@ def _manifest(cohort: Cohort) -> str:
         "reports_of": dict(flow.reports_of),
         "cases": flow.cases,
         "members": flow.members,
+        "notes": list(cohort.notes),
     }
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 

@@ -1,16 +1,10 @@
 """Who belongs in a cohort, as data: a YAML or TOML file read into `Criteria`, every error with its path:line.
 
-Keys of a file (all optional): title; tiers; probability; adjudicated_only; modalities; sites; sides (these five say
-which report makes a case); dates {from, to} and ages {from, to} of the index report; lookback_days; washout_days;
-exclude (a list, counted in its order); date_order (dmy or mdy); without_patient_id (leave_out or own); run_sites (a
-site for each run, where the tables name none); findings, depths, first_diagnosis, biopsy, normal_bone (what
-tells the history, see criteria.yml).
+What a file may say stands in `criteriakeys.py`; all keys are optional.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,23 +13,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from calcitrace.errors import RuleError
+from calcitrace.criteriakeys import ASSERTIONS, CRITERIA, KNOWN, LEAVE_OUT, OWN, SIDES, TIERS, WHEN, YES_NO, told
+from calcitrace.errors import CriteriaError, RuleError, SourceError
+from calcitrace.sources import read_list
 from calcitrace.strictyaml import Row, Table, Text, read_yaml
 from calcitrace.studydate import ORDERS, study_date
 
-TIERS = ("definite", "probable", "possible")
-SIDES = ("left", "right", "bilateral", "none")
-WHEN = ("ever", "before")
-ASSERTIONS = ("present", "possible", "absent", "historical", "hypothetical")
-KNOWN = frozenset({"present", "historical"})
-OWN, LEAVE_OUT = "own", "leave_out"
 BUILT_IN = Path(__file__).with_name("criteria.yml")
-KEYS = (
-    *("title", "tiers", "probability", "adjudicated_only", "modalities", "sites", "sides", "dates", "ages"),
-    *("lookback_days", "washout_days", "exclude", "date_order", "without_patient_id", "run_sites"),
-    *("findings", "depths", "first_diagnosis", "biopsy", "normal_bone"),
-)
-ROLES = ("deposit", "vanishing", "bone", "cyst", "biopsy")
+MAPPINGS = ("findings", "first_diagnosis", "biopsy", "normal_bone")
+ROLES = tuple(CRITERIA["findings"].keys)
+Person = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +30,25 @@ class Exclusion:
     """One reason to leave a patient out: a finding or condition that is mentioned, or a code in a table.
 
     `when` is "ever", or "before": on or before the index date. `codes` are (site, patient) -> dates of the codes that
-    were looked for (None where the table has no date); an empty site stands for every site.
+    were looked for (None where the table has no date); an empty site stands for every site. `people` are all (site,
+    patient) of the `table`, whatever their codes.
     """
 
     name: str
     mention: frozenset[str] = frozenset()
-    assertions: frozenset[str] = KNOWN
-    when: str = "ever"
-    codes: Mapping[tuple[str, str], tuple[date | None, ...]] | None = None
+    assertions: frozenset[str] = frozenset(KNOWN)
+    when: str = WHEN[0]
+    codes: Mapping[Person, tuple[date | None, ...]] | None = None
+    people: frozenset[Person] = frozenset()
+    table: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """Who belongs in a cohort; without a file, every patient with a definite or probable report."""
+    """Who belongs in a cohort; without a file, every patient with a definite or probable report.
+
+    Names that come from a file know their line (`Text`), so that an error can tell it.
+    """
 
     title: str = ""
     tiers: tuple[str, ...] = ("definite", "probable")
@@ -79,6 +72,7 @@ class Criteria:
     normal_bone: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     file: str = ""
     sha256: str = ""
+    path: str = ""
 
     @property
     def told(self) -> frozenset[str]:
@@ -86,57 +80,74 @@ class Criteria:
         groups = (*self.findings.values(), *self.first_diagnosis.values(), *(e.mention for e in self.exclude))
         return frozenset().union(*groups)
 
+    def fail(self, message: str, at: object = None) -> CriteriaError:
+        """The error to raise about the criteria, or about the name `at` in them."""
+        return CriteriaError(self.path or "criteria", getattr(at, "line", 0), message)
+
 
 def read_criteria(path: str | Path | None = None) -> Criteria:
     """The criteria of a file, or the built-in ones; what a file does not say is as in the built-in ones.
 
     Raises:
-        RuleError: the file cannot be read, is no YAML or TOML, or says something unknown or impossible (path:line).
+        CriteriaError: the file cannot be read, is no YAML or TOML, or says something unknown or impossible (path:line).
     """
-    given = _table(Path(path)) if path else Table()
+    try:
+        return _read(Path(path) if path else BUILT_IN)
+    except RuleError as error:
+        raise CriteriaError(error.path, error.line, error.message) from None
+
+
+def criteria_help() -> str:
+    """What a criteria file may say: every key with its meaning, values and default, as Markdown."""
+    return "\n".join(told(CRITERIA, read_yaml(BUILT_IN, BUILT_IN.name)))
+
+
+def _read(source: Path) -> Criteria:
     standard = read_yaml(BUILT_IN, BUILT_IN.name)
-    given.only(*KEYS)
+    given = standard if source == BUILT_IN else _table(source)
+    given.only(*CRITERIA)
+    for key in (k for k in CRITERIA if CRITERIA[k].keys and k != "exclude"):
+        given.table(key).only(*CRITERIA[key].keys)
     merged = Table({**standard, **given})
-    merged.path, merged.line = given.path or standard.path, 1
-    for key in ("findings", "first_diagnosis", "biopsy", "normal_bone"):
+    merged.path, merged.line = given.path, 1
+    for key in MAPPINGS:
         whole = Table({**standard.table(key), **given.table(key)})
         whole.path, whole.line = merged.path, 1
         merged[Text(key)] = whole
-    source = Path(path) if path else BUILT_IN
     return _criteria(merged, source)
 
 
 def _criteria(table: Table, source: Path) -> Criteria:
     order, lone = _one_of(table, "date_order", ("", *ORDERS)), _one_of(table, "without_patient_id", (LEAVE_OUT, OWN))
-    table.table("findings").only(*ROLES)
     return Criteria(
         title=table.text("title", ""),
         tiers=_some_of(table, "tiers", TIERS),
         probability=_number(table, "probability", 0, 1),
-        adjudicated_only=_one_of(table, "adjudicated_only", ("no", "yes", "false", "true")) in ("yes", "true"),
-        modalities=tuple(map(str, table.texts("modalities"))),
-        sites=tuple(map(str, table.texts("sites"))),
+        adjudicated_only=_one_of(table, "adjudicated_only", YES_NO) in ("yes", "true"),
+        modalities=tuple(table.texts("modalities")),
+        sites=tuple(table.texts("sites")),
         sides=_some_of(table, "sides", SIDES),
-        dates=_dates(table.table("dates").only("from", "to")),
-        ages=_ages(table.table("ages").only("from", "to")),
+        dates=_dates(table.table("dates")),
+        ages=_ages(table.table("ages")),
         lookback_days=_days(table, "lookback_days"),
         washout_days=_days(table, "washout_days"),
         exclude=tuple(_exclusions(table, source.parent, order)),
         date_order=order,
         without_patient_id=lone,
-        run_sites=tuple(map(str, table.texts("run_sites"))),
-        findings={role: frozenset(map(str, table.table("findings").texts(role))) for role in ROLES},
-        depths=tuple(map(str, table.texts("depths"))),
+        run_sites=tuple(table.texts("run_sites")),
+        findings={role: frozenset(table.table("findings").texts(role)) for role in ROLES},
+        depths=tuple(table.texts("depths")),
         first_diagnosis=_lists(table.table("first_diagnosis"), frozenset),
         biopsy=_lists(table.table("biopsy"), tuple),
         normal_bone=_lists(table.table("normal_bone"), tuple),
         file="" if source == BUILT_IN else source.name,
         sha256=sha256(source.read_bytes()).hexdigest(),
+        path=table.path,
     )
 
 
 def _lists(table: Table, kind: Any) -> dict[str, Any]:
-    return {str(name): kind(map(str, table.texts(name))) for name in table}
+    return {str(name): kind(table.texts(name)) for name in table}
 
 
 def _table(path: Path) -> Table:
@@ -146,7 +157,7 @@ def _table(path: Path) -> Table:
         text = path.read_text(encoding="utf-8-sig")
         found = tomllib.loads(text)
     except OSError as error:
-        raise RuleError(str(path), 1, f"cannot be read: {error.strerror}") from None
+        raise RuleError(str(path), 0, f"cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RuleError(str(path), 1, f"not valid TOML ({type(error).__name__})") from None
     table = _strict(found, str(path), text.splitlines(), 1)
@@ -180,7 +191,7 @@ def _one_of(table: Table, key: str, allowed: tuple[str, ...]) -> str:
     value = table.text(key, allowed[0])
     if value not in allowed:
         raise table.fail(f"{key!r} must be one of {', '.join(a for a in allowed if a)}", value)
-    return str(value)
+    return value
 
 
 def _some_of(table: Table, key: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
@@ -237,7 +248,7 @@ def _exclusions(table: Table, folder: Path, order: str) -> Iterator[Exclusion]:
     for item in table.items_of("exclude"):
         if not isinstance(item, Table):
             raise table.fail("'exclude' must be a list of mappings, each with a name", item)
-        item.only("name", "mention", "assertions", "when", "codes", "table", "patient", "code", "date", "site")
+        item.only(*CRITERIA["exclude"].keys)
         name = item.text("name")
         if name in names:
             raise item.fail(f"two exclusions are called {str(name)!r}", name)
@@ -250,11 +261,13 @@ def _exclusions(table: Table, folder: Path, order: str) -> Iterator[Exclusion]:
 
 
 def _exclusion(item: Table, folder: Path, order: str) -> Exclusion:
-    name, when = str(item.text("name")), _one_of(item, "when", WHEN)
+    name, when = str(item.text("name")), str(_one_of(item, "when", WHEN))
     if Text("codes") in item:
-        return Exclusion(name, when=when, codes=_codes(item, folder, order))
-    wanted = frozenset(_some_of(item, "assertions", ASSERTIONS)) or KNOWN
-    return Exclusion(name, frozenset(map(str, _listed(item, "mention"))), wanted, when)
+        if when != WHEN[0] and Text("date") not in item:
+            raise item.fail(f"'when: {when}' needs 'date', the column of {item.text('table')} with the day of the code")
+        return Exclusion(name, when=when, **_codes(item, folder, order))
+    wanted = frozenset(_some_of(item, "assertions", ASSERTIONS)) or frozenset(KNOWN)
+    return Exclusion(name, frozenset(_listed(item, "mention")), wanted, when)
 
 
 def _listed(table: Table, key: str) -> list[Text]:
@@ -263,28 +276,27 @@ def _listed(table: Table, key: str) -> list[Text]:
     return [value] if isinstance(value, Text) else table.texts(key)
 
 
-def _codes(item: Table, folder: Path, order: str) -> Mapping[tuple[str, str], tuple[date | None, ...]]:
-    """Who has one of the codes, from a CSV table beside the criteria; a code that ends in * is the beginning of one."""
+def _codes(item: Table, folder: Path, order: str) -> dict[str, Any]:
+    """Who has one of the codes, from a table beside the criteria; a code that ends in * is the beginning of one."""
     path, codes = folder / item.text("table"), [c.upper() for c in _listed(item, "codes")]
-    columns = {
-        k: str(item.text(k, d)) for k, d in (("patient", "patient_id"), ("code", "code"), ("date", ""), ("site", ""))
-    }
+    patient, code = str(item.text("patient", "patient_id")), str(item.text("code", "code"))
+    day, site = str(item.text("date", "")), str(item.text("site", ""))
+    found: dict[Person, list[date | None]] = {}
+    people: set[Person] = set()
     try:
-        rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
-        missing = [c for c in columns.values() if c and c not in (rows.fieldnames or ())]
-        if missing:
-            raise item.fail(f"{path}: has no column {missing[0]!r}", item.text("table"))
-        found: dict[tuple[str, str], list[date | None]] = {}
-        for row in rows:
-            if _has_code((row[columns["code"]] or "").strip().upper(), codes):
-                who = ((row.get(columns["site"]) or "") if columns["site"] else "", row[columns["patient"]] or "")
-                said = study_date((row[columns["date"]] or ""), order).day if columns["date"] else None
-                found.setdefault(who, []).append(said)
-    except OSError as error:
-        raise item.fail(f"{path}: cannot be read ({error.strerror})", item.text("table")) from None
-    except (UnicodeDecodeError, csv.Error):
-        raise item.fail(f"{path}: not a CSV file in UTF-8", item.text("table")) from None
-    return {who: tuple(dates) for who, dates in found.items()}
+        for _, row in read_list(path, [c for c in (patient, code, day, site) if c]):
+            who = (row.get(site, ""), row[patient])
+            people.add(who)
+            if _has_code(row[code].strip().upper(), codes):
+                found.setdefault(who, []).append(study_date(row[day], order).day if day else None)
+    except SourceError as error:
+        advice = "; name its columns with patient, code, date and site" if "columns" in str(error) else ""
+        raise item.fail(f"{error}{advice}", item.text("table")) from None
+    return {
+        "codes": {who: tuple(dates) for who, dates in found.items()},
+        "people": frozenset(people),
+        "table": path.name,
+    }
 
 
 def _has_code(code: str, wanted: list[str]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from calcitrace.criteria import Criteria
-from calcitrace.selection import MEMBER, NO_PATIENT, SUPERSEDED, exclusion_names, steps_to_a_case
+from calcitrace.selection import MEMBER, NO_FULL_DATE, NO_PATIENT, SUPERSEDED, exclusion_names, steps_to_a_case
 from calcitrace.timeline import COPIED, COUNTED, DUPLICATE, VERSION
 
 REPORT_BOXES = {
@@ -21,7 +21,10 @@ REPORT_BOXES = {
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Counts by box: `rejects` by reason, `reports` by how they count, `patients` by box, and the reports of these."""
+    """Counts by box: `rejects` by reason, `reports` by how they count, `patients` by box, and the reports of these.
+
+    `hints` are what to add to the name of a box, for whoever looks at the diagram.
+    """
 
     rejects: Mapping[str, int] = field(default_factory=dict)
     reports: Mapping[str, int] = field(default_factory=dict)
@@ -29,6 +32,7 @@ class Flow:
     reports_of: Mapping[str, int] = field(default_factory=dict)
     no_case: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+    hints: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -60,8 +64,12 @@ class Flow:
         """Reports that count, of the patients in the cohort."""
         return self.reports_of[MEMBER]
 
-    def ordered(self, criteria: Criteria) -> Flow:
-        """The same counts, with every box of the criteria in order, also those that hold nobody."""
+    def ordered(self, criteria: Criteria, either_order: int = 0) -> Flow:
+        """The same counts, with every box of the criteria in order, also those that hold nobody.
+
+        Args:
+            either_order: dates that are unclear for want of an order of day and month.
+        """
         no_case = tuple(name for name, _ in steps_to_a_case(criteria))
         excluded = tuple(exclusion_names(criteria))
         names = (*no_case, *excluded, MEMBER)
@@ -73,4 +81,9 @@ class Flow:
             reports_of={name: self.reports_of.get(name, 0) for name in names},
             no_case=no_case,
             excluded=excluded,
+            hints={NO_FULL_DATE: "date_order is not set"} if either_order else {},
         )
+
+    def shown(self, box: str) -> str:
+        """The name of a box of patients, with its hint."""
+        return f"{box}; {self.hints[box]}" if box in self.hints else box

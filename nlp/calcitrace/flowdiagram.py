@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 
 from calcitrace.flow import REPORT_BOXES, Flow
+from calcitrace.phrases import many
 from calcitrace.timeline import COUNTED
 
 WIDTH, MARGIN, GAP = 860, 24, 26
 MAIN, SIDE = (MARGIN, 340), (MARGIN + 416, 396)  # left edge and width of the two columns
 LINE, PADDING, SIZE = 20, 12, 14
 CHARACTERS = {MAIN: 44, SIDE: 52}
+COUNT, NO_BREAK = re.compile(r"\(n = [\d,]+\)"), "\N{NO-BREAK SPACE}"
 SCALE = 2  # pixels of the PNG for one of the SVG
 
 
@@ -46,9 +49,12 @@ def contents(flow: Flow, outcomes: Mapping[str, int]) -> list[tuple[list[str], l
     merged = [(REPORT_BOXES[name], n) for name, n in flow.reports.items() if name != COUNTED and n]
     left = sum(n for _, n in (*rejects, *merged))
     no_case = [(name, flow.patients[name]) for name in flow.no_case]
-    excluded = [(name, flow.patients[name]) for name in flow.excluded]
+    excluded = [(flow.shown(name), flow.patients[name]) for name in flow.excluded]
     counted = [f"Reports that count (n = {flow.counted:,})", f"of patients (n = {flow.all_patients:,})"]
-    members = [f"{flow.members:,} patients in the cohort", f"with reports (n = {flow.reports_of_members:,})"]
+    members = [
+        f"{many(flow.members, 'patient')} in the cohort",
+        f"with reports (n = {flow.reports_of_members:,})",
+    ]
     follow_up = [
         "Bone involvement at last follow-up",
         *(f"{k.replace('_', ' ')} (n = {n:,})" for k, n in outcomes.items()),
@@ -86,7 +92,9 @@ def layout(flow: Flow, outcomes: Mapping[str, int]) -> tuple[list[Box], list[Lin
 
 def _wrapped(lines: Iterable[str], column: tuple[int, int]) -> Iterator[str]:
     for line in lines:
-        yield from textwrap.wrap(line, CHARACTERS[column], subsequent_indent="   ") or [""]
+        whole = COUNT.sub(lambda found: found.group().replace(" ", NO_BREAK), line)  # a count stays in one line
+        wrapped = textwrap.wrap(whole, CHARACTERS[column], subsequent_indent="   ") or [""]
+        yield from (part.replace(NO_BREAK, " ") for part in wrapped)
 
 
 def flow_svg(flow: Flow, outcomes: Mapping[str, int]) -> str:

@@ -8,30 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 from calcitrace.criteria import Criteria
 from calcitrace.flow import Flow
+from calcitrace.phrases import by, many
 from calcitrace.timeline import COPIED, DUPLICATE, VERSION
 
 if TYPE_CHECKING:
     from calcitrace.cohort import Cohort
 
 
-def methods(cohort: Cohort) -> str:
-    """The paragraph and a table of where each reporting item is told, as Markdown."""
-    return "\n\n".join(["# Methods", " ".join(_sentences(cohort)), "# Reporting items", _items(cohort.flow)]) + "\n"
+def methods(cohort: Cohort, pictures: Sequence[str] = ("flow.svg",)) -> str:
+    """The paragraph and a table of where each reporting item is told, as Markdown.
+
+    Args:
+        pictures: the files of the flow diagram.
+    """
+    items = _items(cohort.flow, pictures)
+    return "\n\n".join(["# Methods", " ".join(_sentences(cohort)), "# Reporting items", items]) + "\n"
 
 
 def _sentences(cohort: Cohort) -> Iterator[str]:
     flow, criteria = cohort.flow, cohort.criteria
     yield (
         f"Radiology reports were read with calcitrace {_all(m['calcitrace'] for m in cohort.manifests)} and the cohort "
-        f"was built with calcitrace {version('calcitrace')} from {_n(len(cohort.manifests), 'run')} "
+        f"was built with calcitrace {version('calcitrace')} from {many(len(cohort.manifests), 'run')} "
         f"({'; '.join(_run(m) for m in cohort.manifests)})."
     )
     yield from _counted(flow)
     yield from _criteria(criteria, flow)
+    left = flow.cases - flow.members
     yield (
-        f"The index date is that of the first case report with a full date. {_n(flow.cases, 'patient')} had a case "
-        f"report; {_n(flow.cases - flow.members, 'patient')} were excluded, each counted once, in the order of the "
-        f"criteria; the cohort has {_n(flow.members, 'patient')} with {_n(flow.reports_of_members, 'report')}."
+        f"The index date is that of the first case report with a full date. {many(flow.cases, 'patient')} had a case "
+        f"report; {many(left, 'patient')} {by(left, 'was', 'were')} excluded, each counted once, in the order of the "
+        f"criteria; the cohort has {many(flow.members, 'patient')} with {many(flow.reports_of_members, 'report')}."
     )
     yield (
         "Case reports were grouped into episodes by bone and side; the migration type is the deepest of the index "
@@ -39,7 +46,8 @@ def _sentences(cohort: Cohort) -> Iterator[str]:
         "bone and side (resolved, residual cyst, persistent; unknown where none does)."
     )
     unclear = int((cohort.timeline["date_kind"] != "day").sum()) if len(cohort.timeline) else 0
-    yield f"{_n(unclear, 'report')} had no full date; none was guessed."
+    why = " (date_order was not given)" if flow.hints else ""
+    yield f"{many(unclear, 'report')} had no full date{why}; none was guessed."
     yield (
         "All assertions were made by rules (and, where named, a model) that were developed on synthetic reports; no "
         "accuracy is implied for this archive."
@@ -51,14 +59,15 @@ def _counted(flow: Flow) -> Iterator[str]:
         f"{flow.reports.get(box, 0):,} {said}"
         for box, said in (
             (VERSION, "merged as versions of a report"),
-            (DUPLICATE, "duplicates"),
-            (COPIED, "copied forward"),
+            (DUPLICATE, "with the same text on the same day"),
+            (COPIED, "with a text copied forward"),
         )
     )
+    rejected, reports = flow.rows - sum(flow.reports.values()), sum(flow.reports.values())
     yield (
-        f"Of {_n(flow.rows, 'row')} read, {flow.rows - sum(flow.reports.values()):,} were rejected; "
-        f"of {_n(sum(flow.reports.values()), 'report')}, {flow.counted:,} count ({merged}), of "
-        f"{_n(flow.all_patients, 'patient')}."
+        f"Of {many(flow.rows, 'row')} read, {rejected:,} {by(rejected, 'was', 'were')} rejected; of "
+        f"{many(reports, 'report')}, {flow.counted:,} {by(flow.counted, 'counts', 'count')} ({merged}), of "
+        f"{many(flow.all_patients, 'patient')}."
     )
 
 
@@ -67,7 +76,7 @@ def _criteria(criteria: Criteria, flow: Flow) -> Iterator[str]:
     yield f"Criteria were those of {source} (SHA-256 {criteria.sha256[:12]}): {criteria.title or 'without a title'}."
     yield f"A case report was one with case status {' or '.join(criteria.tiers)}."
     for name in (*flow.no_case[1:], *flow.excluded):
-        yield f"{name}: {_n(flow.patients[name], 'patient')}."
+        yield f"{name}: {many(flow.patients[name], 'patient')}."
 
 
 def _run(manifest: Mapping[str, Any]) -> str:
@@ -77,7 +86,7 @@ def _run(manifest: Mapping[str, Any]) -> str:
         if model
         else "no model"
     )
-    inputs = _n(len(manifest["inputs"]), "input file")
+    inputs = many(len(manifest["inputs"]), "input file")
     return (
         f"case definition {manifest['case']}, rule set SHA-256 {manifest['ruleset_hash'][:12]}, {said}, {inputs}, "
         f"{manifest['rows']:,} rows, finished {manifest['finished']}"
@@ -88,18 +97,14 @@ def _all(values: Any) -> str:
     return " and ".join(dict.fromkeys(map(str, values)))
 
 
-def _n(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
-
-
-def _items(flow: Flow) -> str:
+def _items(flow: Flow, pictures: Sequence[str]) -> str:
     rows: Sequence[tuple[str, str, str]] = (
         ("RECORD 1.1-1.3, STROBE 1", "data source, period, place", "add: name of the archive, period, region"),
         ("RECORD 6.1, STROBE 6", "how patients were selected", "criteria file and the flow diagram"),
         ("RECORD 6.2", "validation of the selection", "add: an adjudicated sample (calcitrace evaluate)"),
         ("RECORD 7.1, STROBE 7", "codes and algorithms", "rule set, case definition and model by their hashes"),
         ("RECORD 12.1-12.3", "access, cleaning, linkage", "manifest of each run: inputs, rejects with reasons"),
-        ("RECORD 13.1, STROBE 13", "flow of participants", f"flow.svg, flow.png; {flow.members:,} members"),
+        ("RECORD 13.1, STROBE 13", "flow of participants", f"{', '.join(pictures)}; {many(flow.members, 'member')}"),
         ("STROBE 12c, 14b", "missing data", "Table 1, rows 'not known'; dates that are unclear or missing"),
         ("STROBE 14a", "characteristics", "Table 1"),
         ("TRIPOD+AI 5-9", "data, participants, outcome, predictors", "card of the model (calcitrace model)"),

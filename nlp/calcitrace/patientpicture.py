@@ -47,18 +47,17 @@ def _places(days: Sequence[int]) -> list[float]:
 def _report(row: Mapping[str, Any], x: float, named: bool) -> list[str]:
     when = since(int(row["days_from_index"]))
     kind = "index" if row["is_index"] else "report"
+    modality = row["modality_kind"] or "?"
     out = [f'<line class="{kind}" x1="{x:.1f}" y1="16" x2="{x:.1f}" y2="{AXIS - 8}"/>']
     for lane, y in LANES.items():
         state = row[lane] or "unsaid"
-        said = f"{when}, {row['modality_kind']}: {NAMES[lane].lower()} {row[lane] or 'not said'}"
+        said = f"{when}, {modality}: {NAMES[lane].lower()} {row[lane] or 'not said'}"
         out.append(
             f'<circle class="{escape(state)}" cx="{x:.1f}" cy="{y}" r="7"><title>{escape(said)}</title></circle>'
         )
     if not named:
         return out
-    out.append(
-        f'<text class="axis" x="{x:.1f}" y="{AXIS + 4}" text-anchor="middle">{escape(row["modality_kind"])}</text>'
-    )
+    out.append(f'<text class="axis" x="{x:.1f}" y="{AXIS + 4}" text-anchor="middle">{escape(modality)}</text>')
     out.append(f'<text class="axis" x="{x:.1f}" y="{AXIS + 22}" text-anchor="middle">{when}</text>')
     return out
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import secrets
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,6 +12,8 @@ from pathlib import Path
 from calcitrace.errors import UsageError
 
 SHORTEST_KEY = 16  # bytes
+CHECK = "pseudonyms.json"
+ADVICE = "put the right one back, or --new-key to go on with other pseudonyms, which match no earlier page or export"
 FARTHEST = 365  # days that a patient's dates are moved by at most, either way
 
 
@@ -32,6 +35,11 @@ class Pseudonyms:
         """The pseudonym of a report: R and 20 hexadecimal digits."""
         return f"R{self._digest('report', site, report_id)[:20]}"
 
+    @property
+    def check(self) -> str:
+        """What tells this key from another, and nothing of the key."""
+        return self._digest("check")[:20]
+
     def days(self, site: str, patient_id: str) -> int:
         """By how many days the dates of a patient are moved: -365 to 365, never 0."""
         drawn = int(self._digest("days", site, patient_id), 16) % (2 * FARTHEST) - FARTHEST
@@ -42,22 +50,44 @@ class Pseudonyms:
         return hmac.new(self.key, said.encode("utf-8", "surrogatepass"), sha256).hexdigest()
 
 
-def pseudonyms(folder: Path, key_file: Path | None = None) -> Pseudonyms:
+def pseudonyms(folder: Path, key_file: Path | None = None, new_key: bool = False) -> Pseudonyms:
     """The pseudonyms of a cohort folder by the key in `key_file`, or in FOLDER.key beside it, which is made at first.
 
+    The folder keeps a check of the key beside it (`pseudonyms.json`, which tells nothing of the key), so that a key
+    that is gone, or another one, is seen. `new_key` goes on with the key that is there now, or makes one.
+
     Raises:
-        UsageError: a key that cannot be read or made, or that is too short to protect anything.
+        UsageError: a key that cannot be read or made, that is too short to protect anything, or that is not the one
+            by which the pseudonyms of this cohort were made.
     """
-    path = key_file or key_beside(folder)
+    path, check = key_file or key_beside(folder), folder / CHECK
+    known = "" if key_file or new_key else _known(check)
     try:
+        if known and not path.exists():
+            raise UsageError(f"{path}: the key of this cohort's pseudonyms is gone; {ADVICE}")
         if key_file is None and not path.exists():
             _make_key(path)
-        key = path.read_bytes().strip()
+        names = Pseudonyms(path.read_bytes().strip())
+        if len(names.key) < SHORTEST_KEY:
+            raise UsageError(f"{path}: a key needs at least {SHORTEST_KEY} characters, drawn at random")
+        if known and known != names.check:
+            raise UsageError(f"{path}: is not the key by which this cohort's pseudonyms were made; {ADVICE}")
+        if key_file is None and not known:
+            folder.mkdir(parents=True, exist_ok=True)
+            check.write_text(json.dumps({"key_check": names.check}) + "\n", encoding="ascii")
     except OSError as error:
         raise UsageError(f"{path}: the key for pseudonyms cannot be read or made ({error.strerror})") from None
-    if len(key) < SHORTEST_KEY:
-        raise UsageError(f"{path}: a key needs at least {SHORTEST_KEY} characters, drawn at random")
-    return Pseudonyms(key)
+    return names
+
+
+def _known(check: Path) -> str:
+    """The check of the key that the pseudonyms of a folder were made by, empty where there are none."""
+    try:
+        return str(json.loads(check.read_bytes())["key_check"])
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(f"{check}: cannot be read or is damaged; {ADVICE}") from None
 
 
 def key_beside(folder: Path) -> Path:

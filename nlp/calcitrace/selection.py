@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from calcitrace.criteria import Criteria, Exclusion
+from calcitrace.phrases import many
 from calcitrace.timeline import STATUSES, Entry, Place, count_once, episodes, place_of
 
 MEMBER = "In the cohort"
@@ -102,11 +103,14 @@ def _exclusions(criteria: Criteria) -> Iterator[tuple[str, Callable[[History], b
     if any(c.dates):
         yield f"Index date not {_range(*c.dates)}", lambda h: not _within(h.index_date, *c.dates)
     if any(a is not None for a in c.ages):
-        yield f"Age not known or not {_range(*c.ages)}", lambda h: not _within(_age(h), *c.ages)
+        yield f"Age not known, or not {_range(*c.ages)}", lambda h: not _within(_age(h), *c.ages)
     if c.lookback_days:
-        yield f"First report less than {c.lookback_days} days before the index date", lambda h: not _looks_back(h, c)
+        yield (
+            f"First report less than {many(c.lookback_days, 'day')} before the index date",
+            lambda h: not _looks_back(h, c),
+        )
     if c.washout_days:
-        yield f"An earlier case report within {c.washout_days} days", lambda h: _washed(h, c)
+        yield f"An earlier case report within {many(c.washout_days, 'day')}", lambda h: _washed(h, c)
     for exclusion in c.exclude:
         yield exclusion.name, lambda h, e=exclusion: _applies(h, e)  # type: ignore[misc]
 
@@ -116,7 +120,8 @@ def exclusion_names(criteria: Criteria) -> list[str]:
     return [name for name, _ in _exclusions(criteria)]
 
 
-def _range(low: object, high: object) -> str:
+def _range(low: date | float | None, high: date | float | None) -> str:
+    low, high = (f"{v:g}" if isinstance(v, float) else v for v in (low, high))  # type: ignore[assignment]
     return f"from {low} to {high}" if None not in (low, high) else f"from {low} on" if high is None else f"up to {high}"
 
 

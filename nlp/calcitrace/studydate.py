@@ -15,6 +15,7 @@ from datetime import date
 from calcitrace.dates import MONTH, MONTHS
 
 ORDERS = ("dmy", "mdy")
+EITHER = "either"
 EARLIEST, LATEST = 1900, 2100  # years outside stand for "not known" in archives (0001, 1753, 9999)
 _ZONE = r"(?:Z|UTC|GMT|[+-]\d\d:?(?:\d\d)?)?"
 _TIME = rf"(?:[T ]\s*(?P<time>\d\d?:?\d\d(?::?\d\d)?)(?:[.,]\d+)?\s*(?P<half>[AaPp][Mm])?\s*{_ZONE})?"
@@ -71,6 +72,15 @@ def study_date(written: str, order: str = "") -> StudyDate:
         if found:
             return _of(found.groupdict(), order)
     return UNCLEAR
+
+
+def orders_of(written: str) -> str:
+    """In which order of day and month a date can be read: dmy, mdy, either, or "" where the order tells nothing."""
+    found = _NUMBERS.fullmatch(" ".join(written.split()))
+    if not found or found["a"] == found["b"]:
+        return ""
+    able = [order for order in ORDERS if study_date(written, order).day]
+    return EITHER if len(able) == len(ORDERS) else "".join(able)
 
 
 def _of(parts: dict[str, str | None], order: str) -> StudyDate:

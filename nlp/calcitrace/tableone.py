@@ -25,6 +25,7 @@ SHOWN = (
     ("First read as", "first_diagnosis"),
     ("Biopsy", "biopsy"),
 )
+NOT_KNOWN = "not known"
 SEXES = {"not known": "not known", "u": "not known", "unknown": "not known"}
 SEXES |= dict.fromkeys(("f", "female", "woman", "w"), "female") | dict.fromkeys(("m", "male", "man"), "male")
 Row = tuple[str, ...]
@@ -48,7 +49,7 @@ def _rows(groups: Sequence[pd.DataFrame]) -> Iterator[Row]:
     yield _numbers("Reports for each patient", [g["n_reports"].tolist() for g in groups])
     yield _numbers("Follow-up, days", [_follow_up(g) for g in groups])
     for title, column in SHOWN:
-        says = _sex if column == "sex" else _said
+        says = sex_in_words if column == "sex" else _said
         values = groups[0][column].map(says).value_counts()
         if column == "site" and list(values.index) == ["not known"]:
             continue
@@ -67,7 +68,7 @@ def _said(value: object) -> str:
     return {"True": "yes", "False": "no"}.get(str(value), str(value).replace("_", " "))
 
 
-def _sex(value: object) -> str:
+def sex_in_words(value: object) -> str:
     """The sex in one word; anything that is none of the usual codes is other."""
     return SEXES.get(_said(value).casefold(), "other")
 

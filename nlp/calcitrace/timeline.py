@@ -175,14 +175,15 @@ def place_of(episode: Sequence[Entry], criteria: Criteria) -> Place:
 
 
 def bone_state(entry: Entry, criteria: Criteria, place: Place | None = None) -> str:
-    """What a report says of the bone now, at a place: involved, possible, cyst, gone, normal, or "" for nothing.
+    """What a report says of the bone now, at a place: involved, possible, cyst, gone, absent, normal, or "".
 
-    A bone that is called normal counts where the words are of the place: its landmark, or its cortex in a report of
-    that bone.
+    Gone is what the report itself says to have resolved; absent is only said not to be there. A bone that is called
+    normal counts where the words are of the place: its landmark, or its cortex in a report of that bone.
     """
     own = [m for m in entry.mentions if m["assertion"] in CURRENT and m["section"] not in REQUEST]
     own = [m for m in own if place is None or place.has(m)]
-    bone = [m["assertion"] for m in own if m["finding"] in criteria.findings["bone"]]
+    of_bone = [m for m in own if m["finding"] in criteria.findings["bone"]]
+    bone = [m["assertion"] for m in of_bone]
     cyst = [m["assertion"] for m in own if m["finding"] in criteria.findings["cyst"]]
     if "present" in bone:
         return "involved"
@@ -191,7 +192,7 @@ def bone_state(entry: Entry, criteria: Criteria, place: Place | None = None) -> 
     if "possible" in bone:
         return "possible"
     if "absent" in bone:
-        return "gone"
+        return "gone" if any(m["change"] == "resolved" for m in of_bone) else "absent"
     normal = place is not None and any(_is_normal(m, entry, place) for m in own if m["finding"] == NORMAL)
     return "normal" if normal else ""
 
@@ -203,7 +204,8 @@ def _is_normal(m: Mapping[str, Any], entry: Entry, place: Place) -> bool:
     return (bool(m["sure"]) and named) or entry.bone == place.bone
 
 
-OUTCOMES = {"involved": "persistent", "cyst": "residual_cyst", "gone": "resolved", "normal": "resolved"}
+OUTCOMES = {"involved": "persistent", "cyst": "residual_cyst"}
+OUTCOMES |= dict.fromkeys(("gone", "absent", "normal"), "resolved")
 
 
 def outcome(episode: Sequence[Entry], entries: Sequence[Entry], index: StudyDate, criteria: Criteria) -> str:

@@ -5,9 +5,7 @@ Errors name the place (path:line or a report id), never what a report says; noth
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calcitrace.casemodel import CaseModel, model_bytes
-from calcitrace.errors import ModelError, UsageError
+from calcitrace.errors import ModelError, SourceError, UsageError
 from calcitrace.features import assessed, schema
 from calcitrace.model import Report
 from calcitrace.rerun import Rerun
 from calcitrace.runfolder import commit_file, file_hash
-from calcitrace.sources import shown_id
+from calcitrace.sources import read_list, shown_id
 from calcitrace.workers import model_for
 
 if TYPE_CHECKING:
@@ -164,26 +162,23 @@ def label_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     Raises:
         ModelError: the file cannot be read, or a line is no label (path:line).
     """
+    if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
+        yield from _json_labels(path)
+        return
+    try:
+        for line, row in read_list(path, ("report_id", "label")):
+            yield line, {k: v for k, v in row.items() if k in ("report_id", "label", "group")}
+    except SourceError as error:
+        raise ModelError(str(error)) from None
+
+
+def _json_labels(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise ModelError(f"{path}: not UTF-8; save the labels as UTF-8") from None
-    if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-        yield from _json_labels(path, text)
-        return
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    if not {"report_id", "label"} <= set(rows.fieldnames or ()):
-        raise ModelError(f"{path}:1: needs the columns report_id and label")
-    try:
-        for row in rows:
-            yield rows.line_num, {k: v or "" for k, v in row.items() if k in ("report_id", "label", "group")}
-    except csv.Error:
-        raise ModelError(f"{path}:{rows.line_num}: not valid CSV") from None
-
-
-def _json_labels(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
     for line, raw in enumerate(text.split("\n"), 1):
         if not raw.strip():
             continue

@@ -10,11 +10,19 @@ import typer
 from calcitrace.cli.app import app, say
 
 
+def _tell_keys(asked: bool) -> None:
+    if asked:
+        from calcitrace.criteria import criteria_help
+
+        print(criteria_help())
+        raise typer.Exit
+
+
 @app.command()
 def cohort(
     runs: Annotated[list[Path], typer.Argument(help="Finished run folders; of a report in several the last counts.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Cohort folder to write.")],
-    criteria: Annotated[Path | None, typer.Option(help="YAML or TOML file of criteria.")] = None,
+    criteria: Annotated[Path | None, typer.Option(help="YAML or TOML file of criteria (see --criteria-help).")] = None,
     adjudications: Annotated[
         Path | None,
         typer.Option(help="A review store, decisions exported for a cohort, or CSV/JSONL of labels."),
@@ -25,6 +33,11 @@ def cohort(
     show_ids: Annotated[bool, typer.Option("--show-ids", help="Show ids as given on the page.")] = False,
     no_reread: Annotated[bool, typer.Option("--no-reread", help="Do not read case patients' reports again.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over an earlier cohort.")] = False,
+    new_key: Annotated[bool, typer.Option("--new-key", help="Go on with another key where the first is lost.")] = False,
+    criteria_help: Annotated[
+        bool,
+        typer.Option("--criteria-help", callback=_tell_keys, is_eager=True, help="Tell every key of a criteria file."),
+    ] = False,
 ) -> None:
     """Build a cohort: one row a patient, with index date, outcome and timeline, and a flow diagram of the counts.
 
@@ -38,7 +51,7 @@ def cohort(
     from calcitrace.cohortfolder import write_cohort
 
     made = build_cohort(runs, criteria, adjudications, not no_reread, lambda n: say(f"{n:,} patients"))
-    kept = write_cohort(made, out, key, show_ids, overwrite)
+    kept = write_cohort(made, out, key, show_ids, overwrite, new_key)
     flow = made.flow
     for name, n in (
         ("rows read", flow.rows),
@@ -49,6 +62,8 @@ def cohort(
         ("in the cohort", flow.members),
     ):
         print(f"{name:<20} {n:>10,}")
+    for note in made.notes:
+        say(f"note: {note}")
     if kept:
         print(f"the key of the pseudonyms is {kept}; keep it apart from the cohort")
     if not (out / "flow.png").exists():

@@ -13,12 +13,14 @@ from calcitrace.cli.app import app, say
 from calcitrace.errors import ExitCode
 from calcitrace.exports import EXPORTS, Choice, read_concepts
 from calcitrace.exports import export as write
+from calcitrace.phrases import by, many
 
 HELP = """Write a cohort for a registry, a warehouse or a statistics program.
 
 By default an export holds the members of the cohort under pseudonyms, and no word of any report. Pseudonyms are a keyed
 hash: the same key gives the same pseudonyms, and without the key nobody can find or test an id. The key is yours; it is
-made at COHORT.key beside the folder at first, or name one with --key. Keep it, and do not send it along.
+made at COHORT.key beside the folder at first, or name one with --key. Keep it, and do not send it along. Where it is
+gone, an export is refused; --new-key makes another, with pseudonyms that match no earlier page or export.
 
 --shift-dates moves all dates of a patient by the same number of days (-365 to 365, from the key), so that intervals
 stay; dates without a day are left out then. --with-text adds the words of the reports, which calcitrace does not
@@ -43,11 +45,19 @@ def export(
     with_text: Annotated[bool, typer.Option("--with-text", help="Report text and the words of mentions, too.")] = False,
     all_patients: Annotated[bool, typer.Option("--all-patients", help="Every patient that was read.")] = False,
     concepts: Annotated[Path | None, typer.Option(help="OMOP concept ids of your hospital (CSV).")] = None,
+    new_key: Annotated[bool, typer.Option("--new-key", help="Go on with another key where the first is lost.")] = False,
 ) -> None:
     """Write a cohort as one of `EXPORTS`; its help is composed of what the writers say of themselves."""
     ids = read_concepts(concepts) if concepts else {}
-    done = write(cohort, out, to, Choice(original_ids, shift_dates, with_text, all_patients, ids), key)
-    print(f"{done.patients:,} patients, {done.reports:,} reports, {done.mentions:,} mentions -> {out}")
+    done = write(cohort, out, to, Choice(original_ids, shift_dates, with_text, all_patients, ids), key, new_key)
+    counts = ((done.patients, "patient"), (done.reports, "report"), (done.mentions, "mention"))
+    print(f"{', '.join(many(n, what) for n, what in counts)} -> {out}")
+    if done.counted < done.reports:
+        other = done.reports - done.counted
+        print(
+            f"{many(done.counted, 'report')} {by(done.counted, 'counts', 'count')}, as in Methods; of the other "
+            f"{other:,} the column counted tells why not"
+        )
     if done.left_out:
         say(f"{len(done.left_out):,} left out; {out / 'left_out.csv'} tells why")
         raise typer.Exit(ExitCode.REJECTS)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from calcitrace.decisions import DECISIONS, Opinion
 from calcitrace.errors import CalcitraceError, SourceError, UsageError
 from calcitrace.exchange.outgoing import DETAILS, cohort_rows
 from calcitrace.model import Reject
+from calcitrace.sources import read_list
 from calcitrace.tables import safe_cell
 
 MAX_FILE = 500_000_000
@@ -42,7 +41,7 @@ def read_adjudications(path: str | Path) -> dict[str, tuple[str, str]]:
         with Store(path) as store:
             return {r["report_id"]: (r["patient_id"], r["decision"]) for r in cohort_rows(store)}
     found: dict[str, tuple[str, str]] = {}
-    for line, row in _csv_rows(path, ("patient_id", "report_id", "decision")):
+    for line, row in read_list(path, ("patient_id", "report_id", "decision")):
         report_id = _plain(row["report_id"])
         if row["decision"] not in DECISIONS or report_id in found or not report_id:
             raise SourceError(f"{path}:{line}: needs a report id that has not come before, and yes, no or unsure")
@@ -60,7 +59,7 @@ def holds_decisions(path: str | Path) -> bool:
     if _is_sqlite(path):
         return True
     with path.open("rb") as handle:
-        return b"decision" in handle.readline(10_000)
+        return b"decision" in handle.readline(10_000).replace(b"\0", b"").lower()  # in UTF-16, too
 
 
 def _is_sqlite(path: Path) -> bool:
@@ -137,20 +136,9 @@ def _content(path: Path) -> str:
         raise SourceError(f"{path}: not UTF-8; save it as UTF-8") from None
 
 
-def _csv_rows(path: Path, needed: Sequence[str] = ("report_id", "decision")) -> Iterator[Given]:
-    rows = csv.DictReader(io.StringIO(_content(path), newline=""), strict=True)
-    try:
-        if not set(needed) <= set(rows.fieldnames or ()):
-            raise SourceError(f"{path}:1: needs the columns {', '.join(needed)}")
-        for row in rows:
-            yield rows.line_num, {k: v or "" for k, v in row.items() if isinstance(k, str) and not isinstance(v, list)}
-    except csv.Error:
-        raise SourceError(f"{path}:{rows.line_num}: not valid CSV") from None
-
-
 def _in_csv(path: Path) -> Iterator[Given]:
     """The rows that hold: one that was undone, and the row that undid it, are passed over."""
-    rows = list(_csv_rows(path))
+    rows = list(read_list(path, ("report_id", "decision")))
     undone = {r.get("undoes") for _, r in rows} - {"", None}
     return ((n, r) for n, r in rows if not r.get("undoes") and (not r.get("id") or r["id"] not in undone))
 

@@ -34,16 +34,25 @@ RECORD, LEFT_OUT = "export.json", "left_out.csv"
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export wrote: how many rows of each table, and what it left out."""
+    """What an export wrote: how many rows of each table, how many of the reports count, and what it left out.
+
+    The reports that do not count (versions, duplicates, copies) are exported too, with the reason in `counted`.
+    """
 
     patients: int
     reports: int
     mentions: int
     left_out: tuple[LeftOut, ...]
+    counted: int = 0
 
 
 def export(
-    cohort: str | Path, out: str | Path, to: str, choice: Choice | None = None, key_file: str | Path | None = None
+    cohort: str | Path,
+    out: str | Path,
+    to: str,
+    choice: Choice | None = None,
+    key_file: str | Path | None = None,
+    new_key: bool = False,
 ) -> Exported:
     """Write a cohort as one of `EXPORTS`.
 
@@ -53,6 +62,7 @@ def export(
         to: the name of the export.
         choice: what it may hold; by default members only, under pseudonyms, without report text.
         key_file: the key for pseudonyms; by default COHORT.key beside the cohort folder, which is made at first.
+        new_key: make another key where that one is gone; the pseudonyms then match no earlier page or export.
 
     Raises:
         UsageError: an unknown name, a folder that is not empty, a key that cannot be used, a library that is missing.
@@ -63,6 +73,7 @@ def export(
 
     from calcitrace.exports.cohortfolder import CohortFolder
     from calcitrace.pseudonyms import pseudonyms
+    from calcitrace.timeline import COUNTED
 
     if to not in EXPORTS:
         raise UsageError(f"no export is called {to!r}; there are {', '.join(EXPORTS)}")
@@ -70,11 +81,13 @@ def export(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target}: not empty; choose another --out")
     folder = CohortFolder(Path(cohort))
-    found = extract(folder, pseudonyms(folder.folder, Path(key_file) if key_file else None), choice)
+    names = pseudonyms(folder.folder, Path(key_file) if key_file else None, new_key)
+    found = extract(folder, names, choice)
     work = _work_folder(target)
     try:
         left_out = EXPORTS[to](found, work)
-        result = Exported(len(found.patients), len(found.reports), len(found.mentions), tuple(left_out))
+        counted = sum(row["counted"] == COUNTED for row in found.reports)
+        result = Exported(len(found.patients), len(found.reports), len(found.mentions), tuple(left_out), counted)
         _record(work, to, found, result)
         if target.exists():
             target.rmdir()
@@ -102,7 +115,8 @@ def _work_folder(target: Path) -> Path:
 def _record(work: Path, to: str, found: Extract, result: Exported) -> None:
     """Write how the export was made, without any id, and what was left out."""
     choice = {key: value for key, value in asdict(found.choice).items() if key != "concepts"}
-    counts = {"patients": result.patients, "reports": result.reports, "mentions": result.mentions}
+    counts = {"patients": result.patients, "reports": result.reports, "reports_that_count": result.counted}
+    counts["mentions"] = result.mentions
     told = {"to": to, "system": found.system, "cohort_made": found.made, **choice, **counts}
     told["left_out"] = len(result.left_out)
     (work / RECORD).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

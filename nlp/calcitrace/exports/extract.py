@@ -154,7 +154,7 @@ class _Rows:
         if self.choice.original_ids:
             return str(plain(mention_id, "text"))
         report, number = _nth(mention_id)
-        return self.report_key({**row, "report_id": report}) + (f"#{number}" if number else "")
+        return self.report_key({**row, "report_id": report}) + (f"#{number}" if report != mention_id else "")
 
     def _moved(self, made: dict[str, Any], row: Row, column: str) -> dict[str, Any]:
         if self.choice.shift_dates and made[column]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calcitrace.errors import UsageError
+from calcitrace.errors import SourceError, UsageError
 from calcitrace.exports.files import write_table
+from calcitrace.sources import read_list
 
 if TYPE_CHECKING:
     from calcitrace.exports.extract import Extract, LeftOut
@@ -70,17 +70,15 @@ def read_concepts(path: Path) -> dict[str, int]:
     Raises:
         UsageError: the file cannot be read, or a line is no name and whole number (path:line).
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            rows = list(csv.DictReader(handle))
-    except (OSError, UnicodeDecodeError, csv.Error):
-        raise UsageError(f"{path}: cannot be read as a CSV file in UTF-8") from None
     found: dict[str, int] = {}
-    for line, row in enumerate(rows, 2):
-        name, number = row.get("name"), row.get("concept_id") or ""
-        if not name or not (number.isascii() and number.isdigit() and int(number) <= LARGEST):
-            raise UsageError(f"{path}:{line}: give a name and a concept_id that is a whole number")
-        found[name] = int(number)
+    try:
+        for line, row in read_list(path, ("name", "concept_id")):
+            number = row["concept_id"]
+            if not row["name"] or not (number.isascii() and number.isdigit() and int(number) <= LARGEST):
+                raise UsageError(f"{path}:{line}: give a name and a concept_id that is a whole number")
+            found[row["name"]] = int(number)
+    except SourceError as error:
+        raise UsageError(str(error)) from None
     return found
 
 

@@ -10,6 +10,7 @@ from calcitrace.errors import SourceError, StrictError, UsageError
 from calcitrace.model import Reject, Report
 from calcitrace.sources.ahead import AHEAD, Ahead, worth_a_look
 from calcitrace.sources.columns import CHOICES, FIELDS, PIECES, choose_columns, joined, text_of
+from calcitrace.sources.delimited import read_list
 from calcitrace.sources.formats import ENDINGS, SOURCES, format_of, source_of
 from calcitrace.sources.reading import Bad, Options, Person, Row, Tally, decode
 from calcitrace.sources.sql import Query, read_sql, without_password
@@ -29,6 +30,7 @@ __all__ = [
     "expand",
     "format_of",
     "place_of",
+    "read_list",
     "read_reports",
     "read_rows",
     "report_of",

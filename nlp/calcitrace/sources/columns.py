@@ -84,12 +84,21 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
     if fields["text"]:
         pieces = {}
     elif not any(asked.get(name) for name in PIECES) and not any(pieces[name] for name in NEEDED_PIECES):
-        raise ColumnError("no column of report text", f"{_listed(columns)}. Name it with --text-column")
+        listed = _listed(columns)
+        end = "" if listed.endswith("?") else "."
+        raise ColumnError("no column of report text", f"{listed}{end} Name it with --text-column")
     chosen = Columns({field: column for field, column in {**fields, **pieces}.items() if column})
     doubled = next((c for c in chosen.names if columns.count(c) > 1), "")
     if doubled:
         raise ColumnError(f"column {doubled!r} stands twice in the header", "rename one of them")
     return chosen
+
+
+def columns_named(needed: Sequence[str], columns: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The column that each needed name means, in any case and with any marks, and the names that none means."""
+    by_name = {_plain(c): c for c in reversed(columns)}
+    found = {n: n if n in columns else by_name.get(_plain(n), "") for n in needed}
+    return {n: c for n, c in found.items() if c}, [n for n, c in found.items() if not c]
 
 
 def _plain(column: str) -> str:
@@ -113,7 +122,7 @@ def _listed(columns: Sequence[str]) -> str:
     """The names of the columns, where the header is surely one: without it, its cells may hold report text."""
     known = {_plain(alias) for aliases in (*FIELDS.values(), *PIECES.values()) for alias in aliases}
     if not any(_plain(c) in known for c in columns):
-        return f"none of its {len(columns)} columns has a usual name; is its first row a header"
+        return f"none of its {len(columns)} columns has a usual name; is its first row a header?"
     return "columns are: " + ", ".join(c if 0 < len(c) <= MAX_NAME else "..." for c in columns)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from calcitrace.errors import SourceError, UsageError
-from calcitrace.sources.columns import Columns, choose_columns
+from calcitrace.sources.columns import Columns, choose_columns, columns_named
 from calcitrace.sources.reading import (
     MAX_TEXT,
     WRONG_BYTES,
@@ -37,14 +37,57 @@ def read_delimited(path: Path, options: Options, tally: Tally) -> Numbered:
 
 def _rows(path: Path, file: TextFile, options: Options, tally: Tally) -> Numbered:
     feed = Feed(file)
-    delimiter = _delimiter(feed, path, options)
-    try:
-        header = [h.strip().lstrip("\ufeff") for h in next(csv.reader(feed, delimiter=delimiter, strict=True))]
-    except csv.Error:
-        raise SourceError("its row of column names cannot be read; check the quotes in it") from None
+    delimiter, header = _header(feed, path, options)
     columns = choose_columns(header, options.columns)
     tally.say(path, f"delimiter {delimiter!r}", str(columns))
     yield from _Records(feed, delimiter, header, columns)
+
+
+def _header(feed: Feed, path: Path, options: Options) -> tuple[str, list[str]]:
+    """The delimiter of a table and the names of its columns."""
+    delimiter = _delimiter(feed, path, options)
+    try:
+        return delimiter, [h.strip().lstrip("\ufeff") for h in next(csv.reader(feed, delimiter=delimiter, strict=True))]
+    except csv.Error:
+        raise SourceError("its row of column names cannot be read; check the quotes in it") from None
+
+
+def read_list(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a user's own list (labels, decisions, codes), with the line that each starts on.
+
+    Delimiter and encoding are found as for reports. A column of `needed` is known in any case, and with any marks:
+    `Report-ID` is report_id.
+
+    Raises:
+        SourceError: it cannot be read, a column is missing (all are told), or a row is broken (path:line).
+    """
+    csv.field_size_limit(MAX_TEXT)
+    try:
+        with TextFile(path, Options(), Tally()) as file:
+            for line, row in guarded(_of_list(path, file, needed)):
+                if not isinstance(row, Mapping):
+                    raise ListError(f"{path}:{line}: {row.reason if isinstance(row, Bad) else 'no row'}")
+                yield line, dict(row)
+    except ListError:
+        raise
+    except SourceError as error:
+        raise SourceError(f"{path}: {error}") from None
+
+
+class ListError(SourceError):
+    """A user's own list that cannot be used; the message says where (path:line)."""
+
+
+def _of_list(path: Path, file: TextFile, needed: Sequence[str]) -> Numbered:
+    feed = Feed(file)
+    delimiter, header = _header(feed, path, Options())
+    chosen, missing = columns_named(needed, header)
+    if missing:
+        raise ListError(
+            f"{path}:1: needs the columns {' and '.join(needed)}; missing: {', '.join(missing)} "
+            f"(its header has {len(header)} by the delimiter {delimiter!r})"
+        )
+    yield from _Records(feed, delimiter, header, Columns({**{c: c for c in header}, **chosen}))
 
 
 class Feed:

@@ -1,0 +1,143 @@
+"""Whether criteria fit the runs that they are for: names that are known there, and an order of dates that can be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from calcitrace.criteria import Criteria, read_criteria
+from calcitrace.phrases import by, many
+from calcitrace.ruleset import RuleSet
+from calcitrace.sources import shown_id
+from calcitrace.studydate import EITHER, ORDERS
+
+OTHER = "other"
+MOST_SHOWN = 60
+SAYS = {"dmy": "day first", "mdy": "month first"}
+
+
+def check_findings(criteria: Criteria, rules: Sequence[RuleSet]) -> None:
+    """Refuse criteria that ask for a finding or condition which no run has.
+
+    Names of the built-in criteria pass, since rules of a hospital's own may lack them.
+
+    Raises:
+        CriteriaError: an unknown name (path:line), with the known names and the nearest.
+    """
+    known = {name for r in rules for name in (*r.findings, *r.conditions)}
+    known |= read_criteria().told
+    for key, names in _asked(criteria):
+        _check(criteria, key, names, known, "finding or condition")
+
+
+def _asked(criteria: Criteria) -> Iterator[tuple[str, Iterable[str]]]:
+    yield from ((f"findings: {role}", names) for role, names in criteria.findings.items())
+    yield from ((f"first_diagnosis: {name}", names) for name, names in criteria.first_diagnosis.items())
+    yield from ((f"the exclusion {e.name!r}", e.mention) for e in criteria.exclude)
+
+
+def check_values(
+    criteria: Criteria, rules: Sequence[RuleSet], modalities: Collection[str], sites: Collection[str]
+) -> None:
+    """Refuse modalities and sites that no report of the runs can have.
+
+    Args:
+        modalities: as the archive writes them; what rules call a kind of modality is known besides.
+        sites: of the reports.
+
+    Raises:
+        CriteriaError: an unknown name (path:line), with the known names and the nearest.
+    """
+    kinds = [*dict.fromkeys(kind for r in rules for kind in r.modalities), OTHER]
+    given = {m.casefold(): m for m in [*modalities, *kinds]}
+    asked = {m.casefold(): m for m in criteria.modalities}
+    unknown = [asked[m] for m in asked if m not in given]
+    own = sorted({*modalities} - {*kinds, ""})
+    _check(criteria, "modalities", unknown, [*kinds, *own], "modality of these runs")
+    named = sorted(filter(None, sites))
+    if criteria.sites and not named:
+        raise criteria.fail(
+            "'sites' is given, but these runs tell no sites; name them with run_sites", criteria.sites[0]
+        )
+    _check(criteria, "sites", criteria.sites, named, "site of these runs")
+
+
+def _check(criteria: Criteria, key: str, names: Iterable[str], known: Collection[str], what: str) -> None:
+    for name in sorted(names):
+        if name not in known:
+            near = get_close_matches(name, [k for k in known if shown_id(k)], 1)
+            hint = f"; did you mean {near[0]}?" if near else ";"
+            raise criteria.fail(
+                f"{key} names {str(name)!r}, which is no {what}{hint} known are {shown(sorted(known))}", name
+            )
+
+
+def shown(names: Iterable[str]) -> str:
+    """Names for a message: those that are no prose, and no more than a screen holds."""
+    fit = [n for n in names if shown_id(n)]
+    return ", ".join(fit[:MOST_SHOWN]) + (f" and {len(fit) - MOST_SHOWN} more" if len(fit) > MOST_SHOWN else "")
+
+
+def check_dates(criteria: Criteria, dates: Mapping[str, int]) -> Iterator[str]:
+    """What to tell of the order of day and month.
+
+    Args:
+        dates: how many dates of the runs can only be read day first (dmy) or month first (mdy), or either way.
+
+    Raises:
+        CriteriaError: more dates contradict `date_order` than can be read by it alone.
+    """
+    first, either = {order: dates.get(order, 0) for order in ORDERS}, dates.get(EITHER, 0)
+    if not criteria.date_order:
+        if either:
+            yield (
+                f"dates: {either:,} in which day and month could be either way (such as 03.04.2019) "
+                f"{by(either, 'counts', 'count')} as unclear; set date_order in the criteria ({_evidence(first)})"
+            )
+        return
+    other = next(o for o in ORDERS if o != criteria.date_order)
+    if first[other] > first[str(criteria.date_order)]:
+        raise criteria.fail(
+            f"date_order is {criteria.date_order}, which the dates contradict: {_evidence(first)}; "
+            f"set date_order: {other}",
+            criteria.date_order,
+        )
+    if n := first[other]:
+        yield (
+            f"dates: {n:,} {by(n, 'contradicts', 'contradict')} date_order: {criteria.date_order} "
+            f"and {by(n, 'counts', 'count')} as unclear "
+            f"({_evidence(first)}); are there two ways of writing dates in the archive?"
+        )
+
+
+def _evidence(first: Mapping[str, int]) -> str:
+    return ", ".join(f"{n:,} can only be {SAYS[order]}" for order, n in first.items())
+
+
+def tell_codes(criteria: Criteria, found: Mapping[str, int]) -> Iterator[str]:
+    """What to tell of the tables of codes: how many of their ids are patients of the runs.
+
+    Args:
+        found: of each exclusion by name, how many patients of the runs its table holds.
+    """
+    for exclusion in criteria.exclude:
+        if exclusion.codes is not None:
+            n, size = found.get(exclusion.name, 0), len(exclusion.people)
+            said = (
+                f"{exclusion.table}: {n:,} of {many(size, 'id')} {by(n, 'is a patient', 'are patients')} of these runs"
+            )
+            yield said if n else f"{said}; nobody is left out by {exclusion.name!r} (ids must be written as there)"
+            if not exclusion.codes:
+                yield f"{exclusion.table}: no row has a code of {exclusion.name!r}"
+
+
+def tell_modalities(unknown: Counter[str]) -> Iterator[str]:
+    """What to tell of modalities that the rules do not know, by how many reports of case patients have them."""
+    if n := unknown.total():
+        names: Any = (f"{m} ({k:,})" for m, k in unknown.most_common(8) if shown_id(m))
+        yield (
+            f"modality: {many(n, 'report')} of case patients {by(n, 'counts', 'count')} as {OTHER!r}, since the rules "
+            f"do not know {', '.join(names) or 'what their column says'}; name it in modalities.yml and process again"
+        )

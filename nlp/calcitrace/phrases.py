@@ -1,0 +1,13 @@
+"""Numbers in sentences: one report was, two reports were."""
+
+from __future__ import annotations
+
+
+def many(n: int, what: str) -> str:
+    """A number of things, in the singular or the plural."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def by(n: int, one: str, more: str) -> str:
+    """The form of a word that goes with a number."""
+    return one if n == 1 else more
