@@ -132,6 +132,41 @@ def test_process_names_the_first_rejects(command: Any, tmp_path: Path) -> None:
     ]
 
 
+FINDING = "title: Z\nstatus: draft\nterms: [zebra sign]\nexamples:\n  - ['No {zebra sign}.', absent]\n"
+
+
+@pytest.fixture(scope="module")
+def more_rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rules that ship with one finding more."""
+    folder = tmp_path_factory.mktemp("more") / "rules"
+    shutil.copytree(patterns_folder(), folder)
+    put(folder, "findings/zebra.yml", FINDING)
+    return folder
+
+
+def test_a_starter_model_that_does_not_fit_is_told_of(command: Any, tmp_path: Path, more_rules: Path) -> None:
+    """A finding more takes the probabilities away: the terminal says so with what to do, the manifest says why."""
+    words = ["process", put(tmp_path, "r.csv", GOOD), "--patterns", more_rules, "--out"]
+    ended = command(*words, tmp_path / "run")
+    loud = r"^warning: no probabilities: the starter model does not fit these rules.*`calcitrace train`.*--no-model"
+    assert re.search(loud, ended.err)
+    assert "does not fit these rules" in read_manifest(tmp_path / "run")["no_model"]
+    assert "does not fit these rules" in (tmp_path / "run/summary.html").read_text(encoding="utf-8")
+    assert "warning" not in command(*words, tmp_path / "quiet", "--no-model").err
+    assert read_manifest(tmp_path / "quiet")["no_model"] == "not asked for"
+
+
+def test_show_and_doctor_tell_of_a_starter_model_that_does_not_fit(command: Any, more_rules: Path) -> None:
+    """Each says what to do; --no-model silences `show`."""
+    from calcitrace import doctor, load_rules
+
+    words = ["show", "--text", "Pain.", "--patterns", more_rules]
+    assert re.match("warning: no probability: the starter model does not fit.*`calcitrace train`", command(*words).err)
+    assert command(*words, "--no-model").err == ""
+    found = doctor.model_check(load_rules(more_rules))
+    assert (found.state, "`calcitrace train`" in found.seen) == (doctor.WRONG, True)
+
+
 def test_process_writes_csv_when_asked(command: Any, tmp_path: Path) -> None:
     """Both tables, as many rows as in Parquet, with the same columns."""
     ended = command("process", put(tmp_path, "r.csv", GOOD), "--out", tmp_path / "run", "--format", "csv")

@@ -22,7 +22,7 @@ from calcitrace.runfolder import RunFolder, file_hash, now
 from calcitrace.sieve import SCREENS
 from calcitrace.sources import Inputs, Options, Place, Query, Tally, expand, read_rows, shown_id
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, parquet_bytes
-from calcitrace.workers import Setup, Work, case_of, model_for, working
+from calcitrace.workers import NO_MODEL, Setup, Work, case_of, model_for, why_no_model, working
 
 PART_ROWS = 2000
 TICK = 10
@@ -49,7 +49,10 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come; `fraction` is of the input's bytes, `done` are reports of this call (not of earlier)."""
+    """How far a run has come; `fraction` is of the input's bytes, `done` are reports of this call (not of earlier).
+
+    `warning` says why there is no model where one was wanted.
+    """
 
     reports: int
     rejects: int
@@ -57,6 +60,7 @@ class Progress:
     done: int
     fraction: float
     chosen: Mapping[str, str]
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +118,18 @@ def process(
     if workers < 1:
         raise UsageError("workers must be 1 or more")
     rules = load_rules(options.patterns or None)
-    model, model_file = model_for(options.model, rules, case_of(rules, options.case))
+    case = case_of(rules, options.case)
+    model, model_file = model_for(options.model, rules, case)
+    no_model = "" if model else why_no_model(options.model, case)
     _check(options, report_timeout, shard)
     tally = Tally()
     paths = expand(inputs, tally, options.source)
     used = _model_note(model, model_file, options.prevalence)
     first, every = shard or (1, 1)
     setup = _setup(options, rules, model_file)
-    manifest = _new_manifest(paths, options, rules, used, command, shard)
+    manifest = _new_manifest(paths, options, rules, used, no_model, command, shard)
     with RunFolder(Path(out), manifest, overwrite) as run:
-        following = _Following(run, tally, on_progress)
+        following = _Following(run, tally, on_progress, "" if options.model == NO_MODEL else no_model)
         with working(workers, setup, report_timeout) as work:
             for part in _parts(paths, options, strict, tally, run):
                 following.begin(part)
@@ -222,8 +228,10 @@ def _parts(
 class _Following:
     """Follows a run for `on_progress`, between the fractions of the input at which a part begins and ends."""
 
-    def __init__(self, run: RunFolder, tally: Tally, tell: Callable[[Progress], None] | None) -> None:
-        self._run, self._tally, self._tell = run, tally, tell
+    def __init__(
+        self, run: RunFolder, tally: Tally, tell: Callable[[Progress], None] | None, warning: str = ""
+    ) -> None:
+        self._run, self._tally, self._tell, self._warning = run, tally, tell, warning
         self._from = self._to = 0.0
         self._done = 0
         self.rejects: list[Reject] = []
@@ -254,6 +262,7 @@ class _Following:
                     done=self._done + reports,
                     fraction=self._from + share * (self._to - self._from),
                     chosen=self._tally.chosen,
+                    warning=self._warning,
                 )
             )
 
@@ -329,6 +338,7 @@ def _new_manifest(
     options: RunOptions,
     rules: RuleSet,
     model: dict[str, Any] | None,
+    no_model: str,
     command: Sequence[str],
     shard: tuple[int, int] | None,
 ) -> dict[str, Any]:
@@ -344,6 +354,7 @@ def _new_manifest(
         "ruleset_hash": rules.hash,
         "case": options.case,
         "model": model,
+        **({"no_model": no_model} if no_model else {}),
         "inputs": files,
         "options": chosen,
         "fingerprint": {

@@ -17,7 +17,7 @@ from calcitrace.kept import folder as cache_folder
 from calcitrace.model import Report
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet
-from calcitrace.workers import Setup, Worker
+from calcitrace.workers import Setup, Worker, why_no_model
 
 FINE, ABSENT, WRONG = "fine", "absent", "wrong"
 KNOWN = Path(__file__).with_name("canary.json")
@@ -44,7 +44,7 @@ def checks() -> Iterator[Check]:
     faults = [f for f in run_examples(rules) if f is not None]
     told = f"{rules.hash[:12]}; {faults[0]}" if faults else f"{rules.hash[:12]}, all examples hold"
     yield Check("rules", WRONG if faults else FINE, told)
-    yield _model(rules)
+    yield model_check(rules)
     yield _canary(rules)
 
 
@@ -76,12 +76,15 @@ def _binaries() -> Iterator[Check]:
         yield Check(name, FINE if found else ABSENT, "found" if found else f"not found; {why}")
 
 
-def _model(rules: RuleSet) -> Check:
+def model_check(rules: RuleSet) -> Check:
+    """Whether the starter model is there and fits these rules."""
     path = starter_path(DEFAULT_CASE)
     if path is None:
         return Check("starter model", WRONG, "is not there; install calcitrace again")
-    fits = load_model(path).fits(rules, rules.cases[DEFAULT_CASE])
-    return Check("starter model", FINE if fits else WRONG, Path(path).name if fits else "does not fit the rules")
+    case = rules.cases[DEFAULT_CASE]
+    if load_model(path).fits(rules, case):
+        return Check("starter model", FINE, path.name)
+    return Check("starter model", WRONG, why_no_model("", case))
 
 
 def _canary(rules: RuleSet) -> Check:

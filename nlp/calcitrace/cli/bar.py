@@ -35,6 +35,7 @@ class RunBar:
         self._task = self._bar.add_task("loading the rules", total=1.0)
         self._began = 0.0
         self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def __enter__(self) -> RunBar:
         self._bar.start()
@@ -45,12 +46,19 @@ class RunBar:
 
     def advance(self, progress: Progress) -> None:
         """Show how far the run has come."""
+        self.warn(progress.warning)
         self.tell(progress.chosen if not self._told else {})
         if not progress.done:
             self._began = time.monotonic()
         rate = progress.done / max(time.monotonic() - self._began, 0.001)
         said = f"{progress.reports:,} reports, {rate:,.0f}/s, {progress.likely:,} likely"
         self._bar.update(self._task, completed=progress.fraction, description=said)
+
+    def warn(self, warning: str) -> None:
+        """Say a warning, once."""
+        if warning and warning not in self._warned:
+            self._warned.add(warning)
+            say(f"warning: no probabilities: {warning}")
 
     def tell(self, chosen: Mapping[str, str]) -> None:
         """Say what was chosen for the inputs, once for all those that were read alike."""

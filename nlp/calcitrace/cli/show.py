@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from calcitrace.cli.app import Model, NoModel, Patterns, Prevalence, app, chosen_model
+from calcitrace.cli.app import Model, NoModel, Patterns, Prevalence, app, chosen_model, say
 from calcitrace.errors import SourceError, UsageError
 
 PIPED_WIDTH = 160  # columns for what reads on, since a pipe has no width of its own
@@ -66,13 +66,16 @@ def show(
     from calcitrace.show import as_json as plain
     from calcitrace.show import as_rich, why_rich
     from calcitrace.why import why as reasons
-    from calcitrace.workers import case_of, judged, model_for
+    from calcitrace.workers import case_of, judged, model_for, why_no_model
 
     rules = load_rules(patterns)
     definition = case_of(rules, case or DEFAULT_CASE)
     annotator = Annotator(rules)
     annotated = annotator.annotate(Report("report", given))
-    found, _ = model_for(chosen_model(model, no_model), rules, definition)
+    asked = chosen_model(model, no_model)
+    found, _ = model_for(asked, rules, definition)
+    if found is None and not no_model:
+        say(f"warning: no probability: {why_no_model(asked, definition)}")
     assessment = judged(annotated, rules, definition, found, prevalence, explain=True)
     explained = reasons(annotated, annotator) if why else []
     if as_json:
