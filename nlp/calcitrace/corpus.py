@@ -18,7 +18,7 @@ from calcitrace.errors import SourceError, StrictError, UsageError
 from calcitrace.model import Reject, Report
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet
-from calcitrace.runfolder import RunFolder, file_hash, now
+from calcitrace.runfolder import RUNNING, RunFolder, file_hash, now
 from calcitrace.sieve import SCREENS
 from calcitrace.sources import Inputs, Options, Place, Query, Tally, expand, read_rows, shown_id
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, parquet_bytes
@@ -347,7 +347,7 @@ def _new_manifest(
     chosen = asdict(options)
     return {
         "calcitrace": version("calcitrace"),
-        "status": "running",
+        "status": RUNNING,
         "started": now(),
         "finished": None,
         "command": list(command),
