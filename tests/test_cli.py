@@ -138,7 +138,7 @@ def test_a_run_that_failed_before_its_first_part_can_be_mended(command: Any, tmp
     assert command(*words).code == 4
     told = command("status", tmp_path / "run").out
     assert re.match(r"status +stopped before its first part; give the same `calcitrace process` command again", told)
-    assert command(*words, "--text-column", "BODY").code == 0
+    assert command(*words, "--text-column", "WORDS").code == 0
     assert command("status", tmp_path / "run").out.startswith("status              complete\n")
 
 
@@ -147,7 +147,7 @@ def test_status_of_a_run_whose_tables_are_gone(command: Any, tmp_path: Path) -> 
     words = ["process", put(tmp_path, "r.csv", GOOD), "--out", tmp_path / "run"]
     command(*words)
     (tmp_path / "run/reports/part-00000.parquet").unlink()
-    said = "status              damaged: 1 tables are gone, first reports/part-00000.parquet; give the same"
+    said = "status              damaged: tables are gone (1, first reports/part-00000.parquet); give the same"
     assert command("status", tmp_path / "run").out.startswith(said)
     assert command(*words).code == 0
     assert "complete" in command("status", tmp_path / "run").out

@@ -49,7 +49,7 @@ def _whole(folder: Path, manifest: dict[str, Any]) -> str:
     lost = lost_tables(folder, manifest)
     if not lost:
         return "complete"
-    return f"damaged: {len(lost):,} tables are gone, first {lost[0]}; {AGAIN} to make them anew"
+    return f"damaged: tables are gone ({len(lost):,}, first {lost[0]}); {AGAIN} to make them anew"
 
 
 def _unfinished(folder: Path) -> str:
