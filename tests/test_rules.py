@@ -230,7 +230,7 @@ def test_a_folder_without_an_axis_is_refused(tmp_path: Path, axis: str) -> None:
 
 def test_a_folder_without_findings_is_refused(tmp_path: Path) -> None:
     """A folder that names no finding is no rule set."""
-    with pytest.raises(RuleError, match=r"^patterns/findings:1: no finding files"):
+    with pytest.raises(RuleError, match=r"^patterns/findings: no finding files"):
         load(folder(tmp_path, {F: None}))
 
 

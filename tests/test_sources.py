@@ -402,6 +402,24 @@ def test_what_was_chosen_is_told(tmp_path: Path) -> None:
     }
 
 
+def test_fields_without_a_column_are_told_with_the_columns_that_may_be_meant(tmp_path: Path) -> None:
+    """Only where a column is left over: the fields, the options that name them, and the unused columns."""
+    names = "report_id,text,patient_id,study_date,modality,body_part,sex"
+    told = read(put(tmp_path, "r.csv", f"{names},JAHRE,X\n{'a,' * 8}a\n")).told
+    assert told.endswith("sex = sex; no column known for age (name it with --age-column); unused: JAHRE, X")
+    assert "unused" not in read(put(tmp_path, "r.csv", f"{names}\n{'a,' * 6}a\n")).told
+    assert "unused" not in read(put(tmp_path, "r.csv", f"{names},age,X\n{'a,' * 8}a\n")).told
+
+
+def test_a_mistyped_column_is_guessed(tmp_path: Path) -> None:
+    """The near match is named; where none is near, the columns are, once one of them was asked for by name."""
+    path = put(tmp_path, "r.csv", "ACC;BEFUND\n1;a\n")
+    with pytest.raises(SourceError, match=r"no column 'ACCC' for report_id; did you mean 'ACC'\?$"):
+        read(path, {"text": "BEFUND", "report_id": "ACCC"})
+    with pytest.raises(SourceError, match="no column 'KEY' for report_id; columns are: ACC, BEFUND$"):
+        read(path, {"text": "BEFUND", "report_id": "KEY"})
+
+
 def test_any_column_can_be_asked_for(tmp_path: Path) -> None:
     """What is asked for wins over a usual name, in its own spelling or a like one."""
     path = put(tmp_path, "r.csv", "id,text,KEY,Body Text\n1,a,k,b\n")

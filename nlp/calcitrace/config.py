@@ -9,13 +9,12 @@ from typing import Any
 
 from calcitrace.corpus import RunOptions
 from calcitrace.errors import UsageError
-from calcitrace.sources import CHOICES
+from calcitrace.sources import CHOICES, FLAGS
 from calcitrace.workers import NO_MODEL
 
 SETTINGS = ("case", "patterns", "encoding", "delimiter", "source", "model", "screen")
 NUMBERS = ("prevalence", "audit_fraction")
-_FLAG_NAMES = {"report_id": "id", "patient_id": "patient", "study_date": "date"}
-COLUMN_FLAGS = {f"{_FLAG_NAMES.get(name, name)}_column": name for name in CHOICES}
+COLUMN_FLAGS = {flag.removeprefix("--").replace("-", "_"): name for name, flag in FLAGS.items()}
 
 
 def run_options(config: Path | None, given: Mapping[str, Any]) -> RunOptions:

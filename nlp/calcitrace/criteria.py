@@ -146,7 +146,7 @@ def _table(path: Path) -> Table:
         text = path.read_text(encoding="utf-8-sig")
         found = tomllib.loads(text)
     except OSError as error:
-        raise RuleError(str(path), 1, f"cannot be read: {error.strerror}") from None
+        raise RuleError(str(path), 0, f"cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RuleError(str(path), 1, f"not valid TOML ({type(error).__name__})") from None
     table = _strict(found, str(path), text.splitlines(), 1)

@@ -81,7 +81,7 @@ def load_rules(patterns: Path | str | None = None) -> RuleSet:
     reader = _Reader(root, spelling, checked)
     findings = {f.name: f for f in map(reader.finding, reader.files("findings"))}
     if not findings:
-        raise RuleError(f"{root.name}/findings", 1, "no finding files (*.yml) here")
+        raise RuleError(f"{root.name}/findings", 0, "no finding files (*.yml) here")
     rules = RuleSet(
         findings=findings,
         axes=dict(reader.axis(p) for p in reader.files("context")),
@@ -278,7 +278,7 @@ class _Reader:
     def sections(self) -> dict[str, SectionRule]:
         path = self.root / "sections.yml"
         if not path.exists():
-            raise RuleError(f"{self.root.name}/sections.yml", 1, "missing; it names the headings of sections")
+            raise RuleError(f"{self.root.name}/sections.yml", 0, "missing; it names the headings of sections")
         t = self.read(path).only("sections", "notes")
         found = {}
         for name, s in t.tables("sections"):
@@ -353,7 +353,7 @@ def _check_names(rules: RuleSet) -> None:
     groups = {g.name for g in rules.cues}
     for axis in ("presence", "temporality", "experiencer", "change"):
         if axis not in rules.axes:
-            raise RuleError(f"{Path(rules.root).name}/context", 1, f"no file here describes the axis {axis!r}")
+            raise RuleError(f"{Path(rules.root).name}/context", 0, f"no file here describes the axis {axis!r}")
     for g in rules.cues:
         path, _, line = g.where.rpartition(":")
         for key in ("ends_at", "turns", "overrules"):

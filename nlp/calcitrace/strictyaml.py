@@ -127,7 +127,7 @@ def read_yaml(path: Path, shown: str) -> Table:
     except UnicodeDecodeError as error:
         raise RuleError(shown, 1, f"not UTF-8 at byte {error.start}; save the file as UTF-8") from None
     except OSError as error:
-        raise RuleError(shown, 1, f"cannot be read: {error.strerror}") from None
+        raise RuleError(shown, 0, f"cannot be read: {error.strerror}") from None
     if not isinstance(node, yaml.MappingNode):
         raise RuleError(shown, 1, "must be a mapping (key: value) at top level")
     table = _plain(node, shown)

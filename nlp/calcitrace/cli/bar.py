@@ -67,7 +67,9 @@ class RunBar:
             alike.setdefault(said, []).append(Path(path).name)
         for said, names in alike.items():
             if said not in self._told:
-                say(f"{names[0]}{f' and {len(names) - 1:,} more' if len(names) > 1 else ''}: {said}")
+                more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+                for line in said.split("; ", 1):
+                    say(f"{names[0]}{more}: {line}")
         self._told |= alike.keys()
 
 
