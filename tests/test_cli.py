@@ -265,6 +265,59 @@ def test_options_from_a_file(command: Any, tmp_path: Path) -> None:
     assert list(read_run(tmp_path / "run")[0]["report_id"]) == ["7"]
 
 
+def test_every_option_of_a_run_can_stand_in_the_file() -> None:
+    """All but where to read and write, and --overwrite, which one must mean each time."""
+    from inspect import signature
+
+    from calcitrace.cli.process import process
+    from calcitrace.config import COLUMN_FLAGS, KINDS
+
+    assert set(signature(process).parameters) - {"inputs", "out", "config", "overwrite"} <= {*KINDS, *COLUMN_FLAGS}
+
+
+def test_the_example_of_the_readme_is_read(command: Any, tmp_path: Path) -> None:
+    """Numbers, texts and switches of a file are kinds of their own; the run follows them."""
+    (example,) = re.findall(r"```toml\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text("utf-8"), re.S)
+    path = put(tmp_path, "r.csv", "ACC;PID;BEFUND\n1;P;Pain.\n2;P;\n")
+    words = ["process", path, "--config", put(tmp_path, "run.toml", example), "--out", tmp_path / "run"]
+    assert command(*words).code == 3
+    options = read_manifest(tmp_path / "run")["options"]
+    assert options["columns"] == {"text": "BEFUND", "report_id": "ACC", "patient_id": "PID"}
+    assert options["prevalence"] == 0.005
+    assert (tmp_path / "run/reports.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("workers = 1.5", "'workers' must be a whole number, such as 4"),
+        ("workers = true", "'workers' must be a whole number, such as 4"),
+        ("strict = 1", "'strict' must be true or false"),
+        ('report-timeout = "9"', "'report_timeout' must be a number, such as 0.005"),
+        ('no_model = true\nmodel = "x"', "give a model or --no-model, not both"),
+        ('format = "xls"', "--format 'xls' is not one of parquet, csv"),
+    ],
+)
+def test_a_file_of_options_is_checked(text: str, said: str, command: Any, tmp_path: Path) -> None:
+    """A value of another kind, or options that exclude each other, are wrong use."""
+    path, config = put(tmp_path, "r.csv", GOOD), put(tmp_path, "run.toml", text)
+    ended = command("process", path, "--out", tmp_path / "run", "--config", config)
+    assert said in ended.err
+    assert ended.code == 2
+
+
+def test_switches_of_the_file(command: Any, tmp_path: Path) -> None:
+    """`strict` stops at the first reject; `no_model` gives way to a model that a flag names."""
+    path, config = (
+        put(tmp_path, "r.csv", "id,text\n1,\n"),
+        put(tmp_path, "run.toml", "strict = true\nno-model = true\n"),
+    )
+    ended = command("process", path, "--out", tmp_path / "run", "--config", config)
+    assert (ended.code, "stopped because of --strict" in ended.err) == (1, True)
+    flags = ["--config", config, "--model", tmp_path / "gone.json"]
+    assert "gone.json: cannot be read" in command("process", path, "--out", tmp_path / "two", *flags).err
+
+
 def test_a_flag_wins_over_the_file(command: Any, tmp_path: Path) -> None:
     """What is typed is meant."""
     config = put(tmp_path, "run.toml", '[columns]\ntext = "A"\n')
