@@ -449,8 +449,18 @@ def test_show_colours_the_right_words(command: Any, monkeypatch: pytest.MonkeyPa
     [
         (["--text", " \n"], 4, "error: the report is empty\n"),
         ([], 4, "error: the report is empty\n"),
-        (["No fracture of the hip."], 4, "error: the file cannot be read; to give the report itself, use --text\n"),
-        (["."], 4, "error: the file cannot be read; to give the report itself, use --text\n"),
+        (
+            ["No fracture of the hip."],
+            4,
+            "error: the file cannot be read; to give the report itself, use --text; for a",
+        ),
+        (["No fracture. " * 99], 4, "error: the file cannot be read; to give the report itself, use --text; for a"),
+        (["Fracture."], 4, "error: the file cannot be read; to give the report itself, use --text; for a"),
+        (["."], 4, "error: .: cannot be read (Is a directory); to give the report itself, use --text; for a"),
+        (["A1002"], 4, "error: A1002: cannot be read (No such file or directory); to give the report itself, use"),
+        (["A1", "--run", "gone"], 6, "error: gone: no run folder"),
+        (["A1", "--run", "gone", "--no-model"], 2, "error: with --run the run's own rules, case definition, model"),
+        (["--run", "gone"], 2, "error: with --run give one report id"),
         (["--text", "No", "fracture", "here"], 2, "error: give one file, or the report with --text (in quotes)\n"),
         (
             ["--text", "x", "--case", "nothing"],
@@ -464,6 +474,41 @@ def test_show_what_cannot_be_shown(words: list[str], code: int, says: str, comma
     ended = command("show", *words)
     assert ended.err.startswith(says)
     assert (ended.code, ended.out) == (code, "")
+
+
+def test_show_a_report_of_a_run(command: Any, tmp_path: Path) -> None:
+    """By its id, read again with the run's columns, rules, model and prevalence: what the tables say of it."""
+    path = put(tmp_path, "r.csv", f"KEY;WORDS\n0007;{SENTENCE}\n0008;Pain.\n")
+    columns = ["--id-column", "KEY", "--text-column", "WORDS"]
+    command("process", path, "--out", tmp_path / "run", *columns, "--prevalence", "0.01")
+    found = json.loads(command("show", "0007", "--run", tmp_path / "run", "--json").out)
+    row = read_run(tmp_path / "run")[0].set_index("report_id").loc["0007"]
+    assert [m["mention_id"] for m in found["mentions"]] == ["0007#0", "0007#1"]
+    assert found["case_probability"] == pytest.approx(row["case_probability"], abs=1e-6)
+    ended = command("show", "7", "--run", tmp_path / "run")
+    assert (ended.code, f"{tmp_path / 'run'}: holds no report '7'" in ended.err) == (2, True)
+
+
+def test_show_of_a_run_whose_model_has_changed(command: Any, tmp_path: Path) -> None:
+    """It is not explained by another model than it was read with."""
+    from calcitrace.casemodel import starter_path
+
+    starter = starter_path("intraosseous_migration")
+    assert starter
+    own = put(tmp_path, "own.json", starter.read_text("utf-8"))
+    command("process", put(tmp_path, "r.csv", GOOD), "--out", tmp_path / "run", "--model", own)
+    assert command("show", "1", "--run", tmp_path / "run").code == 0
+    put(tmp_path, "own.json", own.read_text("utf-8") + "\n")
+    assert "has changed since the run" in command("show", "1", "--run", tmp_path / "run").err
+
+
+def test_show_asks_for_the_id_in_a_table(command: Any, tmp_path: Path) -> None:
+    """A table of several reports is not one report; one of a single report is."""
+    for text in (GOOD, "KEY,WORDS\n1,Pain.\n"):
+        ended = command("show", put(tmp_path, "r.csv", text))
+        assert (ended.code, ended.out) == (2, "")
+        assert f"{tmp_path / 'r.csv'}: a table, and not one report; process it, then give the id" in ended.err
+    assert command("show", put(tmp_path, "r.csv", "id,text\nA1,Pain.\n")).out.startswith("Pain.\n")
 
 
 # rules

@@ -51,7 +51,7 @@ class RunOptions:
 class Progress:
     """How far a run has come; `fraction` is of the input's bytes, `done` are reports of this call (not of earlier).
 
-    `warning` says why there is no model where one was wanted.
+    `lacking` says which fields have no column, by input; `warning` why there is no model where one was wanted.
     """
 
     reports: int
@@ -60,6 +60,7 @@ class Progress:
     done: int
     fraction: float
     chosen: Mapping[str, str]
+    lacking: Mapping[str, str] = field(default_factory=dict)
     warning: str = ""
 
 
@@ -80,6 +81,7 @@ class RunResult:
     chosen: Mapping[str, str]
     left_out: Mapping[str, int]
     first_rejects: Sequence[Reject]
+    lacking: Mapping[str, str]
 
 
 def process(
@@ -191,6 +193,7 @@ def _result(run: RunFolder, tally: Tally, first_rejects: Sequence[Reject]) -> Ru
         chosen=tally.chosen,
         left_out=tally.left_out,
         first_rejects=first_rejects,
+        lacking=tally.lacking,
     )
 
 
@@ -262,6 +265,7 @@ class _Following:
                     done=self._done + reports,
                     fraction=self._from + share * (self._to - self._from),
                     chosen=self._tally.chosen,
+                    lacking=self._tally.lacking,
                     warning=self._warning,
                 )
             )

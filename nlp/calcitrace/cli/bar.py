@@ -47,7 +47,9 @@ class RunBar:
     def advance(self, progress: Progress) -> None:
         """Show how far the run has come."""
         self.warn(progress.warning)
-        self.tell(progress.chosen if not self._told else {})
+        if not self._told:
+            self.tell(progress.chosen)
+            self.tell(progress.lacking)
         if not progress.done:
             self._began = time.monotonic()
         rate = progress.done / max(time.monotonic() - self._began, 0.001)
@@ -60,16 +62,15 @@ class RunBar:
             self._warned.add(warning)
             say(f"warning: no probabilities: {warning}")
 
-    def tell(self, chosen: Mapping[str, str]) -> None:
-        """Say what was chosen for the inputs, once for all those that were read alike."""
+    def tell(self, told: Mapping[str, str]) -> None:
+        """Say what was chosen for the inputs, or what they lack, once for all those that were read alike."""
         alike: dict[str, list[str]] = {}
-        for path, said in chosen.items():
+        for path, said in told.items():
             alike.setdefault(said, []).append(Path(path).name)
         for said, names in alike.items():
-            if said not in self._told:
+            if said and said not in self._told:
                 more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-                for line in said.split("; ", 1):
-                    say(f"{names[0]}{more}: {line}")
+                say(f"{names[0]}{more}: {said}")
         self._told |= alike.keys()
 
 

@@ -102,6 +102,7 @@ def process(
         told = (bar.advance, _command(url), said.get("report_timeout"), share)
         result = run(asked, out, options, said.get("workers", 1), said.get("strict", False), also_csv, overwrite, *told)
     bar.tell(result.chosen)
+    bar.tell(result.lacking)
     _report_result(result)
 
 

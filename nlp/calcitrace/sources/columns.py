@@ -60,17 +60,19 @@ class Columns:
         return {field: list(header).index(column) for field, column in self.chosen.items()}
 
     def __str__(self) -> str:
-        told = "columns " + ", ".join(f"{field} = {column}" for field, column in self.chosen.items())
-        return told + (f"; {self.lacking}" if self.lacking else "")
+        return "columns " + ", ".join(f"{field} = {column}" for field, column in self.chosen.items())
 
-    @property
-    def lacking(self) -> str:
-        """The fields without a column, how to name one, and the columns that may be meant; empty without any such."""
+    def lacking(self, named: bool = True) -> str:
+        """The fields without a column and how to name one; empty where no column is left over that may be meant.
+
+        `named`: with the columns left over, where they are surely names.
+        """
         fields = [name for name in FIELDS if name not in self.chosen and name != "text"]
         if not fields or not self.unused:
             return ""
         flags = ", ".join(FLAGS[name] for name in fields)
-        return f"no column known for {', '.join(fields)} (name it with {flags}); unused: {_short(self.unused)}"
+        said = f"no column known for {', '.join(fields)} (name it with {flags})"
+        return f"{said}; unused: {_short(self.unused)}" if named else said
 
 
 class ColumnError(SourceError):

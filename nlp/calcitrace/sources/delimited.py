@@ -43,7 +43,7 @@ def _rows(path: Path, file: TextFile, options: Options, tally: Tally) -> Numbere
     except csv.Error:
         raise SourceError("its row of column names cannot be read; check the quotes in it") from None
     columns = choose_columns(header, options.columns)
-    tally.say(path, f"delimiter {delimiter!r}", str(columns))
+    tally.choose(path, columns, f"delimiter {delimiter!r}")
     yield from _Records(feed, delimiter, header, columns)
 
 
