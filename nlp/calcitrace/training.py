@@ -31,6 +31,7 @@ CASE = frozenset({"1", "yes", "true", "case", "definite", "probable"})
 NO_CASE = frozenset({"0", "no", "false", "none"})
 LEFT_OUT = frozenset({"possible", "unsure", ""})
 SENSITIVITY = 0.97
+UNSURE = 0.05  # one less the confidence of the threshold
 WEAK_WEIGHT = 0.2
 SPARE = 3  # reports kept for each weak label that is wanted, since some are possible and left out
 INTENDED_USE = "to order reports for reading and to find likely cases for review by a radiologist; research only"
@@ -47,7 +48,10 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A model that was trained and written, and how many labels it learned from."""
+    """A model that was trained and written, and how many labels it learned from.
+
+    `threshold` tells where the model's threshold comes from, `warnings` what it lacks before it can be relied on.
+    """
 
     model: CaseModel
     path: Path
@@ -55,6 +59,8 @@ class Trained:
     cases: int
     left_out: int
     weak: int
+    threshold: str
+    warnings: tuple[str, ...]
 
 
 def train(
@@ -67,6 +73,7 @@ def train(
     note: str = "",
     seed: int | None = None,
     on_progress: Callable[[str], None] = lambda _: None,
+    on_step: Callable[[int, int], None] = lambda *_: None,
 ) -> Trained:
     """Learn a case model from labelled reports of a run and write it to `out`.
 
@@ -81,6 +88,7 @@ def train(
         note: a sentence for the card, such as who adjudicated.
         seed: of folds and solver; the same seed gives the same file.
         on_progress: told what is being done.
+        on_step: told how much of it is done, of how much.
 
     Raises:
         ModelError: labels or a starting model that cannot be used.
@@ -96,10 +104,10 @@ def train(
     source = Rerun(Path(run))
     earlier, _ = model_for(start, source.rules, source.case)
     on_progress(f"reading {len(read):,} labelled reports")
-    labelled, weak_used = _labelled(read, source, weak)
+    labelled, weak_used = _labelled(read, source, weak, on_step)
     on_progress(f"learning from {len(labelled):,} reports")
     names = (source.case.name, schema(source.rules, source.case), source.rules.hash)
-    fitted = fit(labelled, names, sensitivity, earlier, SEED if seed is None else seed)
+    fitted = fit(labelled, names, sensitivity, earlier, SEED if seed is None else seed, on_step=on_step)
     card = {
         "note": note,
         "labels": {"file": Path(labels).name, "sha256": file_hash(Path(labels)), "left out as possible": left_out},
@@ -109,8 +117,39 @@ def train(
     }
     model = replace(fitted.model, held_out=_held_out(fitted, labelled), card={"name": Path(out).stem, **card})
     commit_file(Path(out), model_bytes(model))
+    cases, others = _counts(labelled)
+    told = _threshold_from(fitted, cases, sensitivity), _warnings(fitted, cases, others, not start and earlier is None)
+    return Trained(model, Path(out), cases + others, cases, left_out, weak_used, *told)
+
+
+def _counts(labelled: Labelled) -> tuple[int, int]:
+    """The labels that count in full: cases, and reports that are none."""
     full = labelled.full
-    return Trained(model, Path(out), len(full), int(labelled.truth[full].sum()), left_out, weak_used)
+    cases = int(labelled.truth[full].sum())
+    return cases, len(full) - cases
+
+
+def _threshold_from(fitted: Fitted, cases: int, sensitivity: float) -> str:
+    """Where the threshold comes from; n cases that are all kept show a share of 0.05 ** (1 / n) with 95 % confidence."""
+    by = "the very labels it learned from" if fitted.scores is None else "cross-validation of the labels"
+    kept = "all of them, since so few cannot show that share" if UNSURE ** (1 / cases) < sensitivity else "that share"
+    return f"by {by}: of {cases:,} cases, {sensitivity:g} were to be kept with 95 % confidence; it keeps {kept}"
+
+
+def _warnings(fitted: Fitted, cases: int, others: int, no_start: bool) -> tuple[str, ...]:
+    """What the model lacks because labels are few, or because there was none to start from."""
+    from calcitrace.classifier import FEW
+
+    found, labelled = [], f"{cases:,} labelled as case and {others:,} as none"
+    if no_start:
+        found.append("the starter model does not fit these rules, so it was learned from the labels alone")
+    if fitted.scores is None:
+        few = "too few to hold any out. Nothing is known of how good the model is, and its threshold is a guess"
+        found.append(f"{labelled}, {few}: label more before you use it")
+    elif min(cases, others) < FEW:
+        few = f"not {FEW} of each. The model's probabilities are rough and its threshold is unsure"
+        found.append(f"{labelled}, {few}: label more")
+    return tuple(found)
 
 
 def _held_out(fitted: Fitted, labelled: Labelled) -> list[float]:
@@ -197,7 +236,9 @@ def _json_labels(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
         yield line, {"report_id": row["report_id"], "label": said, "group": str(row.get("group", ""))}
 
 
-def _labelled(labels: Mapping[str, Label], source: Rerun, weak: int) -> tuple[Labelled, int]:
+def _labelled(
+    labels: Mapping[str, Label], source: Rerun, weak: int, on_step: Callable[[int, int], None]
+) -> tuple[Labelled, int]:
     """The labelled reports with their features, in the run's order; then those with weak labels, by a fixed draw."""
     from calcitrace.annotate import Annotator
     from calcitrace.classifier import Labelled
@@ -209,6 +250,7 @@ def _labelled(labels: Mapping[str, Label], source: Rerun, weak: int) -> tuple[La
         if label:
             features = assessed(annotator.annotate(report), source.rules, source.case)[1]
             rows.append((report.report_id, features, label.is_case, label.group or _unit(report), 1.0))
+            on_step(len(rows), len(labels))
         elif weak:
             spare.append((hashlib.sha256(report.report_id.encode("utf-8", "replace")).hexdigest(), report))
             if len(spare) > 2 * SPARE * weak:
@@ -243,14 +285,13 @@ def _all_found(labels: Mapping[str, Label], found: Sequence[str], folder: Path) 
 
 
 def _card(fitted: Fitted, labelled: Labelled, weak: int, sensitivity: float, source: Rerun) -> dict[str, Any]:
-    full = labelled.full
-    cases = int(labelled.truth[full].sum())
+    cases, others = _counts(labelled)
     return {
         "data": {
-            "reports": len(full),
+            "reports": cases + others,
             "cases": cases,
-            "no cases": len(full) - cases,
-            "units (patients or groups)": len({labelled.units[i] for i in full}),
+            "no cases": others,
+            "units (patients or groups)": len({labelled.units[i] for i in labelled.full}),
             "weak labels from the case definition": weak,
             "inputs": [f["name"] for f in source.manifest["inputs"]],
         },

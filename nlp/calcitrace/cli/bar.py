@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 from calcitrace.cli.app import say
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from calcitrace.corpus import Progress
+
+SLOW = 600.0  # seconds over which the pace of steps is taken, since one may last a minute
 
 
 class RunBar:
@@ -72,6 +76,45 @@ class RunBar:
                 more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
                 say(f"{names[0]}{more}: {said}")
         self._told |= alike.keys()
+
+
+class Stages:
+    """The stages of a longer task on stderr: a line each, and where stderr is a terminal a bar with the time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Rich
+
+        self._bar = Rich(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+            speed_estimate_period=SLOW,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Stages:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def begin(self, what: str) -> None:
+        """A stage begins."""
+        if self._bar.disable:
+            say(what)
+        self._task = self._bar.add_task(what, total=None)
+
+    def step(self, done: int, of: int) -> None:
+        """So much of the stage is done."""
+        if self._task is not None:
+            self._bar.update(self._task, completed=done, total=of)
 
 
 class Counting:
