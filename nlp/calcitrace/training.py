@@ -100,6 +100,7 @@ def train(
         raise UsageError(f"sensitivity {sensitivity} is not above 0 and at most 1 (0.97 keeps 97 % of the cases)")
     if weak < 0:
         raise UsageError(f"{weak} weak labels make no sense; give 0 for none")
+    seed = SEED if seed is None else seed
     read, left_out = read_labels(Path(labels))
     source = Rerun(Path(run))
     earlier, _ = model_for(start, source.rules, source.case)
@@ -107,19 +108,20 @@ def train(
     labelled, weak_used = _labelled(read, source, weak, on_step)
     on_progress(f"learning from {len(labelled):,} reports")
     names = (source.case.name, schema(source.rules, source.case), source.rules.hash)
-    fitted = fit(labelled, names, sensitivity, earlier, SEED if seed is None else seed, on_step=on_step)
+    fitted = fit(labelled, names, sensitivity, earlier, seed, on_step=on_step)
     card = {
+        "name": Path(out).stem,
         "note": note,
         "labels": {"file": Path(labels).name, "sha256": file_hash(Path(labels)), "left out as possible": left_out},
-        "seed": SEED if seed is None else seed,
+        "seed": seed,
         "started from": "nothing" if earlier is None else earlier.card.get("name", f"rules {earlier.ruleset_hash[:8]}"),
         **_card(fitted, labelled, weak_used, sensitivity, source),
     }
-    model = replace(fitted.model, held_out=_held_out(fitted, labelled), card={"name": Path(out).stem, **card})
+    model = replace(fitted.model, held_out=_held_out(fitted, labelled), card=card)
     commit_file(Path(out), model_bytes(model))
-    cases, others = _counts(labelled)
-    told = _threshold_from(fitted, cases, sensitivity), _warnings(fitted, cases, others, not start and earlier is None)
-    return Trained(model, Path(out), cases + others, cases, left_out, weak_used, *told)
+    counts = _counts(labelled)
+    told = _threshold_from(fitted, counts[0], sensitivity), _warnings(fitted, counts, not start and earlier is None)
+    return Trained(model, Path(out), sum(counts), counts[0], left_out, weak_used, *told)
 
 
 def _counts(labelled: Labelled) -> tuple[int, int]:
@@ -130,23 +132,23 @@ def _counts(labelled: Labelled) -> tuple[int, int]:
 
 
 def _threshold_from(fitted: Fitted, cases: int, sensitivity: float) -> str:
-    """Where the threshold comes from; n cases that are all kept show a share of 0.05 ** (1 / n) with 95 % confidence."""
+    """Where the threshold comes from; n cases all kept show a share of 0.05 ** (1 / n), with confidence."""
     by = "the very labels it learned from" if fitted.scores is None else "cross-validation of the labels"
     kept = "all of them, since so few cannot show that share" if UNSURE ** (1 / cases) < sensitivity else "that share"
     return f"by {by}: of {cases:,} cases, {sensitivity:g} were to be kept with 95 % confidence; it keeps {kept}"
 
 
-def _warnings(fitted: Fitted, cases: int, others: int, no_start: bool) -> tuple[str, ...]:
+def _warnings(fitted: Fitted, counts: tuple[int, int], no_start: bool) -> tuple[str, ...]:
     """What the model lacks because labels are few, or because there was none to start from."""
     from calcitrace.classifier import FEW
 
-    found, labelled = [], f"{cases:,} labelled as case and {others:,} as none"
+    found, labelled = [], "{:,} labelled as case and {:,} as none".format(*counts)
     if no_start:
         found.append("the starter model does not fit these rules, so it was learned from the labels alone")
     if fitted.scores is None:
         few = "too few to hold any out. Nothing is known of how good the model is, and its threshold is a guess"
         found.append(f"{labelled}, {few}: label more before you use it")
-    elif min(cases, others) < FEW:
+    elif min(counts) < FEW:
         few = f"not {FEW} of each. The model's probabilities are rough and its threshold is unsure"
         found.append(f"{labelled}, {few}: label more")
     return tuple(found)
