@@ -10,7 +10,7 @@ from calcitrace.errors import RunError, UsageError
 from calcitrace.model import Report
 from calcitrace.rules import load_rules
 from calcitrace.runfolder import file_hash, read_manifest
-from calcitrace.sources import Options, Query, Tally, place_of, read_rows, shown_id
+from calcitrace.sources import Options, Place, Query, Tally, place_of, read_rows, shown_id
 from calcitrace.tables import clean
 from calcitrace.workers import NO_MODEL, case_of, model_for
 
@@ -41,6 +41,16 @@ class Rerun:
         """The reports of the run, in its order and with its ids.
 
         Raises:
+            RunError: as `inputs`.
+        """
+        for _, _, made in read_rows(self.inputs(), self.reading, Tally()):
+            if isinstance(made, Report):
+                yield made
+
+    def inputs(self) -> list[tuple[Place, str]]:
+        """The inputs of the run with their names, all as they were.
+
+        Raises:
             RunError: an input is gone or is not the file that the run read.
         """
         paths = [(place_of(f), f["name"]) for f in self.manifest["inputs"]]
@@ -54,9 +64,7 @@ class Rerun:
                 ) from None
             if digest != file["sha256"]:
                 raise RunError(f"{file['path']}: has changed since the run; process it again")
-        for _, _, made in read_rows(paths, self.reading, Tally()):
-            if isinstance(made, Report):
-                yield made
+        return paths
 
     def report(self, report_id: str) -> Report:
         """The report of this id.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,8 +53,7 @@ class RunBar:
         """Show how far the run has come."""
         self.warn(progress.warning)
         if not self._told:
-            self.tell(progress.chosen)
-            self.tell(progress.lacking)
+            self.tell(progress.chosen, progress.lacking)
         if not progress.done:
             self._began = time.monotonic()
         rate = progress.done / max(time.monotonic() - self._began, 0.001)
@@ -66,10 +66,10 @@ class RunBar:
             self._warned.add(warning)
             say(f"warning: no probabilities: {warning}")
 
-    def tell(self, told: Mapping[str, str]) -> None:
-        """Say what was chosen for the inputs, or what they lack, once for all those that were read alike."""
+    def tell(self, *told: Mapping[str, str]) -> None:
+        """Say what was chosen for the inputs, and what they lack, once for all those that were read alike."""
         alike: dict[str, list[str]] = {}
-        for path, said in told.items():
+        for path, said in chain.from_iterable(t.items() for t in told):
             alike.setdefault(said, []).append(Path(path).name)
         for said, names in alike.items():
             if said and said not in self._told:

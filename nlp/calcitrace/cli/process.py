@@ -96,13 +96,12 @@ def process(
     from calcitrace.corpus import process as run
 
     said = _settings(given)
-    asked, options = _asked(inputs or [], said.get("sql", ""), said.get("url", "")), run_options(said)
-    also_csv, share = said.get("format") == "csv", _shard(said.get("shard", ""))
+    asked = _asked(inputs or [], said.get("sql", ""), said.get("url", ""))
+    how = (said.get("workers", 1), said.get("strict", False), said.get("format") == "csv", overwrite)
+    more = (said.get("report_timeout"), _shard(said.get("shard", "")))
     with RunBar() as bar:
-        told = (bar.advance, _command(url), said.get("report_timeout"), share)
-        result = run(asked, out, options, said.get("workers", 1), said.get("strict", False), also_csv, overwrite, *told)
-    bar.tell(result.chosen)
-    bar.tell(result.lacking)
+        result = run(asked, out, run_options(said), *how, bar.advance, _command(url), *more)
+    bar.tell(result.chosen, result.lacking)
     _report_result(result)
 
 
