@@ -257,6 +257,7 @@ def test_a_second_process_on_one_folder_is_refused(archive: Path, tmp_path: Path
     finally:
         slow.kill()
         slow.wait()
+    assert "stopped; give the same `calcitrace process` command again" in command("status", tmp_path / "run").out
     assert process(archive, tmp_path / "run", RunOptions(model="none")).reports == 40
     assert "complete" in command("status", tmp_path / "run").out
 

@@ -125,7 +125,8 @@ COLUMNS = [
     Bad("no text column", {"r.csv": "report_id,age\n1,2\n"}, UNREADABLE,
         "r.csv: no column of report text; columns are: report_id, age. Name it with --text-column"),
     Bad("no header", {"r.csv": "17,No fracture of the hip.\n"}, UNREADABLE,
-        "r.csv: no column of report text; none of its 2 columns has a usual name; is its first row a header? Name it"),
+        "r.csv: no column of report text; none of its 2 columns has a usual name (is its first row a header?). "
+        "Name it with --text-column"),
     Bad("no text column in a sheet", {"r.xlsx": xlsx((0, 0, "id"), (1, 0, "1"))}, UNREADABLE, "no column of report"),
     Bad("no text column in Parquet", {"r.parquet": parquet(id=["1"])}, UNREADABLE, "r.parquet: no column of report"),
     Bad("no text key in JSON", {"r.jsonl": jsonl({"id": "1"}, {"id": "2", "text": "Pain."})}, REJECTS,

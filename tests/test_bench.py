@@ -17,7 +17,7 @@ from calcitrace.differences import Difference, differences
 from calcitrace.errors import UsageError
 from calcitrace.rules import patterns_folder
 from calcitrace.usage import usage
-from calcitrace.why import why
+from calcitrace.why import why, why_tier
 
 SECRET = "zanzibar"
 TEXT = f"MRI RIGHT SHOULDER\n\nFINDINGS: No erosion or {SECRET} spicule of the greater tuberosity. Old fracture."
@@ -157,6 +157,21 @@ def test_why_tells_a_cue_within_a_longer_one(annotator: Annotator) -> None:
     assert fates["no"] == "part of a longer cue"
 
 
+def test_why_tells_what_each_tier_found_lacked_and_was_barred_by(annotator: Annotator, rules: RuleSet) -> None:
+    """Down to the first tier that fits; mentions that do not count for what is lacking are told with the reason."""
+    case = rules.cases["intraosseous_migration"]
+    text = "Calcific deposit of the supraspinatus. Erosion of the greater tuberosity. Acute fracture of the humerus."
+    last = [r for r in why_tier(annotator.annotate(Report("r", text)), rules, case) if r["tier"] == "probable"][2]
+    assert last["found"] == "erosion: 'Erosion'; deposit: 'Calcific deposit'"
+    assert (last["lacking"], last["barred_by"]) == ("", "fracture: 'fracture'")
+    whole = annotator.annotate(Report("r", text.replace("Acute fracture", "No fracture")))
+    rows = why_tier(whole, rules, case)
+    assert (rows[-1]["tier"], rows[-1]["lacking"], rows[-1]["barred_by"]) == ("probable", "", "")
+    absent = why_tier(annotator.annotate(Report("r", "No erosion of the humerus.")), rules, case)
+    assert len(absent) == len(case.tiers)
+    assert "erosion ('erosion' is absent)" in str(absent[5]["lacking"])
+
+
 def test_show_why(command: Any) -> None:
     """The command prints the reasons below the mentions, and as JSON under `why`."""
     done = command("show", "--why", "--text", "No gastric erosion. No erosion of the humerus.")
@@ -165,4 +180,6 @@ def test_show_why(command: Any) -> None:
     assert "decides" in done.out
     told = json.loads(command("show", "--why", "--json", "--text", "No erosion.").out)
     assert told["why"][0]["mentions"][0]["value"] == "absent"
+    assert told["tiers"][0]["tier"] == "definite"
+    assert "why the case status is no" in done.out
     assert "why" not in json.loads(command("show", "--json", "--text", "No erosion.").out)

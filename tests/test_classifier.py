@@ -343,6 +343,33 @@ def test_train_writes_a_model_that_process_uses(tmp_path: Path, run: Path, comma
     assert "intended use" in shown.out
 
 
+def test_train_tells_its_threshold_and_where_it_comes_from(tmp_path: Path, run: Path, command: Any) -> None:
+    """Eight cases cannot show a share of 0.97 (0.05 ** (1 / 8) is 0.69), so all are kept; few labels are told of."""
+    made = command("train", labels_file(tmp_path, right_labels()), "--run", run, "-o", tmp_path / "own.json")
+    threshold = load_model(tmp_path / "own.json").threshold
+    said = f"threshold (probability) {threshold:.4f}, by cross-validation of the labels: of 8 cases, 0.97 were to be"
+    assert said in made.out
+    assert "it keeps all of them, since so few cannot show that share" in made.out
+    assert "warning: 8 labelled as case and 10 as none, not 10 of each" in made.err
+
+
+def test_train_warns_where_nothing_could_be_held_out(tmp_path: Path, run: Path, command: Any) -> None:
+    """One case: a model without figures, whose threshold is a guess."""
+    made = command("train", labels_file(tmp_path, "r0,1\nr8,0\n"), "--run", run, "-o", tmp_path / "own.json")
+    assert "warning: 1 labelled as case and 1 as none, too few to hold any out" in made.err
+    assert "by the very labels it learned from" in made.out
+
+
+def test_training_tells_how_far_it_is(tmp_path: Path, run: Path) -> None:
+    """Each report that is read, then each model that is learned: one for the labels, one for each of five folds."""
+    steps: list[tuple[int, int]] = []
+    train(labels_file(tmp_path, right_labels()), run, tmp_path / "m.json", on_step=lambda *s: steps.append(s))
+    assert steps[:18] == [(k, 18) for k in range(1, 19)]
+    last = steps[-1][1]
+    assert steps[18:] == [(k, last) for k in range(last + 1)]
+    assert last in range(3, 7)
+
+
 def test_training_twice_gives_the_same_file(tmp_path: Path, run: Path) -> None:
     """Same labels, same run, same seed, same model."""
     labels = labels_file(tmp_path, right_labels())

@@ -112,6 +112,18 @@ def test_process_tells_what_it_chose_and_counted(command: Any, tmp_path: Path) -
     assert ended.out.endswith(f"wrote {tmp_path / 'run'}; open {tmp_path / 'run' / 'summary.html'} in a browser\n")
 
 
+def test_process_tells_of_columns_that_it_does_not_know(command: Any, tmp_path: Path) -> None:
+    """A line of its own names the fields that were not found, the options for them, and the columns left over."""
+    path = put(tmp_path, "r.csv", "ACC,PID,BEFUND\n1,P,Pain.\n")
+    ended = command("process", path, "--out", tmp_path / "run", "--text-column", "BEFUND")
+    assert ended.err.splitlines() == [
+        "r.csv: encoding utf-8, delimiter ',', columns text = BEFUND",
+        "r.csv: no column known for report_id, patient_id, study_date, modality, body_part, sex, age (name it with "
+        "--id-column, --patient-column, --date-column, --modality-column, --body-part-column, --sex-column, "
+        "--age-column); unused: ACC, PID",
+    ]
+
+
 def test_process_tells_of_like_inputs_once(command: Any, tmp_path: Path) -> None:
     """A folder of texts does not fill the screen, and what was left out of it is said."""
     for n in range(30):
@@ -130,6 +142,62 @@ def test_process_names_the_first_rejects(command: Any, tmp_path: Path) -> None:
         *(f"rejected r.csv:{n}: empty text" for n in range(2, 12)),
         f"25 rejected in all; see {tmp_path / 'run' / 'rejects.jsonl'}",
     ]
+
+
+def test_a_run_that_failed_before_its_first_part_can_be_mended(command: Any, tmp_path: Path) -> None:
+    """The command that the error asks for works with the same --out; until then `status` says that it stopped."""
+    words = ["process", put(tmp_path, "r.csv", "KEY,WORDS\n1,Pain.\n"), "--out", tmp_path / "run"]
+    assert command(*words).code == 4
+    told = command("status", tmp_path / "run").out
+    assert re.match(r"status +stopped before its first part; give the same `calcitrace process` command again", told)
+    assert command(*words, "--text-column", "WORDS").code == 0
+    assert command("status", tmp_path / "run").out.startswith("status              complete\n")
+
+
+def test_status_of_a_run_whose_tables_are_gone(command: Any, tmp_path: Path) -> None:
+    """It is damaged, whatever its manifest says, and the same command mends it."""
+    words = ["process", put(tmp_path, "r.csv", GOOD), "--out", tmp_path / "run"]
+    command(*words)
+    (tmp_path / "run/reports/part-00000.parquet").unlink()
+    said = "status              damaged: tables are gone (1, first reports/part-00000.parquet); give the same"
+    assert command("status", tmp_path / "run").out.startswith(said)
+    assert command(*words).code == 0
+    assert "complete" in command("status", tmp_path / "run").out
+
+
+FINDING = "title: Z\nstatus: draft\nterms: [zebra sign]\nexamples:\n  - ['No {zebra sign}.', absent]\n"
+
+
+@pytest.fixture(scope="module")
+def more_rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rules that ship with one finding more."""
+    folder = tmp_path_factory.mktemp("more") / "rules"
+    shutil.copytree(patterns_folder(), folder)
+    put(folder, "findings/zebra.yml", FINDING)
+    return folder
+
+
+def test_a_starter_model_that_does_not_fit_is_told_of(command: Any, tmp_path: Path, more_rules: Path) -> None:
+    """A finding more takes the probabilities away: the terminal says so with what to do, the manifest says why."""
+    words = ["process", put(tmp_path, "r.csv", GOOD), "--patterns", more_rules, "--out"]
+    ended = command(*words, tmp_path / "run")
+    loud = r"^warning: no probabilities: the starter model does not fit these rules.*`calcitrace train`.*--no-model"
+    assert re.search(loud, ended.err)
+    assert "does not fit these rules" in read_manifest(tmp_path / "run")["no_model"]
+    assert "does not fit these rules" in (tmp_path / "run/summary.html").read_text(encoding="utf-8")
+    assert "warning" not in command(*words, tmp_path / "quiet", "--no-model").err
+    assert read_manifest(tmp_path / "quiet")["no_model"] == "not asked for"
+
+
+def test_show_and_doctor_tell_of_a_starter_model_that_does_not_fit(command: Any, more_rules: Path) -> None:
+    """Each says what to do; --no-model silences `show`."""
+    from calcitrace import doctor, load_rules
+
+    words = ["show", "--text", "Pain.", "--patterns", more_rules]
+    assert re.match("warning: no probability: the starter model does not fit.*`calcitrace train`", command(*words).err)
+    assert command(*words, "--no-model").err == ""
+    found = doctor.model_check(load_rules(more_rules))
+    assert (found.state, "`calcitrace train`" in found.seen) == (doctor.WRONG, True)
 
 
 def test_process_writes_csv_when_asked(command: Any, tmp_path: Path) -> None:
@@ -195,6 +263,59 @@ def test_options_from_a_file(command: Any, tmp_path: Path) -> None:
     assert options["columns"] == {"report_id": "KEY", "text": "BODY"}
     assert Path(options["patterns"]) == tmp_path / "conf" / "our rules"
     assert list(read_run(tmp_path / "run")[0]["report_id"]) == ["7"]
+
+
+def test_every_option_of_a_run_can_stand_in_the_file() -> None:
+    """All but where to read and write, and --overwrite, which one must mean each time."""
+    from inspect import signature
+
+    from calcitrace.cli.process import process
+    from calcitrace.config import COLUMN_FLAGS, KINDS
+
+    assert set(signature(process).parameters) - {"inputs", "out", "config", "overwrite"} <= {*KINDS, *COLUMN_FLAGS}
+
+
+def test_the_example_of_the_readme_is_read(command: Any, tmp_path: Path) -> None:
+    """Numbers, texts and switches of a file are kinds of their own; the run follows them."""
+    (example,) = re.findall(r"```toml\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text("utf-8"), re.S)
+    path = put(tmp_path, "r.csv", "ACC;PID;BEFUND\n1;P;Pain.\n2;P;\n")
+    words = ["process", path, "--config", put(tmp_path, "run.toml", example), "--out", tmp_path / "run"]
+    assert command(*words).code == 3
+    options = read_manifest(tmp_path / "run")["options"]
+    assert options["columns"] == {"text": "BEFUND", "report_id": "ACC", "patient_id": "PID"}
+    assert options["prevalence"] == 0.005
+    assert (tmp_path / "run/reports.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("workers = 1.5", "'workers' must be a whole number, such as 4"),
+        ("workers = true", "'workers' must be a whole number, such as 4"),
+        ("strict = 1", "'strict' must be true or false"),
+        ('report-timeout = "9"', "'report_timeout' must be a number, such as 0.005"),
+        ('no_model = true\nmodel = "x"', "give a model or --no-model, not both"),
+        ('format = "xls"', "--format 'xls' is not one of parquet, csv"),
+    ],
+)
+def test_a_file_of_options_is_checked(text: str, said: str, command: Any, tmp_path: Path) -> None:
+    """A value of another kind, or options that exclude each other, are wrong use."""
+    path, config = put(tmp_path, "r.csv", GOOD), put(tmp_path, "run.toml", text)
+    ended = command("process", path, "--out", tmp_path / "run", "--config", config)
+    assert said in ended.err
+    assert ended.code == 2
+
+
+def test_switches_of_the_file(command: Any, tmp_path: Path) -> None:
+    """`strict` stops at the first reject; `no_model` gives way to a model that a flag names."""
+    path, config = (
+        put(tmp_path, "r.csv", "id,text\n1,\n"),
+        put(tmp_path, "run.toml", "strict = true\nno-model = true\n"),
+    )
+    ended = command("process", path, "--out", tmp_path / "run", "--config", config)
+    assert (ended.code, "stopped because of --strict" in ended.err) == (1, True)
+    flags = ["--config", config, "--model", tmp_path / "gone.json"]
+    assert "gone.json: cannot be read" in command("process", path, "--out", tmp_path / "two", *flags).err
 
 
 def test_a_flag_wins_over_the_file(command: Any, tmp_path: Path) -> None:
@@ -328,8 +449,18 @@ def test_show_colours_the_right_words(command: Any, monkeypatch: pytest.MonkeyPa
     [
         (["--text", " \n"], 4, "error: the report is empty\n"),
         ([], 4, "error: the report is empty\n"),
-        (["No fracture of the hip."], 4, "error: the file cannot be read; to give the report itself, use --text\n"),
-        (["."], 4, "error: the file cannot be read; to give the report itself, use --text\n"),
+        (
+            ["No fracture of the hip."],
+            4,
+            "error: the file cannot be read; to give the report itself, use --text; for a",
+        ),
+        (["No fracture. " * 99], 4, "error: the file cannot be read; to give the report itself, use --text; for a"),
+        (["Fracture."], 4, "error: the file cannot be read; to give the report itself, use --text; for a"),
+        (["."], 4, "error: .: cannot be read (Is a directory); to give the report itself, use --text; for a"),
+        (["A1002"], 4, "error: A1002: cannot be read (No such file or directory); to give the report itself, use"),
+        (["A1", "--run", "gone"], 6, "error: gone: no run folder"),
+        (["A1", "--run", "gone", "--no-model"], 2, "error: with --run the run's own rules, case definition, model"),
+        (["--run", "gone"], 2, "error: with --run give one report id"),
         (["--text", "No", "fracture", "here"], 2, "error: give one file, or the report with --text (in quotes)\n"),
         (
             ["--text", "x", "--case", "nothing"],
@@ -343,6 +474,41 @@ def test_show_what_cannot_be_shown(words: list[str], code: int, says: str, comma
     ended = command("show", *words)
     assert ended.err.startswith(says)
     assert (ended.code, ended.out) == (code, "")
+
+
+def test_show_a_report_of_a_run(command: Any, tmp_path: Path) -> None:
+    """By its id, read again with the run's columns, rules, model and prevalence: what the tables say of it."""
+    path = put(tmp_path, "r.csv", f"KEY;WORDS\n0007;{SENTENCE}\n0008;Pain.\n")
+    columns = ["--id-column", "KEY", "--text-column", "WORDS"]
+    command("process", path, "--out", tmp_path / "run", *columns, "--prevalence", "0.01")
+    found = json.loads(command("show", "0007", "--run", tmp_path / "run", "--json").out)
+    row = read_run(tmp_path / "run")[0].set_index("report_id").loc["0007"]
+    assert [m["mention_id"] for m in found["mentions"]] == ["0007#0", "0007#1"]
+    assert found["case_probability"] == pytest.approx(row["case_probability"], abs=1e-6)
+    ended = command("show", "7", "--run", tmp_path / "run")
+    assert (ended.code, f"{tmp_path / 'run'}: holds no report '7'" in ended.err) == (2, True)
+
+
+def test_show_of_a_run_whose_model_has_changed(command: Any, tmp_path: Path) -> None:
+    """It is not explained by another model than it was read with."""
+    from calcitrace.casemodel import starter_path
+
+    starter = starter_path("intraosseous_migration")
+    assert starter
+    own = put(tmp_path, "own.json", starter.read_text("utf-8"))
+    command("process", put(tmp_path, "r.csv", GOOD), "--out", tmp_path / "run", "--model", own)
+    assert command("show", "1", "--run", tmp_path / "run").code == 0
+    put(tmp_path, "own.json", own.read_text("utf-8") + "\n")
+    assert "has changed since the run" in command("show", "1", "--run", tmp_path / "run").err
+
+
+def test_show_asks_for_the_id_in_a_table(command: Any, tmp_path: Path) -> None:
+    """A table of several reports is not one report; one of a single report is."""
+    for text in (GOOD, "KEY,WORDS\n1,Pain.\n"):
+        ended = command("show", put(tmp_path, "r.csv", text))
+        assert (ended.code, ended.out) == (2, "")
+        assert f"{tmp_path / 'r.csv'}: a table, and not one report; process it, then give the id" in ended.err
+    assert command("show", put(tmp_path, "r.csv", "id,text\nA1,Pain.\n")).out.startswith("Pain.\n")
 
 
 # rules

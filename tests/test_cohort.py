@@ -134,6 +134,16 @@ def test_reports_without_a_patient_are_left_out_or_stand_alone(tmp_path: Path) -
     ]
 
 
+def test_reports_without_a_patient_are_told_of(tmp_path: Path, command: Command) -> None:
+    """How many they are, and what can be done: name the column, or let each stand alone."""
+    folder = run(tmp_path, rows_of(("a", "", "2019-03-04", CASE), ("b", "P1", "2019-03-05", CASE)))
+    told = command("cohort", folder, "--out", tmp_path / "cohort").err
+    assert "1 of 2 reports have no patient id and belong to no patient" in told
+    assert "--patient-column" in told
+    own = criteria(tmp_path, "without_patient_id: own\n")
+    assert "no patient id" not in command("cohort", folder, "--criteria", own, "--out", tmp_path / "own").err
+
+
 def test_what_the_screen_passed_over_is_read_for_case_patients(tmp_path: Path) -> None:
     """With and without the case screen the same cohort; other patients' reports are not read again."""
     rows = rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P1", "2020-03-04", HEALED), ("c", "P2", "2019-03-04", PLAIN))

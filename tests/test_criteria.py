@@ -184,6 +184,14 @@ def test_the_page_on_criteria_is_complete_and_its_examples_are_read(tmp_path: Pa
     assert len(examples) == 2
 
 
+@pytest.mark.parametrize("name", ["gone.yml", "gone.toml"])
+def test_a_file_that_cannot_be_read_has_no_line(name: str, tmp_path: Path) -> None:
+    """Its name alone is told, since the fault is in no line."""
+    with pytest.raises(RuleError) as error:
+        read_criteria(tmp_path / name)
+    assert str(error.value) == f"{tmp_path / name}: cannot be read: No such file or directory"
+
+
 def test_a_fault_in_toml_is_told_with_its_line(tmp_path: Path) -> None:
     """TOML gives no lines by itself; the first line that names the key is told."""
     path = written(tmp_path, 'title = "x"\n\nprobability = 3\n', "c.toml")

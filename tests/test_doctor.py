@@ -15,6 +15,8 @@ def test_an_installation_that_works_is_told_so(command: Command) -> None:
     done = command("doctor")
     assert done.code == 0, done.out
     lines = {line.split()[1]: line.split()[0] for line in done.out.splitlines() if line.split()[0] == "fine"}
+    names = [line[8:26].strip() for line in done.out.splitlines()[:-1]]
+    assert [name for name in names if names.count(name) > 1] == []  # pandas is asked for twice, by Python's version
     assert {"Python", "calcitrace", "medspacy", "rules", "starter", "known"} <= set(lines)
 
 

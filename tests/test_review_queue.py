@@ -221,6 +221,21 @@ def test_the_commands(run: Path, store: Store, tmp_path: Path, command: Any) -> 
     assert command("agreement", tmp_path / "none").code == 6
 
 
+@pytest.mark.parametrize("fault", ["no run", "no table", "changed input", "other rules"])
+def test_a_run_that_cannot_be_reviewed_leaves_no_store(fault: str, tmp_path: Path, command: Any) -> None:
+    """The error is all there is: no store is made, and nothing is said to be read."""
+    folder = make_run(tmp_path, rows(3)) if fault != "no run" else tmp_path / "norun"
+    if fault == "no table":
+        next((folder / "reports").iterdir()).unlink()
+    if fault == "changed input":
+        Path(json.loads((folder / "manifest.json").read_text("utf-8"))["inputs"][0]["path"]).write_text("", "utf-8")
+    if fault == "other rules":
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        (folder / "manifest.json").write_text(json.dumps({**manifest, "ruleset_hash": "0" * 64}), "utf-8")
+    ended = command("review", folder, "--store", tmp_path / "r.sqlite", "--reviewer", "AB")
+    assert (ended.code, ended.err.startswith("error: "), (tmp_path / "r.sqlite").exists()) == (6, True, False)
+
+
 def test_what_was_learned_ranks_the_rest(run: Path, tmp_path: Path) -> None:
     """After a batch the order follows a model of the decisions: here a reader who takes chest films for the cases."""
     with Store(tmp_path / "s", create=True) as store:

@@ -402,6 +402,37 @@ def test_what_was_chosen_is_told(tmp_path: Path) -> None:
     }
 
 
+def test_fields_without_a_column_are_told_with_the_columns_that_may_be_meant(tmp_path: Path) -> None:
+    """Only where a column is left over: the fields, the options that name them, and the unused columns."""
+    names = "report_id,text,patient_id,study_date,modality,body_part,sex"
+
+    def lacking(header: str) -> list[str]:
+        cells = ",".join("a" for _ in header.split(","))
+        return list(read(put(tmp_path, "r.csv", f"{header}\n{cells}\n")).tally.lacking.values())
+
+    assert lacking(f"{names},JAHRE,X") == ["no column known for age (name it with --age-column); unused: JAHRE, X"]
+    assert lacking(names) == [""]
+    assert lacking(f"{names},age,X") == [""]
+
+
+def test_fields_that_no_row_of_json_has_are_told(tmp_path: Path) -> None:
+    """Rows need not have the same keys; keys are not named, since they may be anything."""
+    rows = [{"id": "1", "text": "a", "mrn": "P", "date": "x", "X": "y"}, {"id": "2", "text": "b", "sex": "f"}]
+    path = put(tmp_path, "r.jsonl", "".join(json.dumps(r) + "\n" for r in rows))
+    (said,) = read(path).tally.lacking.values()
+    assert said.startswith("no column known for modality, body_part, age (name it with --modality-column")
+    assert said.endswith("--age-column)")
+
+
+def test_a_mistyped_column_is_guessed(tmp_path: Path) -> None:
+    """The near match is named; where none is near, the columns are, once one of them was asked for by name."""
+    path = put(tmp_path, "r.csv", "ACC;BEFUND\n1;a\n")
+    with pytest.raises(SourceError, match=r"no column 'ACCC' for report_id; did you mean 'ACC'\?$"):
+        read(path, {"text": "BEFUND", "report_id": "ACCC"})
+    with pytest.raises(SourceError, match="no column 'KEY' for report_id; columns are: ACC, BEFUND$"):
+        read(path, {"text": "BEFUND", "report_id": "KEY"})
+
+
 def test_any_column_can_be_asked_for(tmp_path: Path) -> None:
     """What is asked for wins over a usual name, in its own spelling or a like one."""
     path = put(tmp_path, "r.csv", "id,text,KEY,Body Text\n1,a,k,b\n")

@@ -25,6 +25,7 @@ from calcitrace.tables import (
     report_row,
     safe_cell,
     schema,
+    six_digits,
     write_csv,
 )
 
@@ -138,6 +139,12 @@ def test_csv_holds_the_table(rows: tuple[dict[str, Any], list[dict[str, Any]]], 
     assert list(first) == list(REPORT_COLUMNS)
     assert (first["report_id"], first["patient_id"], first["body_part"]) == ("R?", "'=1+1", "a\nb")
     assert (first["case_probability"], first["likely_case"], first["evidence"]) == ("", "False", "[]")
+
+
+def test_a_probability_has_six_digits() -> None:
+    """Significant ones: small probabilities keep their order, which decimals would level; none stays none."""
+    told = [six_digits(p) for p in (0.12345678, 0.000123456789, 1.5e-12, 0.5, None)]
+    assert told == [0.123457, 0.000123457, 1.5e-12, 0.5, None]
 
 
 def test_no_other_delimiter_can_split_a_cell() -> None:

@@ -6,7 +6,7 @@ that keeps a patient's reports together, that starts from an earlier model and l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,6 +148,7 @@ def fit(
     earlier: CaseModel | None = None,
     seed: int = SEED,
     hold_out: bool = True,
+    on_step: Callable[[int, int], None] = lambda *_: None,
 ) -> Fitted:
     """Learn a case model; the same labels and seed give the same model.
 
@@ -158,18 +159,22 @@ def fit(
         earlier: a model to start from: with few labels the result is little else.
         seed: of folds and solver.
         hold_out: whether to measure by nested cross-validation too.
+        on_step: told how many models of how many are learned.
     """
-    model, strength, calibration = _fit(labelled, names, sensitivity, earlier, seed)
     folds = list(_folds(labelled, seed + 1)) if hold_out else []
+    on_step(0, 1 + len(folds))
+    model, strength, calibration = _fit(labelled, names, sensitivity, earlier, seed)
     if not folds:
         return Fitted(model, strength, calibration, None, None)
     full = labelled.full
     probability, likely = np.zeros(len(labelled)), np.zeros(len(labelled), dtype=bool)
-    for learn, test in folds:
+    for done, (learn, test) in enumerate(folds, 1):
+        on_step(done, 1 + len(folds))
         inner, _, _ = _fit(labelled.take(learn), names, sensitivity, earlier, seed)
         for i in test:
             probability[i] = inner.probability(labelled.reports[i])
             likely[i] = inner.is_likely(labelled.reports[i])
+    on_step(1 + len(folds), 1 + len(folds))
     return Fitted(model, strength, calibration, probability[full], likely[full])
 
 

@@ -18,11 +18,11 @@ from calcitrace.errors import SourceError, StrictError, UsageError
 from calcitrace.model import Reject, Report
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet
-from calcitrace.runfolder import RunFolder, file_hash, now
+from calcitrace.runfolder import RUNNING, RunFolder, file_hash, now
 from calcitrace.sieve import SCREENS
 from calcitrace.sources import Inputs, Options, Place, Query, Tally, expand, read_rows, shown_id
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, parquet_bytes
-from calcitrace.workers import Setup, Work, case_of, model_for, working
+from calcitrace.workers import NO_MODEL, Setup, Work, case_of, model_for, why_no_model, working
 
 PART_ROWS = 2000
 TICK = 10
@@ -49,7 +49,10 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come; `fraction` is of the input's bytes, `done` are reports of this call (not of earlier)."""
+    """How far a run has come; `fraction` is of the input's bytes, `done` are reports of this call (not of earlier).
+
+    `lacking` says which fields have no column, by input; `warning` why there is no model where one was wanted.
+    """
 
     reports: int
     rejects: int
@@ -57,6 +60,8 @@ class Progress:
     done: int
     fraction: float
     chosen: Mapping[str, str]
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ class RunResult:
     chosen: Mapping[str, str]
     left_out: Mapping[str, int]
     first_rejects: Sequence[Reject]
+    lacking: Mapping[str, str]
 
 
 def process(
@@ -114,16 +120,18 @@ def process(
     if workers < 1:
         raise UsageError("workers must be 1 or more")
     rules = load_rules(options.patterns or None)
-    model, model_file = model_for(options.model, rules, case_of(rules, options.case))
+    case = case_of(rules, options.case)
+    model, model_file = model_for(options.model, rules, case)
+    no_model = "" if model else why_no_model(options.model, case)
     _check(options, report_timeout, shard)
     tally = Tally()
     paths = expand(inputs, tally, options.source)
     used = _model_note(model, model_file, options.prevalence)
     first, every = shard or (1, 1)
     setup = _setup(options, rules, model_file)
-    manifest = _new_manifest(paths, options, rules, used, command, shard)
+    manifest = _new_manifest(paths, options, rules, used, no_model, command, shard)
     with RunFolder(Path(out), manifest, overwrite) as run:
-        following = _Following(run, tally, on_progress)
+        following = _Following(run, tally, on_progress, "" if options.model == NO_MODEL else no_model)
         with working(workers, setup, report_timeout) as work:
             for part in _parts(paths, options, strict, tally, run):
                 following.begin(part)
@@ -185,6 +193,7 @@ def _result(run: RunFolder, tally: Tally, first_rejects: Sequence[Reject]) -> Ru
         chosen=tally.chosen,
         left_out=tally.left_out,
         first_rejects=first_rejects,
+        lacking=tally.lacking,
     )
 
 
@@ -222,8 +231,10 @@ def _parts(
 class _Following:
     """Follows a run for `on_progress`, between the fractions of the input at which a part begins and ends."""
 
-    def __init__(self, run: RunFolder, tally: Tally, tell: Callable[[Progress], None] | None) -> None:
-        self._run, self._tally, self._tell = run, tally, tell
+    def __init__(
+        self, run: RunFolder, tally: Tally, tell: Callable[[Progress], None] | None, warning: str = ""
+    ) -> None:
+        self._run, self._tally, self._tell, self._warning = run, tally, tell, warning
         self._from = self._to = 0.0
         self._done = 0
         self.rejects: list[Reject] = []
@@ -254,6 +265,8 @@ class _Following:
                     done=self._done + reports,
                     fraction=self._from + share * (self._to - self._from),
                     chosen=self._tally.chosen,
+                    lacking=self._tally.lacking,
+                    warning=self._warning,
                 )
             )
 
@@ -329,6 +342,7 @@ def _new_manifest(
     options: RunOptions,
     rules: RuleSet,
     model: dict[str, Any] | None,
+    no_model: str,
     command: Sequence[str],
     shard: tuple[int, int] | None,
 ) -> dict[str, Any]:
@@ -337,13 +351,14 @@ def _new_manifest(
     chosen = asdict(options)
     return {
         "calcitrace": version("calcitrace"),
-        "status": "running",
+        "status": RUNNING,
         "started": now(),
         "finished": None,
         "command": list(command),
         "ruleset_hash": rules.hash,
         "case": options.case,
         "model": model,
+        **({"no_model": no_model} if no_model else {}),
         "inputs": files,
         "options": chosen,
         "fingerprint": {

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from calcitrace.casemodel import load_model, starter_path
 from calcitrace.corpus import DEFAULT_CASE
@@ -17,7 +18,10 @@ from calcitrace.kept import folder as cache_folder
 from calcitrace.model import Report
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet
-from calcitrace.workers import Setup, Worker
+from calcitrace.workers import Setup, Worker, why_no_model
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 FINE, ABSENT, WRONG = "fine", "absent", "wrong"
 KNOWN = Path(__file__).with_name("canary.json")
@@ -44,30 +48,36 @@ def checks() -> Iterator[Check]:
     faults = [f for f in run_examples(rules) if f is not None]
     told = f"{rules.hash[:12]}; {faults[0]}" if faults else f"{rules.hash[:12]}, all examples hold"
     yield Check("rules", WRONG if faults else FINE, told)
-    yield _model(rules)
+    yield model_check(rules)
     yield _canary(rules)
 
 
 def _packages() -> Iterator[Check]:
     """The packages that calcitrace asks for, and those of its extras."""
     from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
 
+    asked: dict[str, tuple[SpecifierSet, str]] = {}
     for needed in map(Requirement, requires("calcitrace") or ()):
-        extra = str(needed.marker or "")
-        if needed.marker and "extra" not in extra and not needed.marker.evaluate({"extra": ""}):
+        extra = str(needed.marker or "") if "extra" in str(needed.marker) else ""
+        if not extra and needed.marker and not needed.marker.evaluate({"extra": ""}):
             continue
         if 'extra == "test"' in extra or 'extra == "baselines"' in extra:
             continue
-        optional = "extra" in extra
-        try:
-            found = version(needed.name)
-        except PackageNotFoundError:
-            yield Check(needed.name, ABSENT if optional else WRONG, f"not installed ({extra or 'needed'})")
-            continue
-        fits = needed.specifier.contains(found, prereleases=True)
-        yield Check(
-            needed.name, FINE if fits else WRONG, found if fits else f"{found}, but {needed.specifier} is needed"
-        )
+        wanted, before = asked.get(needed.name, (SpecifierSet(), extra))
+        asked[needed.name] = wanted & needed.specifier, before and extra
+    yield from (_package(name, *wanted) for name, wanted in asked.items())
+
+
+def _package(name: str, wanted: SpecifierSet, extra: str) -> Check:
+    """Whether a package is there in a version that fits; one of an extra may be absent."""
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        return Check(name, ABSENT if extra else WRONG, f"not installed ({extra or 'needed'})")
+    if wanted.contains(found, prereleases=True):
+        return Check(name, FINE, found)
+    return Check(name, WRONG, f"{found}, but {wanted} is needed")
 
 
 def _binaries() -> Iterator[Check]:
@@ -76,12 +86,15 @@ def _binaries() -> Iterator[Check]:
         yield Check(name, FINE if found else ABSENT, "found" if found else f"not found; {why}")
 
 
-def _model(rules: RuleSet) -> Check:
+def model_check(rules: RuleSet) -> Check:
+    """Whether the starter model is there and fits these rules."""
     path = starter_path(DEFAULT_CASE)
     if path is None:
         return Check("starter model", WRONG, "is not there; install calcitrace again")
-    fits = load_model(path).fits(rules, rules.cases[DEFAULT_CASE])
-    return Check("starter model", FINE if fits else WRONG, Path(path).name if fits else "does not fit the rules")
+    case = rules.cases[DEFAULT_CASE]
+    if load_model(path).fits(rules, case):
+        return Check("starter model", FINE, path.name)
+    return Check("starter model", WRONG, why_no_model("", case))
 
 
 def _canary(rules: RuleSet) -> Check:

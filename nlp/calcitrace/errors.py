@@ -27,7 +27,7 @@ class CalcitraceError(Exception):
 
 
 class RuleError(CalcitraceError):
-    """A rule file that cannot be used; `str()` is `path:line: what is wrong`, without a line where it is 0."""
+    """A rule file that cannot be used; `str()` is `path:line: what is wrong`, without a line where `line` is 0."""
 
     def __init__(self, path: str, line: int, message: str) -> None:
         super().__init__(f"{path}:{line}: {message}" if line else f"{path}: {message}")

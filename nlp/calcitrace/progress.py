@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from calcitrace.runfolder import TOTALS, read_manifest
+from calcitrace.runfolder import COMPLETE, TOTALS, at_work, lost_tables, part_notes, read_manifest
 
+AGAIN = "give the same `calcitrace process` command again"
 STILL = 300  # seconds without a new part after which a run is called still
 
 
@@ -22,12 +23,12 @@ def how_far(folder: Path) -> Iterator[tuple[str, str]]:
         RunError: no run folder.
     """
     manifest = read_manifest(folder)
-    parts = [_side(p) for p in sorted((folder / "parts").glob("part-*.json"))]
+    parts = [_side(p) for p in part_notes(folder)]
     totals: Counter[str] = Counter()
     for part in filter(None, parts):
         totals.update({key: part[key] for key in TOTALS} | {"rejected rows": len(part["rejected"])})
-    complete = manifest.get("status") == "complete"
-    yield "status", "complete" if complete else _at_work(folder, parts)
+    complete = manifest.get("status") == COMPLETE
+    yield "status", _whole(folder, manifest) if complete else _unfinished(folder)
     if manifest.get("shard"):
         yield "shard", "{}/{}".format(*manifest["shard"])
     yield from ((name, f"{totals[name]:,}") for name in TOTALS)
@@ -44,12 +45,27 @@ def _side(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def _at_work(folder: Path, parts: list[Any]) -> str:
-    newest = max((p.stat().st_mtime for p in (folder / "parts").glob("part-*.json")), default=None)
+def _whole(folder: Path, manifest: dict[str, Any]) -> str:
+    lost = lost_tables(folder, manifest)
+    if not lost:
+        return "complete"
+    return f"damaged: tables are gone ({len(lost):,}, first {lost[0]}); {AGAIN} to make them anew"
+
+
+def _unfinished(folder: Path) -> str:
+    """Running or stopped, by the lock that a run holds; where the system has no locks, by how long it was silent."""
+    newest = max((p.stat().st_mtime for p in part_notes(folder)), default=None)
+    working = at_work(folder)
+    if working is False:
+        return f"stopped{' before its first part' if newest is None else ''}; {AGAIN} to go on"
     if newest is None:
         return "running, no part finished yet"
     silent = time.time() - newest
-    return "running" if silent < STILL else f"no new part for {timedelta(seconds=round(silent))}; was it stopped?"
+    return (
+        "running"
+        if working or silent < STILL
+        else f"no new part for {timedelta(seconds=round(silent))}; was it stopped?"
+    )
 
 
 def _pace(
@@ -58,7 +74,7 @@ def _pace(
     """Share of the input that is done, rate and time left, by when the first and the last part were written."""
     done = max(p.get("fraction", 0.0) for p in parts)
     yield "done", f"{100 * done:.1f} % of the input"
-    times = [p.stat().st_mtime for p in (folder / "parts").glob("part-*.json")]
+    times = [p.stat().st_mtime for p in part_notes(folder)]
     spent = max(times) - datetime.fromisoformat(manifest["started"]).timestamp()
     if spent > 0 and done > 0:
         yield "rate", f"{reports / spent:,.0f} reports/s"

@@ -6,15 +6,16 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calcitrace.errors import RunError
+from calcitrace.errors import RunError, UsageError
 from calcitrace.model import Report
 from calcitrace.rules import load_rules
 from calcitrace.runfolder import file_hash, read_manifest
-from calcitrace.sources import Options, Query, Tally, place_of, read_rows, shown_id
+from calcitrace.sources import Options, Place, Query, Tally, place_of, read_rows, shown_id
 from calcitrace.tables import clean
-from calcitrace.workers import case_of
+from calcitrace.workers import NO_MODEL, case_of, model_for
 
 if TYPE_CHECKING:
+    from calcitrace.casemodel import CaseModel
     from calcitrace.model import AnnotatedReport
 
 
@@ -40,6 +41,16 @@ class Rerun:
         """The reports of the run, in its order and with its ids.
 
         Raises:
+            RunError: as `inputs`.
+        """
+        for _, _, made in read_rows(self.inputs(), self.reading, Tally()):
+            if isinstance(made, Report):
+                yield made
+
+    def inputs(self) -> list[tuple[Place, str]]:
+        """The inputs of the run with their names, all as they were.
+
+        Raises:
             RunError: an input is gone or is not the file that the run read.
         """
         paths = [(place_of(f), f["name"]) for f in self.manifest["inputs"]]
@@ -53,9 +64,33 @@ class Rerun:
                 ) from None
             if digest != file["sha256"]:
                 raise RunError(f"{file['path']}: has changed since the run; process it again")
-        for _, _, made in read_rows(paths, self.reading, Tally()):
-            if isinstance(made, Report):
-                yield made
+        return paths
+
+    def report(self, report_id: str) -> Report:
+        """The report of this id.
+
+        Raises:
+            UsageError: the run has none.
+            RunError: as `reports`.
+        """
+        for report in self.reports():
+            if clean(report.report_id) == report_id:
+                return report
+        raise UsageError(
+            f"{self.folder}: holds no report {shown_id(report_id)!r}; ids stand in the column report_id of its reports"
+        )
+
+    def model(self) -> tuple[CaseModel | None, float | None]:
+        """The run's model, if it has one, and the prevalence at which its probabilities hold.
+
+        Raises:
+            ModelError, RunError: the model cannot be read, or has changed since the run.
+        """
+        note = self.manifest["model"]
+        found, path = model_for(self.manifest["options"]["model"] if note else NO_MODEL, self.rules, self.case)
+        if note and (not path or file_hash(Path(path)) != note["sha256"]):
+            raise RunError(f"{self.folder}: its model {note['name']!r} has changed since the run; process it again")
+        return found, note["probabilities_at_prevalence"] if note else None
 
     def annotated(self, report_ids: Collection[str]) -> Iterator[AnnotatedReport]:
         """The reports of these ids, annotated with the run's own rules, in the run's order.

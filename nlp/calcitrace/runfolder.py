@@ -21,6 +21,7 @@ from calcitrace.summary import write_summary
 from calcitrace.tables import clean, write_csv
 
 MANIFEST = "manifest.json"
+RUNNING, COMPLETE = "running", "complete"
 LOCK = ".lock"
 OURS = (LOCK, f"{MANIFEST}.tmp")  # what a run leaves that was killed before its first write was done
 TABLES = ("reports", "mentions")
@@ -65,11 +66,14 @@ class RunFolder:
             self._lock.close()
 
     def _take_over(self, overwrite: bool) -> None:
-        """Keep the parts of an earlier run with the same fingerprint; clear them where the run starts anew."""
-        if overwrite:
+        """Keep the parts of an earlier run with the same fingerprint; clear them where the run starts anew.
+
+        A run that ended before its first part has nothing to lose: it starts anew with any options.
+        """
+        earlier = {} if overwrite else read_manifest(self.folder)
+        if overwrite or (earlier.get("status") == RUNNING and not part_notes(self.folder)):
             self._clear()
             return
-        earlier = read_manifest(self.folder)
         changed = [k for k, v in self.manifest["fingerprint"].items() if earlier["fingerprint"].get(k) != v]
         if changed:
             raise RunError(
@@ -83,12 +87,12 @@ class RunFolder:
     def _clear(self) -> None:
         tables = [p for t in TABLES for p in (*(self.folder / t).glob("part-*.parquet"), self.folder / f"{t}.csv")]
         written = [self.folder / name for name in (MANIFEST, "rejects.jsonl", "summary.html")]
-        for path in (*(self.folder / "parts").glob("part-*.json"), *tables, *written):
+        for path in (*part_notes(self.folder), *tables, *written):
             path.unlink(missing_ok=True)
 
     def _sides(self) -> Iterator[dict[str, Any]]:
         """What was noted beside the tables of each committed part, in order; an unreadable note is passed over."""
-        for path in sorted((self.folder / "parts").glob("part-*.json")):
+        for path in part_notes(self.folder):
             try:
                 side = json.loads(path.read_bytes())
             except (ValueError, OSError):
@@ -123,7 +127,7 @@ class RunFolder:
         Raises:
             RunError: one of them is missing or damaged.
         """
-        for path in sorted((shard / "parts").glob("part-*.json")):
+        for path in part_notes(shard):
             side = json.loads(path.read_bytes())
             for name, digest in side["files"].items():
                 data = (shard / name).read_bytes()
@@ -148,7 +152,7 @@ class RunFolder:
             raise RunError(f"{self.folder}: {rows} rows were read but {kept} are kept; start anew with --overwrite")
         reasons = self._write_rejects()
         self.manifest |= {
-            "status": "complete",
+            "status": COMPLETE,
             "finished": now(),
             "rows": rows,
             **{key: self.total(key) for key in TOTALS},
@@ -190,6 +194,30 @@ class RunFolder:
 
     def _save(self) -> None:
         commit_file(self.folder / MANIFEST, _json(self.manifest))
+
+
+def part_notes(folder: Path) -> list[Path]:
+    """The notes of the committed parts of a run folder, in order."""
+    return sorted((folder / "parts").glob("part-*.json"))
+
+
+def at_work(folder: Path) -> bool | None:
+    """Whether a process is writing a run folder; None where the system cannot tell."""
+    try:
+        import fcntl
+
+        with (folder / LOCK).open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (FileNotFoundError, BlockingIOError) as error:
+        return isinstance(error, BlockingIOError)
+    except (ImportError, OSError):
+        return None
+    return False
+
+
+def lost_tables(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """The tables of a finished run, as the manifest names them, that are not in its folder any more."""
+    return [name for part in manifest["parts"] for name in part["files"] if not (folder / name).is_file()]
 
 
 def _locked(path: Path) -> IO[bytes] | None:

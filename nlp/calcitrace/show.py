@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from calcitrace.why import SentenceWhy
+    from calcitrace.why import Row, SentenceWhy
 
 STYLES = {
     "present": "bold red",
@@ -79,8 +79,10 @@ def as_rich(annotated: AnnotatedReport, assessment: Assessment) -> RenderableTyp
     return Group(text, "", table, "", Text(said, "bold"))
 
 
-def why_rich(annotated: AnnotatedReport, explained: Sequence[SentenceWhy], assessment: Assessment) -> RenderableType:
-    """Each sentence with its rules and cues and what decided each mention; then what made the probability."""
+def why_rich(
+    annotated: AnnotatedReport, explained: Sequence[SentenceWhy], tiers: Sequence[Row], assessment: Assessment
+) -> RenderableType:
+    """Each sentence with its rules and cues and what decided each mention; then the tiers and the probability."""
     from rich.console import Group
     from rich.text import Text
 
@@ -94,6 +96,8 @@ def why_rich(annotated: AnnotatedReport, explained: Sequence[SentenceWhy], asses
         told = [r for r in sentence.mentions if r["because"] != "default" or r["axis"] == "presence"]
         if told:
             parts.append(_rows(told, ("words", "axis", "value", "because", "precedence")))
+    parts.append(Text(f"\nwhy the case status is {assessment.case_status} (the first tier that fits counts)", "bold"))
+    parts.append(_rows(tiers, ("tier", "found", "lacking", "barred_by")))
     if assessment.contributions:
         parts.append(Text("\nwhat made the probability (log odds)", "bold"))
         parts.append(_rows(_shares(annotated, assessment), ("adds", "because of", "mentions")))
@@ -118,7 +122,7 @@ def _rows(rows: Sequence[Mapping[str, object]], heads: Sequence[str]) -> Rendera
 
     table = Table(show_edge=False, pad_edge=False, box=None, header_style="dim")
     for head in heads:
-        table.add_column(head, overflow="fold")
+        table.add_column(head.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(Text(_one_line(str(row[head])).removeprefix("patterns/")) for head in heads))
     return table

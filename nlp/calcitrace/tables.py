@@ -20,7 +20,7 @@ REPORT_COLUMNS: dict[str, tuple[str, str]] = {
     "modality": ("string", "as given"),
     "body_part": ("string", "as given"),
     "case_status": ("string", "definite, probable, possible or no, under the case definition"),
-    "case_probability": ("double", "calibrated probability of a case; null without a model"),
+    "case_probability": ("double", "calibrated probability of a case, to six digits; null without a model"),
     "likely_case": ("bool", "definite or probable; with a model, probability at or above its threshold"),
     "migration_type": ("string", "cortical_erosion, subcortical, intramedullary or none"),
     "tendon": ("string", "tendon of the main deposit, or none"),
@@ -85,7 +85,7 @@ def report_row(
     row = {
         **_given(report),
         "case_status": str(assessment.case_status),
-        "case_probability": assessment.case_probability,
+        "case_probability": six_digits(assessment.case_probability),
         "likely_case": assessment.likely_case,
         "migration_type": assessment.migration_type,
         "tendon": assessment.tendon,
@@ -107,6 +107,11 @@ def report_row(
         ],
     }
     return {name: row[name] for name in REPORT_COLUMNS}
+
+
+def six_digits(value: float | None) -> float | None:
+    """A number to six significant digits: small probabilities keep their order, which decimals would level."""
+    return None if value is None else float(f"{value:.6g}")
 
 
 def passed_over_row(report: Report, rules: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ CASE = frozenset({"1", "yes", "true", "case", "definite", "probable"})
 NO_CASE = frozenset({"0", "no", "false", "none"})
 LEFT_OUT = frozenset({"possible", "unsure", ""})
 SENSITIVITY = 0.97
+UNSURE = 0.05  # one less the confidence of the threshold
 WEAK_WEIGHT = 0.2
 SPARE = 3  # reports kept for each weak label that is wanted, since some are possible and left out
 INTENDED_USE = "to order reports for reading and to find likely cases for review by a radiologist; research only"
@@ -46,7 +47,10 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A model that was trained and written, and how many labels it learned from."""
+    """A model that was trained and written, and how many labels it learned from.
+
+    `threshold` tells where the model's threshold comes from, `warnings` what it lacks before it can be relied on.
+    """
 
     model: CaseModel
     path: Path
@@ -54,6 +58,8 @@ class Trained:
     cases: int
     left_out: int
     weak: int
+    threshold: str
+    warnings: tuple[str, ...]
 
 
 def train(
@@ -66,6 +72,7 @@ def train(
     note: str = "",
     seed: int | None = None,
     on_progress: Callable[[str], None] = lambda _: None,
+    on_step: Callable[[int, int], None] = lambda *_: None,
 ) -> Trained:
     """Learn a case model from labelled reports of a run and write it to `out`.
 
@@ -80,6 +87,7 @@ def train(
         note: a sentence for the card, such as who adjudicated.
         seed: of folds and solver; the same seed gives the same file.
         on_progress: told what is being done.
+        on_step: told how much of it is done, of how much.
 
     Raises:
         ModelError: labels or a starting model that cannot be used.
@@ -91,25 +99,58 @@ def train(
         raise UsageError(f"sensitivity {sensitivity} is not above 0 and at most 1 (0.97 keeps 97 % of the cases)")
     if weak < 0:
         raise UsageError(f"{weak} weak labels make no sense; give 0 for none")
+    seed = SEED if seed is None else seed
     read, left_out = read_labels(Path(labels))
     source = Rerun(Path(run))
     earlier, _ = model_for(start, source.rules, source.case)
     on_progress(f"reading {len(read):,} labelled reports")
-    labelled, weak_used = labelled_reports(read, source, weak)
+    labelled, weak_used = labelled_reports(read, source, weak, on_step)
     on_progress(f"learning from {len(labelled):,} reports")
     names = (source.case.name, schema(source.rules, source.case), source.rules.hash)
-    fitted = fit(labelled, names, sensitivity, earlier, SEED if seed is None else seed)
+    fitted = fit(labelled, names, sensitivity, earlier, seed, on_step=on_step)
     card = {
+        "name": Path(out).stem,
         "note": note,
         "labels": {"file": Path(labels).name, "sha256": file_hash(Path(labels)), "left out as possible": left_out},
-        "seed": SEED if seed is None else seed,
+        "seed": seed,
         "started from": "nothing" if earlier is None else earlier.card.get("name", f"rules {earlier.ruleset_hash[:8]}"),
         **_card(fitted, labelled, weak_used, sensitivity, source),
     }
-    model = replace(fitted.model, held_out=_held_out(fitted, labelled), card={"name": Path(out).stem, **card})
+    model = replace(fitted.model, held_out=_held_out(fitted, labelled), card=card)
     commit_file(Path(out), model_bytes(model))
+    counts = _counts(labelled)
+    told = _threshold_from(fitted, counts[0], sensitivity), _warnings(fitted, counts, not start and earlier is None)
+    return Trained(model, Path(out), sum(counts), counts[0], left_out, weak_used, *told)
+
+
+def _counts(labelled: Labelled) -> tuple[int, int]:
+    """The labels that count in full: cases, and reports that are none."""
     full = labelled.full
-    return Trained(model, Path(out), len(full), int(labelled.truth[full].sum()), left_out, weak_used)
+    cases = int(labelled.truth[full].sum())
+    return cases, len(full) - cases
+
+
+def _threshold_from(fitted: Fitted, cases: int, sensitivity: float) -> str:
+    """Where the threshold comes from; n cases all kept show a share of 0.05 ** (1 / n), with confidence."""
+    by = "the very labels it learned from" if fitted.scores is None else "cross-validation of the labels"
+    kept = "all of them, since so few cannot show that share" if UNSURE ** (1 / cases) < sensitivity else "that share"
+    return f"by {by}: of {cases:,} cases, {sensitivity:g} were to be kept with 95 % confidence; it keeps {kept}"
+
+
+def _warnings(fitted: Fitted, counts: tuple[int, int], no_start: bool) -> tuple[str, ...]:
+    """What the model lacks because labels are few, or because there was none to start from."""
+    from calcitrace.classifier import FEW
+
+    found, labelled = [], "{:,} labelled as case and {:,} as none".format(*counts)
+    if no_start:
+        found.append("the starter model does not fit these rules, so it was learned from the labels alone")
+    if fitted.scores is None:
+        few = "too few to hold any out. Nothing is known of how good the model is, and its threshold is a guess"
+        found.append(f"{labelled}, {few}: label more before you use it")
+    elif min(counts) < FEW:
+        few = f"not {FEW} of each. The model's probabilities are rough and its threshold is unsure"
+        found.append(f"{labelled}, {few}: label more")
+    return tuple(found)
 
 
 def _held_out(fitted: Fitted, labelled: Labelled) -> list[float]:
@@ -193,7 +234,9 @@ def _json_labels(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         yield line, {"report_id": row["report_id"], "label": said, "group": str(row.get("group", ""))}
 
 
-def labelled_reports(labels: Mapping[str, Label], source: Rerun, weak: int = 0) -> tuple[Labelled, int]:
+def labelled_reports(
+    labels: Mapping[str, Label], source: Rerun, weak: int = 0, on_step: Callable[[int, int], None] = lambda *_: None
+) -> tuple[Labelled, int]:
     """The labelled reports with their features, in the run's order; then `weak` more with weak labels, by a fixed draw.
 
     The second value is how many weak labels were used.
@@ -212,6 +255,7 @@ def labelled_reports(labels: Mapping[str, Label], source: Rerun, weak: int = 0) 
         if label:
             features = assessed(annotator.annotate(report), source.rules, source.case)[1]
             rows.append((report.report_id, features, label.is_case, label.group or _unit(report), 1.0))
+            on_step(len(rows), len(labels))
         elif weak:
             spare.append((hashlib.sha256(report.report_id.encode("utf-8", "replace")).hexdigest(), report))
             if len(spare) > 2 * SPARE * weak:
@@ -246,14 +290,13 @@ def _all_found(labels: Mapping[str, Label], found: Sequence[str], folder: Path) 
 
 
 def _card(fitted: Fitted, labelled: Labelled, weak: int, sensitivity: float, source: Rerun) -> dict[str, Any]:
-    full = labelled.full
-    cases = int(labelled.truth[full].sum())
+    cases, others = _counts(labelled)
     return {
         "data": {
-            "reports": len(full),
+            "reports": cases + others,
             "cases": cases,
-            "no cases": len(full) - cases,
-            "units (patients or groups)": len({labelled.units[i] for i in full}),
+            "no cases": others,
+            "units (patients or groups)": len({labelled.units[i] for i in labelled.full}),
             "weak labels from the case definition": weak,
             "inputs": [f["name"] for f in source.manifest["inputs"]],
         },

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from calcitrace.annotate import Annotator
+from calcitrace.assess import constituents
 from calcitrace.engine import FastJudge, fate
 from calcitrace.fast import Modifier
+from calcitrace.modality import modality_of
 from calcitrace.model import AnnotatedReport, Mention
-from calcitrace.ruleset import RuleSet
+from calcitrace.ruleset import CaseDefinition, Constituent, RuleSet
 from calcitrace.sites import CueHit, Hit
 from calcitrace.words import Words, split_words
 
@@ -53,6 +55,51 @@ def why(annotated: AnnotatedReport, annotator: Annotator) -> list[SentenceWhy]:
                 )
             )
     return found
+
+
+def why_tier(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> list[Row]:
+    """The tiers of the case definition down to the one that fits, each with what was found, lacking and in its way.
+
+    Rows: tier, found, lacking, barred_by. What is lacking is followed by mentions that do not count for it, and why.
+    """
+    counting, rows = constituents(annotated, rules, case), list[Row]()
+    modality = modality_of(annotated.report, rules)
+    for tier in case.tiers:
+        found = [f"{n}: {_quoted(counting[n])}" for n in tier.needs if counting[n]]
+        lacking = [_lack(n, case.constituents[n], annotated, modality) for n in tier.needs if not counting[n]]
+        barred = [f"{n}: {_quoted(counting[n])}" for n in tier.bars if counting[n]]
+        told = {"found": "; ".join(found), "lacking": "; ".join(lacking), "barred_by": "; ".join(barred)}
+        rows.append({"tier": tier.tier, **told})
+        if not lacking and not barred:
+            break
+    return rows
+
+
+def _quoted(mentions: Sequence[Mention]) -> str:
+    return ", ".join(dict.fromkeys(repr(" ".join(m.text.split())) for m in mentions))
+
+
+def _lack(name: str, wanted: Constituent, annotated: AnnotatedReport, modality: str) -> str:
+    """A constituent that is not there, with each mention of its findings and why it does not count."""
+    mentions = [m for m in (*annotated.mentions, *annotated.conditions) if m.finding in wanted.findings]
+    told = dict.fromkeys(f"{_quoted([m])} {_not_counted(m, wanted, modality)}" for m in mentions)
+    return name + (f" ({', '.join(told)})" if told else "")
+
+
+def _not_counted(mention: Mention, wanted: Constituent, modality: str) -> str:
+    if mention.assertion not in wanted.assertions:
+        return f"is {mention.assertion}"
+    if wanted.changes and mention.asserted.change not in wanted.changes:
+        return f"has the change {mention.asserted.change}"
+    if modality in wanted.not_on:
+        return f"does not count on {modality}"
+    conditions = {
+        "in the conclusion": wanted.final,
+        "with words of its own in the sentence": wanted.with_words,
+        "beside certain findings": wanted.with_findings,
+        f"at the place of {' or '.join(wanted.near)}": wanted.near,
+    }
+    return f"counts only {' and '.join(said for said, asked in conditions.items() if asked)}"
 
 
 def _rule_rows(hits: list[Hit], mentions: list[Mention], words: Words, text: str, rules: RuleSet) -> list[Row]:

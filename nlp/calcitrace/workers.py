@@ -21,6 +21,7 @@ from calcitrace.sieve import Screen
 from calcitrace.tables import OUT, READ, UNREAD, clean, mention_row, passed_over_row, report_row
 
 NO_MODEL = "none"
+TRAIN = "`calcitrace train` makes a model with these rules, for --model; --no-model goes without"
 MAX_CARD_TEXT = 20_000
 Work = Callable[[Sequence[Report]], Iterator[dict[str, Any]]]
 
@@ -147,6 +148,18 @@ def model_for(model: str, rules: RuleSet, case: CaseDefinition) -> tuple[CaseMod
         return None, ""
     found.check_fit(rules, case, path)
     return found, path
+
+
+def why_no_model(model: str, case: CaseDefinition) -> str:
+    """Why `model_for` gives none; of a reason that nobody asked for, with what to do."""
+    if model == NO_MODEL:
+        return "not asked for"
+    if starter_path(case.name) is None:
+        return f"no starter model ships for the case definition {case.name!r}; {TRAIN}"
+    return (
+        "the starter model does not fit these rules, which have other findings or constituents than those it "
+        f"learned with; {TRAIN}"
+    )
 
 
 def _card(report: Report, row: Mapping[str, Any], mentions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

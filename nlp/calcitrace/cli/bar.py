@@ -5,13 +5,18 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calcitrace.cli.app import say
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from calcitrace.corpus import Progress
+
+SLOW = 600.0  # seconds over which the pace of steps is taken, since one may last a minute
 
 
 class RunBar:
@@ -35,6 +40,7 @@ class RunBar:
         self._task = self._bar.add_task("loading the rules", total=1.0)
         self._began = 0.0
         self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def __enter__(self) -> RunBar:
         self._bar.start()
@@ -45,22 +51,70 @@ class RunBar:
 
     def advance(self, progress: Progress) -> None:
         """Show how far the run has come."""
-        self.tell(progress.chosen if not self._told else {})
+        self.warn(progress.warning)
+        if not self._told:
+            self.tell(progress.chosen, progress.lacking)
         if not progress.done:
             self._began = time.monotonic()
         rate = progress.done / max(time.monotonic() - self._began, 0.001)
         said = f"{progress.reports:,} reports, {rate:,.0f}/s, {progress.likely:,} likely"
         self._bar.update(self._task, completed=progress.fraction, description=said)
 
-    def tell(self, chosen: Mapping[str, str]) -> None:
-        """Say what was chosen for the inputs, once for all those that were read alike."""
+    def warn(self, warning: str) -> None:
+        """Say a warning, once."""
+        if warning and warning not in self._warned:
+            self._warned.add(warning)
+            say(f"warning: no probabilities: {warning}")
+
+    def tell(self, *told: Mapping[str, str]) -> None:
+        """Say what was chosen for the inputs, and what they lack, once for all those that were read alike."""
         alike: dict[str, list[str]] = {}
-        for path, said in chosen.items():
+        for path, said in chain.from_iterable(t.items() for t in told):
             alike.setdefault(said, []).append(Path(path).name)
         for said, names in alike.items():
-            if said not in self._told:
-                say(f"{names[0]}{f' and {len(names) - 1:,} more' if len(names) > 1 else ''}: {said}")
+            if said and said not in self._told:
+                more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+                say(f"{names[0]}{more}: {said}")
         self._told |= alike.keys()
+
+
+class Stages:
+    """The stages of a longer task on stderr: a line each, and where stderr is a terminal a bar with the time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Rich
+
+        self._bar = Rich(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+            speed_estimate_period=SLOW,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Stages:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def begin(self, what: str) -> None:
+        """A stage begins."""
+        if self._bar.disable:
+            say(what)
+        self._task = self._bar.add_task(what, total=None)
+
+    def step(self, done: int, of: int) -> None:
+        """So much of the stage is done."""
+        if self._task is not None:
+            self._bar.update(self._task, completed=done, total=of)
 
 
 class Counting:

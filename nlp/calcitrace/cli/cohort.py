@@ -49,6 +49,7 @@ def cohort(
     """
     from calcitrace.cohort import build_cohort
     from calcitrace.cohortfolder import write_cohort
+    from calcitrace.selection import NO_PATIENT
 
     made = build_cohort(runs, criteria, adjudications, not no_reread, lambda n: say(f"{n:,} patients"))
     kept = write_cohort(made, out, key, show_ids, overwrite, new_key)
@@ -64,6 +65,12 @@ def cohort(
         print(f"{name:<20} {n:>10,}")
     for note in made.notes:
         say(f"note: {note}")
+    alone, every = flow.reports[NO_PATIENT], sum(flow.reports.values())
+    if alone:
+        say(
+            f"{alone:,} of {every:,} reports have no patient id and belong to no patient; process them again with "
+            "--patient-column, or take each report for a patient of its own (without_patient_id: own in the criteria)"
+        )
     if kept:
         print(f"the key of the pseudonyms is {kept}; keep it apart from the cohort")
     if not (out / "flow.png").exists():

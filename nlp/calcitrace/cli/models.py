@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from calcitrace.cli.app import app, say
+from calcitrace.cli.bar import Stages
 from calcitrace.errors import UsageError
 
 
@@ -36,8 +37,13 @@ def train(
     from calcitrace.casemodel import card_lines
     from calcitrace.training import train as learn
 
-    made = learn(labels, run, out, sensitivity, "none" if no_start else start, weak, note, seed, say)
+    begin = "none" if no_start else start
+    with Stages() as bar:
+        made = learn(labels, run, out, sensitivity, begin, weak, note, seed, bar.begin, bar.step)
     print("\n".join(card_lines(made.model.card)))
+    print(f"threshold (probability) {made.model.threshold:.4f}, {made.threshold}")
+    for warning in made.warnings:
+        say(f"warning: {warning}")
     print(f"wrote {made.path}; use it with: calcitrace process REPORTS --out RUN --model {made.path}")
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from calcitrace.cli.app import Model, NoModel, Patterns, Prevalence, app, chosen_model, say
+from calcitrace.cli.app import Model, NoModel, Patterns, Prevalence, app, say
 from calcitrace.cli.bar import RunBar
 from calcitrace.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from calcitrace.corpus import RunOptions, RunResult
+    from calcitrace.corpus import RunResult
     from calcitrace.sources import Inputs
 
 
@@ -32,6 +32,7 @@ Timeout = Annotated[float | None, typer.Option(help="Seconds a report may take; 
 Shard = Annotated[str, typer.Option(help="Do one share of the work, as in 2/8; `merge` joins all shares.")]
 
 
+CONFIG = """TOML file of these options, as in: text_column = "BEFUND". A flag wins over it."""
 DATABASE = """From a database: columns are recognised as in a table, and the query's ORDER BY must name a unique key,
 so that a run can go on. Nothing is written to the database. The password is best kept in PGPASSWORD or ~/.pgpass; it
 is not stored.
@@ -60,7 +61,7 @@ def process(
     age_column: Column = "",
     encoding: Annotated[str, typer.Option(help="Text encoding; by default UTF-8, UTF-16, Windows-1252 are told.")] = "",
     delimiter: Annotated[str, typer.Option(help="Delimiter of CSV files: one character, or 'tab'.")] = "",
-    config: Annotated[Path | None, typer.Option(help="TOML file with these options (a flag wins over it).")] = None,
+    config: Annotated[Path | None, typer.Option(help=CONFIG)] = None,
     case: Annotated[str, typer.Option(help="Case definition (a file in patterns/cases).")] = "",
     patterns: Patterns = None,
     model: Model = "",
@@ -68,10 +69,10 @@ def process(
     prevalence: Prevalence = None,
     screen: Screening = "",
     audit_fraction: Audit = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes to use.")] = 1,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes to use; 1 by default.")] = None,
     report_timeout: Timeout = None,
     shard: Shard = "",
-    format: Annotated[str, typer.Option(help="parquet, or csv to write CSV files too.")] = "parquet",
+    format: Annotated[str, typer.Option(help="parquet (the default), or csv to write CSV files too.")] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row that must be rejected.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew over another run.")] = False,
 ) -> None:
@@ -91,27 +92,28 @@ def process(
     how far a run has come.
     """
     given = dict(locals())
+    from calcitrace.config import run_options
     from calcitrace.corpus import process as run
 
-    options, asked = _options(given), _asked(inputs or [], sql, url)
+    said = _settings(given)
+    asked = _asked(inputs or [], said.get("sql", ""), said.get("url", ""))
+    how = (said.get("workers", 1), said.get("strict", False), said.get("format") == "csv", overwrite)
+    more = (said.get("report_timeout"), _shard(said.get("shard", "")))
     with RunBar() as bar:
-        told = (bar.advance, _command(url))
-        result = run(
-            asked, out, options, workers, strict, format == "csv", overwrite, *told, report_timeout, _shard(shard)
-        )
-    bar.tell(result.chosen)
+        result = run(asked, out, run_options(said), *how, bar.advance, _command(url), *more)
+    bar.tell(result.chosen, result.lacking)
     _report_result(result)
 
 
-def _options(given: Mapping[str, Any]) -> RunOptions:
-    """The options of a run from the flags, and from --config where they are silent."""
-    from calcitrace.config import COLUMN_FLAGS, run_options
+def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked for by the flags, and by --config where they are silent."""
+    from calcitrace.config import COLUMN_FLAGS, settings
 
-    if given["format"] not in ("parquet", "csv"):
-        raise UsageError(f"--format {given['format']!r} is not one of parquet, csv")
     columns = {field: given[flag] for flag, field in COLUMN_FLAGS.items() if flag in given}
-    model = chosen_model(given["model"], given["no_model"])
-    return run_options(given["config"], {**given, "columns": columns, "model": model})
+    said = settings(given["config"], {**given, "columns": columns})
+    if said.get("format", "csv") not in ("parquet", "csv"):
+        raise UsageError(f"--format {said['format']!r} is not one of parquet, csv")
+    return said
 
 
 def _command(url: str) -> list[str]:

@@ -30,10 +30,10 @@ class Reading:
     @cached_property
     def options(self) -> RunOptions:
         """The options of a run, as `process` has them."""
-        from calcitrace.config import COLUMN_FLAGS, run_options
+        from calcitrace.config import COLUMN_FLAGS, run_options, settings
 
         columns = {field: self._given[flag] for flag, field in COLUMN_FLAGS.items() if flag in self._given}
-        return run_options(self._given["config"], {**self._given, "columns": columns})
+        return run_options(settings(self._given["config"], {**self._given, "columns": columns}))
 
     def reports(self, inputs: list[Path]) -> Iterator[Report]:
         """The reports of the inputs."""

@@ -49,11 +49,13 @@ def review(
     Example: calcitrace review run --store review.sqlite --reviewer AB
     """
     from calcitrace.adjudication import Store
-    from calcitrace.review import Desk, QueueOptions, ReviewServer, Shelf
+    from calcitrace.review import Desk, QueueOptions, ReviewServer, Shelf, check_run
 
     given: dict[str, Any] = {"candidates": candidates, "audit": audit, "double": double, "calibration": calibration}
     given = {k: v for k, v in {**given, "batch": batch, "seed": seed}.items() if v is not None}
     options = QueueOptions(**given) if given else None
+    if not store.exists():
+        check_run(run)
     say("reading the reports of the queue")
     with Store(store, create=True) as kept:
         desk = Desk(Shelf(run, kept, options), kept, reviewer, adjudicate, reasons, learn)

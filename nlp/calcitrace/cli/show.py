@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from itertools import islice
+from os.path import exists
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from calcitrace.cli.app import Model, NoModel, Patterns, Prevalence, app, chosen_model
+from calcitrace.cli.app import Model, NoModel, Patterns, Prevalence, app, chosen_model, say
 from calcitrace.errors import SourceError, UsageError
+
+if TYPE_CHECKING:
+    from calcitrace.casemodel import CaseModel
+    from calcitrace.model import Report
+    from calcitrace.ruleset import CaseDefinition, RuleSet
 
 PIPED_WIDTH = 160  # columns for what reads on, since a pipe has no width of its own
 
@@ -38,10 +45,16 @@ def evaluate(
     print(f"wrote {(out or run / 'evaluation') / 'evaluation.html'} and evaluation.json")
 
 
+RUN = "A run folder: show its report of the id that is given instead of a file, read as the run did."
+
+
 @app.command()
 def show(
-    file: Annotated[list[str] | None, typer.Argument(help="A text file; - or nothing reads stdin.")] = None,
+    file: Annotated[
+        list[str] | None, typer.Argument(help="A text file, or a report id (--run); - or nothing reads stdin.")
+    ] = None,
     text: Annotated[str | None, typer.Option("--text", help="The report itself.")] = None,
+    run: Annotated[Path | None, typer.Option("--run", help=RUN)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
     why: Annotated[bool, typer.Option("--why", help="Tell every rule and cue, and what became of it.")] = False,
     case: Annotated[str, typer.Option(help="Case definition (a file in patterns/cases).")] = "",
@@ -53,30 +66,30 @@ def show(
     """Read one report and show its mentions, their assertions and the cues that decided them.
 
     With --why, each sentence is followed by every rule and cue that matched it: what became a mention, what was
-    pruned and by what, how far each cue reaches, and which value won on each axis by precedence. Last stand the
-    reasons for the probability: what each feature adds to the log odds, and the mentions behind it.
+    pruned and by what, how far each cue reaches, and which value won on each axis by precedence. Then stands, for each
+    tier of the case definition, what was found, what is lacking and what bars it. Last stand the reasons for the
+    probability: what each feature adds to the log odds, and the mentions behind it.
 
     Example: calcitrace show --text "No cortical erosion. 8 mm calcific deposit in the supraspinatus."
+
+    Example: calcitrace show --run run A1002 --why
     """
-    given = _given(file or [], text)
+    asked = _Asked(case, patterns, model, no_model, prevalence)
+    report, rules, definition, found, at = _of_run(run, file, text, asked) if run else _given(file, text, asked)
     from calcitrace.annotate import Annotator
-    from calcitrace.corpus import DEFAULT_CASE
-    from calcitrace.model import Report
-    from calcitrace.rules import load_rules
     from calcitrace.show import as_json as plain
     from calcitrace.show import as_rich, why_rich
     from calcitrace.why import why as reasons
-    from calcitrace.workers import case_of, judged, model_for
+    from calcitrace.why import why_tier
+    from calcitrace.workers import judged
 
-    rules = load_rules(patterns)
-    definition = case_of(rules, case or DEFAULT_CASE)
     annotator = Annotator(rules)
-    annotated = annotator.annotate(Report("report", given))
-    found, _ = model_for(chosen_model(model, no_model), rules, definition)
-    assessment = judged(annotated, rules, definition, found, prevalence, explain=True)
+    annotated = annotator.annotate(report)
+    assessment = judged(annotated, rules, definition, found, at, explain=True)
     explained = reasons(annotated, annotator) if why else []
+    tiers = why_tier(annotated, rules, definition) if why else []
     if as_json:
-        told = {"why": [asdict(s) for s in explained]} if why else {}
+        told = {"why": [asdict(s) for s in explained], "tiers": tiers} if why else {}
         print(json.dumps(plain(annotated, assessment) | told, ensure_ascii=False, indent=1))
         return
     from rich.console import Console
@@ -84,11 +97,55 @@ def show(
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     console.print(as_rich(annotated, assessment))
     if why:
-        console.print(why_rich(annotated, explained, assessment))
+        console.print(why_rich(annotated, explained, tiers, assessment))
 
 
-def _given(files: list[str], text: str | None) -> str:
-    """The text of the one report that is given; messages repeat no argument, since it may be report text."""
+class _Asked(NamedTuple):
+    """The options of `show` that a run has decided already."""
+
+    case: str
+    patterns: Path | None
+    model: str
+    no_model: bool
+    prevalence: float | None
+
+
+Read = tuple["Report", "RuleSet", "CaseDefinition", "CaseModel | None", float | None]
+
+
+def _of_run(run: Path, ids: list[str] | None, text: str | None, asked: _Asked) -> Read:
+    """A report of a run by its id, with the run's own rules, case definition, model and prevalence."""
+    if not ids or len(ids) > 1 or text is not None:
+        raise UsageError("with --run give one report id, as it stands in the run's reports")
+    if any(value not in ("", None, False) for value in asked):
+        raise UsageError(
+            "with --run the run's own rules, case definition, model and prevalence are used; give no other"
+        )
+    from calcitrace.rerun import Rerun
+
+    source = Rerun(run)
+    return source.report(ids[0]), source.rules, source.case, *source.model()
+
+
+def _given(files: list[str] | None, text: str | None, asked: _Asked) -> Read:
+    """The one report that is given, with the rules, case definition and model that are asked for."""
+    report = _report(files or [], text)
+    model = chosen_model(asked.model, asked.no_model)
+    from calcitrace.corpus import DEFAULT_CASE
+    from calcitrace.rules import load_rules
+    from calcitrace.workers import case_of, model_for, why_no_model
+
+    rules = load_rules(asked.patterns)
+    case = case_of(rules, asked.case or DEFAULT_CASE)
+    found, _ = model_for(model, rules, case)
+    if found is None and not asked.no_model:
+        say(f"warning: no probability: {why_no_model(model, case)}")
+    return report, rules, case, found, asked.prevalence
+
+
+def _report(files: list[str], text: str | None) -> Report:
+    """The one report that is given; messages repeat no argument that may be report text."""
+    from calcitrace.model import Report
     from calcitrace.sources import decode
 
     if len(files) + (text is not None) > 1:
@@ -96,14 +153,48 @@ def _given(files: list[str], text: str | None) -> str:
     if text is not None:
         found = text
     elif files and files[0] != "-":
-        try:
-            found = decode(Path(files[0]).read_bytes())
-        except (OSError, ValueError):
-            raise SourceError("the file cannot be read; to give the report itself, use --text") from None
+        return _of_file(files[0])
     elif sys.stdin.isatty():
         raise UsageError("give a file, the report with --text, or a report on standard input")
     else:
         found = decode(sys.stdin.buffer.read())
     if not found.strip():
         raise SourceError("the report is empty")
-    return found
+    return Report("report", found)
+
+
+def _of_file(name: str) -> Report:
+    """The report of a text file, or of a table that holds only one."""
+    from calcitrace.model import Report
+    from calcitrace.sources import decode, format_of, shown_id
+
+    path = Path(name)
+    try:
+        text = decode(path.read_bytes())
+    except (OSError, ValueError) as error:
+        told = f"{name}: cannot be read ({getattr(error, 'strerror', None) or 'no name of a file'})"
+        named = shown_id(name) and (path.suffix or any(c.isdigit() or c in "/_" for c in name))  # not a word of a text
+        told = told if named or exists(name) else "the file cannot be read"
+        advice = "to give the report itself, use --text; for a report of a run, --run RUN ID"
+        raise SourceError(f"{told}; {advice}") from None
+    if format_of(path) not in ("", "txt"):
+        return _of_table(path)
+    if not text.strip():
+        raise SourceError(f"{name}: the report is empty")
+    return Report("report", text)
+
+
+def _of_table(path: Path) -> Report:
+    """The report of a table that holds only one."""
+    from calcitrace.sources import read_reports
+
+    try:
+        found = list(islice(read_reports(path), 2))
+    except SourceError:  # its columns may have names of their own, which only a run is told
+        found = []
+    if len(found) != 1:
+        raise UsageError(
+            f"{path}: a table, and not one report; process it, then give the id of a report: "
+            "calcitrace show --run RUN REPORT_ID"
+        )
+    return found[0]

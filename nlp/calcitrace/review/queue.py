@@ -21,6 +21,7 @@ from calcitrace.adjudication import Store
 from calcitrace.casemodel import log_odds, shift
 from calcitrace.decisions import Item
 from calcitrace.errors import ConflictError, RunError, StoreError, UsageError
+from calcitrace.rerun import Rerun
 from calcitrace.runfolder import read_manifest
 from calcitrace.tables import READ
 
@@ -67,6 +68,17 @@ class QueueOptions:
             raise UsageError(
                 "numbers of candidates, audit and calibration reports are not below 0, a batch is not below 1"
             )
+
+
+def check_run(run: str | Path) -> None:
+    """Refuse a run that cannot be reviewed, before a store is made for it.
+
+    Raises:
+        RunError: no finished run, damaged or without a report, or its inputs or rules have changed since.
+    """
+    source = Rerun(Path(run))
+    _reports(source.folder, source.manifest)
+    source.inputs()
 
 
 def make_queue(run: str | Path, store: Store, options: QueueOptions | None = None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from calcitrace.rerun import Rerun
 from calcitrace.review.page import body, head, reasons
 from calcitrace.review.queue import QueueOptions, make_queue, threshold_of, unit_of
 from calcitrace.tables import clean
-from calcitrace.workers import judged, model_for
+from calcitrace.workers import judged
 
 KEPT = 64
 
@@ -42,8 +42,7 @@ class Shelf:
         self.settings = make_queue(run, store, options)
         self.items = {i.report_id: i for i in store.items()}
         self.threshold = threshold_of(self._source.manifest)
-        told = self._source.manifest["options"]["model"] if self._source.manifest["model"] else "none"
-        self.model, _ = model_for(told, self._source.rules, self._source.case)
+        self.model, self._prevalence = self._source.model()
         self._reports, self._of_unit = _texts(self._source, self.items)
         self._annotator = Annotator(self._source.rules)
         self._busy = threading.Lock()
@@ -81,8 +80,7 @@ class Shelf:
         """Why a report of the queue is where it is, by the case definition and the run's model."""
         self.report(report_id)
         annotated = self._annotated(report_id)
-        prevalence = (self._source.manifest["model"] or {}).get("probabilities_at_prevalence")
-        found = judged(annotated, self._source.rules, self._source.case, self.model, prevalence, explain=True)
+        found = judged(annotated, self._source.rules, self._source.case, self.model, self._prevalence, explain=True)
         return {"report_id": report_id, **reasons(annotated, found)}
 
     def features(self, report_id: str) -> Features:

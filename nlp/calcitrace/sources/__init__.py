@@ -9,7 +9,7 @@ from pathlib import Path
 from calcitrace.errors import SourceError, StrictError, UsageError
 from calcitrace.model import Reject, Report
 from calcitrace.sources.ahead import AHEAD, Ahead, worth_a_look
-from calcitrace.sources.columns import CHOICES, FIELDS, PIECES, choose_columns, joined, text_of
+from calcitrace.sources.columns import CHOICES, FIELDS, FLAGS, PIECES, choose_columns, joined, text_of
 from calcitrace.sources.delimited import read_list
 from calcitrace.sources.formats import ENDINGS, SOURCES, format_of, source_of
 from calcitrace.sources.reading import Bad, Options, Person, Row, Tally, decode
@@ -19,6 +19,7 @@ from calcitrace.sources.versions import Versions
 __all__ = [
     "CHOICES",
     "FIELDS",
+    "FLAGS",
     "SOURCES",
     "Inputs",
     "Options",

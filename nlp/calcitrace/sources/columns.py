@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from calcitrace.errors import SourceError
@@ -31,15 +32,19 @@ _PIECES = {
 FIELDS: dict[str, tuple[str, ...]] = {name: tuple(aliases.split()) for name, aliases in _ALIASES.items()}
 PIECES: dict[str, tuple[str, ...]] = {name: tuple(aliases.split()) for name, aliases in _PIECES.items()}
 CHOICES = (*FIELDS, *PIECES)
+_SHORT = {"report_id": "id", "patient_id": "patient", "study_date": "date"}
+FLAGS = {name: f"--{_SHORT.get(name, name).replace('_', '-')}-column" for name in CHOICES}  # of the command line
 NEEDED_PIECES = ("findings", "impression")
 MAX_NAME = 40
+MAX_UNUSED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns chosen in one table: by field, or by piece of text where no column holds it whole."""
+    """The columns chosen in one table: by field, or by piece of text where no column holds it whole; and the others."""
 
     chosen: Mapping[str, str]
+    unused: Sequence[str] = ()
 
     @property
     def names(self) -> list[str]:
@@ -56,6 +61,18 @@ class Columns:
 
     def __str__(self) -> str:
         return "columns " + ", ".join(f"{field} = {column}" for field, column in self.chosen.items())
+
+    def lacking(self, named: bool = True) -> str:
+        """The fields without a column and how to name one; empty where no column is left over that may be meant.
+
+        `named`: with the columns left over, where they are surely names.
+        """
+        fields = [name for name in FIELDS if name not in self.chosen and name != "text"]
+        if not fields or not self.unused:
+            return ""
+        flags = ", ".join(FLAGS[name] for name in fields)
+        said = f"no column known for {', '.join(fields)} (name it with {flags})"
+        return f"{said}; unused: {_short(self.unused)}" if named else said
 
 
 class ColumnError(SourceError):
@@ -84,10 +101,9 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
     if fields["text"]:
         pieces = {}
     elif not any(asked.get(name) for name in PIECES) and not any(pieces[name] for name in NEEDED_PIECES):
-        listed = _listed(columns)
-        end = "" if listed.endswith("?") else "."
-        raise ColumnError("no column of report text", f"{listed}{end} Name it with --text-column")
-    chosen = Columns({field: column for field, column in {**fields, **pieces}.items() if column})
+        raise ColumnError("no column of report text", f"{_listed(columns, asked)}. Name it with --text-column")
+    found = {field: column for field, column in {**fields, **pieces}.items() if column}
+    chosen = Columns(found, [c for c in columns if c and c not in found.values()])
     doubled = next((c for c in chosen.names if columns.count(c) > 1), "")
     if doubled:
         raise ColumnError(f"column {doubled!r} stands twice in the header", "rename one of them")
@@ -114,16 +130,24 @@ def _column(
         return next((by_name[_plain(a)] for a in aliases if _plain(a) in by_name), "")
     found = given if given in columns else by_name.get(_plain(given), "")
     if not found:
-        raise ColumnError(f"no column {given!r} for {name}", _listed(columns))
+        near = get_close_matches(_plain(given), by_name, 1)
+        advice = f"did you mean {by_name[near[0]]!r}?" if near else _listed(columns, asked)
+        raise ColumnError(f"no column {given!r} for {name}", advice)
     return found
 
 
-def _listed(columns: Sequence[str]) -> str:
+def _listed(columns: Sequence[str], asked: Mapping[str, str]) -> str:
     """The names of the columns, where the header is surely one: without it, its cells may hold report text."""
-    known = {_plain(alias) for aliases in (*FIELDS.values(), *PIECES.values()) for alias in aliases}
+    known = {_plain(alias) for aliases in (*FIELDS.values(), *PIECES.values(), asked.values()) for alias in aliases}
     if not any(_plain(c) in known for c in columns):
-        return f"none of its {len(columns)} columns has a usual name; is its first row a header?"
-    return "columns are: " + ", ".join(c if 0 < len(c) <= MAX_NAME else "..." for c in columns)
+        return f"none of its {len(columns)} columns has a usual name (is its first row a header?)"
+    return "columns are: " + _short(columns, len(columns))
+
+
+def _short(columns: Sequence[str], most: int = MAX_UNUSED) -> str:
+    """The names of columns, the first `most` of them, without those that are too long for a name."""
+    more = f" and {len(columns) - most:,} more" if len(columns) > most else ""
+    return ", ".join(c if 0 < len(c) <= MAX_NAME else "..." for c in columns[:most]) + more
 
 
 def text_of(value: Any) -> str:

@@ -39,7 +39,7 @@ def _rows(path: Path, file: TextFile, options: Options, tally: Tally) -> Numbere
     feed = Feed(file)
     delimiter, header = _header(feed, path, options)
     columns = choose_columns(header, options.columns)
-    tally.say(path, f"delimiter {delimiter!r}", str(columns))
+    tally.choose(path, columns, f"delimiter {delimiter!r}")
     yield from _Records(feed, delimiter, header, columns)
 
 

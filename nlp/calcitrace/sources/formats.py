@@ -52,7 +52,7 @@ def read_parquet(path: Path, options: Options, tally: Tally) -> Numbered:
         with pq.ParquetFile(pa.py_buffer(_unpacked(path)) if path.suffix.lower() == ".gz" else str(path)) as table:
             columns = choose_columns(table.schema_arrow.names, options.columns)
             rows, size = table.metadata.num_rows, path.stat().st_size
-            tally.say(path, f"{rows} rows", str(columns))
+            tally.choose(path, columns, f"{rows} rows")
             for batch in table.iter_batches(batch_size=BATCH, columns=columns.names):
                 for row in _plain_rows(batch):
                     number += 1
@@ -105,7 +105,7 @@ def read_xlsx(path: Path, options: Options, tally: Tally) -> Numbered:
         raise SourceError("its first sheet is empty; a table needs a first row with column names")
     header = [str(h).strip() for h in first[1]]
     columns = choose_columns(filter(None, header), options.columns)
-    tally.say(path, f"sheet 1 of {len(book.sheet_names)}", str(columns))
+    tally.choose(path, columns, f"sheet 1 of {len(book.sheet_names)}")
     places = columns.places(header)
     for number, row in rows:
         if any(map(_filled, row)):

@@ -54,6 +54,8 @@ class _Choice:
     def __init__(self, path: Path, options: Options, tally: Tally) -> None:
         self._path, self._options, self._tally = path, options, tally
         self._known: dict[tuple[str, ...], Columns | Bad] = {}
+        self._found: dict[str, str] = {}
+        self._unused: set[str] = set()
 
     def __call__(self, keys: tuple[str, ...]) -> Columns | Bad:
         """The columns for a row with these keys, or why it has none."""
@@ -70,6 +72,9 @@ class _Choice:
             return Bad(error.brief)
         if str(columns) not in self._tally.chosen[str(self._path)]:
             self._tally.say(self._path, str(columns))
+        self._found.update(columns.chosen)
+        self._unused |= set(columns.unused)
+        self._tally.lacking[str(self._path)] = Columns(self._found, sorted(self._unused)).lacking(named=False)
         return columns
 
 

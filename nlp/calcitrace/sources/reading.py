@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from calcitrace.errors import SourceError, UsageError
+from calcitrace.sources.columns import Columns
 
 MAX_TEXT = 20_000_000
 WINDOWS = "windows-1252"
@@ -59,11 +60,15 @@ class Options:
 
 @dataclass(slots=True)
 class Tally:
-    """What was read so far: rows, rejects, what was chosen for each input, and files that were left out by ending."""
+    """What was read so far: rows, rejects, what was chosen for each input, and files that were left out by ending.
+
+    `lacking` tells for each input which fields have no column; it names columns, and is for the terminal alone.
+    """
 
     rows: int = 0
     rejects: int = 0
     chosen: dict[str, str] = field(default_factory=dict)
+    lacking: dict[str, str] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
     done_bytes: int = 0
     total_bytes: int = 0
@@ -77,6 +82,11 @@ class Tally:
     def say(self, path: object, *words: str) -> None:
         """Note what was chosen for an input."""
         self.chosen[str(path)] = ", ".join(filter(None, (self.chosen.get(str(path), ""), *words)))
+
+    def choose(self, path: object, columns: Columns, *words: str) -> None:
+        """Note the columns that were chosen for an input, and what they lack."""
+        self.say(path, *words, str(columns))
+        self.lacking[str(path)] = columns.lacking()
 
 
 Numbered = Iterator[tuple[int, "Row | Bad | Person"]]

@@ -112,7 +112,7 @@ def read_sql(query: Query, options: Options, tally: Tally) -> Numbered:
     with _asked(query) as (names, rows):
         columns = choose_columns(names, options.columns)
         places, hashing = columns.places(names), _Hashing(query, names)
-        tally.say(query, str(columns))
+        tally.choose(query, columns)
         tally.position = lambda: hashing.bytes
         for number, row in enumerate(rows, 1):
             hashing.add(row)
