@@ -163,10 +163,10 @@ def _page(cohort: Cohort, names: Pseudonyms | None, counts: Mapping[str, int]) -
 def _cards(cohort: Cohort, names: Pseudonyms | None) -> Iterator[dict[str, Any]]:
     from markupsafe import Markup
 
-    members = cohort.members.head(MOST_PICTURES).to_dict("records")
-    own = cohort.timeline[cohort.timeline["counted"] == COUNTED]
-    reports = {who: group.to_dict("records") for who, group in own.groupby(["site", "patient_id"], sort=False)}
-    for member in members:
+    shown, of_patient = cohort.members.head(MOST_PICTURES), ["site", "patient_id"]
+    own = cohort.timeline[cohort.timeline["counted"] == COUNTED].merge(shown[of_patient])
+    reports = {who: group.to_dict("records") for who, group in own.groupby(of_patient, sort=False)}
+    for member in shown.to_dict("records"):
         who = (member["site"], member["patient_id"])
         name = names.patient(*who) if names else member["patient_id"]
         rows = [
