@@ -218,7 +218,7 @@ class Annotator:
     ) -> Iterator[tuple[Mention, bool]]:
         words, sided = sentence.words, session.sentence(sentence)
         counted = list(counting(sentence.judged.targets, sided, named, self.rules))
-        for hit, cues in spoken_of(counted, words.forms, self.rules.words):
+        for hit, cues in spoken_of(counted, words.forms, self.rules):
             asserted = self._assert(hit, cues, words, sentence.text, section)
             homeless = self._is_local(hit.name) and not sided.sited(hit)
             yield _mention(hit, words, sentence.text, section, asserted, sided), homeless
@@ -264,6 +264,8 @@ class Annotator:
             if value:
                 deciding += claims[name][value]
             values[name] = value or dimension.default
+        if any(hit.name in c.group.opinion_on for c in deciding) and values["temporality"] == "historical":
+            _make_opinion(values)
         rule = self.rules.sections.get(section.name)
         if rule:
             _apply_section(rule, hit.name, values, claims)
@@ -313,6 +315,13 @@ def _apply_section(
     for axis, value in rule.sets.items():
         if axis not in claims:
             values[axis] = value
+
+
+def _make_opinion(values: dict[str, str]) -> None:
+    """What another reader took it for: one of the possibilities, unless it was denied."""
+    values["temporality"] = "current"
+    if values["presence"] == "present":
+        values["presence"] = "possible"
 
 
 def _holds(start: int, end: int, places: Sequence[int]) -> bool:

@@ -248,9 +248,9 @@ def prune(hits: Sequence[Hit], rules: RuleSet) -> list[Hit]:
 
 
 def _longest(hits: Sequence[Hit]) -> list[Hit]:
-    """Of hits that overlap and make the same claim the longest."""
+    """Of hits that overlap and make the same claim the longest, and before those that ask to be known the others."""
     longest: list[Hit] = []
-    for hit in sorted(hits, key=lambda h: (-h.size, h.i, h.term.rule_id)):
+    for hit in sorted(hits, key=lambda h: (-h.size, h.i, h.term.known, h.term.rule_id)):
         if not any(k.i < hit.j and hit.i < k.j and _same_claim(k, hit) for k in longest):
             longest.append(hit)
     return longest

@@ -143,7 +143,7 @@ _NOW_DATE = re.compile(
 _ARROW = re.compile(rf"\b{_SIZED} (?:- >|→|->) {_SIZED}")
 _NOW_THEN = re.compile(
     rf"\b{_SIZED}(?: [a-z]+){{0,5}}? ?[,;(]?(?: (?:now|today))?(?: ?[,;(])? "
-    r"(?:previously|prev|formerly|was|were|versus|vs|compared (?:with|to)|(?:down |up )?from|earlier|before)"
+    r"(?:previously|prev|prior|formerly|was|were|versus|vs|compared (?:with|to)|(?:down |up )?from|earlier|before)"
     rf"(?: (?:it|was|at|measured|about))* {_SIZED}"
 )
 _SAID_THEN = re.compile(rf"\b{_SIZED} ?[,;(]? {_SIZED} (?:previously|before|earlier|last time|in the prior)\b")

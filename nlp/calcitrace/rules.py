@@ -31,7 +31,7 @@ from calcitrace.words import split_words
 STATUSES = ("draft", "reviewed", "retired")
 DIRECTIONS = ("forward", "backward", "bidirectional", "pseudo")
 GROUP_KEYS = tuple(
-    "sets direction ends_at only never max_scope max_targets turns overrules subject unless_restated past_if_denied"
+    "sets direction ends_at only never max_scope max_targets turns overrules subject unless_restated past_if_denied opinion_on"
     " terms notes".split()
 )
 # medspaCy overlooks what ends a scope where that reaches further than the scope on both sides; a cue that only ends
@@ -154,6 +154,7 @@ class _Reader:
             "covers",
             "local",
             "tells_tendon",
+            "describes",
             "kin",
             "notes",
         )
@@ -176,6 +177,7 @@ class _Reader:
             path=t.path,
             local=t.text("local", "") == "yes",
             tells_tendon=t.text("tells_tendon", "") == "yes",
+            describes=t.text("describes", "") == "yes",
             kin=frozenset(map(str, t.texts("kin"))),
         )
 
@@ -242,6 +244,7 @@ class _Reader:
                 turns=frozenset(map(str, g.texts("turns"))),
                 overrules=frozenset(map(str, g.texts("overrules"))),
                 unless_restated=g.text("unless_restated", "") == "yes",
+                opinion_on=frozenset(map(str, g.texts("opinion_on"))),
                 past_if_denied=g.text("past_if_denied", "") == "yes",
                 subject=g.text("subject", "") == "yes",
             )

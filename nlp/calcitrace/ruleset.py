@@ -64,7 +64,8 @@ class Finding:
 
     In a report of another body region a `local` finding counts only at a bone, tendon, bursa or joint. The tendon of
     one that `tells_tendon` is that of what follows without a tendon of its own. What is said of its `kin` is said of
-    it too (calcific tendinitis in the history, "the deposit" in the findings).
+    it too (calcific tendinitis in the history, "the deposit" in the findings). Of one that `describes`, what is said
+    later in the clause is said of the mention before it ("a deposit, dark on T2, has shrunk").
     """
 
     name: str
@@ -78,6 +79,7 @@ class Finding:
     path: str
     local: bool = False
     tells_tendon: bool = False
+    describes: bool = False
     kin: frozenset[str] = frozenset()
 
 
@@ -89,6 +91,7 @@ class CueGroup:
     its place ("most of the deposit is gone"); one of a group that `overrules` others takes the place of any that reach
     the same mention ("not well seen, erosion cannot be excluded"). What a cue `unless_restated` makes historical is
     current where the report goes on to state it as there; one of `past_if_denied` is historical where it is denied.
+    What it tells of diseases in `opinion_on` is an opinion: possible, not past ("read elsewhere as sarcoma").
     A cue with `subject` speaks of the subject of its clause alone (module `subjects`).
     """
 
@@ -108,6 +111,7 @@ class CueGroup:
     unless_restated: bool = False
     past_if_denied: bool = False
     subject: bool = False
+    opinion_on: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from calcitrace.engine import covers
 from calcitrace.ruleset import RuleSet
 from calcitrace.sides import Sides
 from calcitrace.sites import CueHit, Hit
-from calcitrace.subjects import Lists, subject
+from calcitrace.subjects import subject
 
 Target = tuple[Hit, tuple[CueHit, ...]]
 
@@ -52,7 +52,7 @@ def _shared(hit: Hit, cues: tuple[CueHit, ...], targets: Sequence[Target]) -> tu
     return tuple(kept.values())
 
 
-def spoken_of(targets: Sequence[Target], forms: Sequence[str], lists: Lists) -> Sequence[Target]:
+def spoken_of(targets: Sequence[Target], forms: Sequence[str], rules: RuleSet) -> Sequence[Target]:
     """The targets of a sentence, each without the cues that speak of another one as their subject."""
     reached: dict[tuple[int, int, str], tuple[CueHit, list[Hit]]] = {}
     for hit, cues in targets:
@@ -61,8 +61,14 @@ def spoken_of(targets: Sequence[Target], forms: Sequence[str], lists: Lists) -> 
                 reached.setdefault(_key(cue), (cue, []))[1].append(hit)
     if not reached:
         return targets
-    speaks = {key: subject(hits, forms, cue.i, cue.j, lists) for key, (cue, hits) in reached.items()}
+    speaks = {k: subject(_things(hits, rules), forms, cue.i, cue.j, rules.words) for k, (cue, hits) in reached.items()}
     return [(hit, tuple(c for c in cues if _key(c) not in speaks or hit in speaks[_key(c)])) for hit, cues in targets]
+
+
+def _things(hits: Sequence[Hit], rules: RuleSet) -> list[Hit]:
+    """The hits without those that describe one before them: "a deposit, dark on T2, has shrunk"."""
+    things = [h for h in hits if h.name not in rules.findings or not rules.findings[h.name].describes]
+    return [h for h in hits if h in things or not any(t.j <= h.i for t in things)]
 
 
 def _key(cue: CueHit) -> tuple[int, int, str]:
