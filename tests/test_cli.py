@@ -99,6 +99,16 @@ def test_an_unknown_command_is_not_repeated(words: list[str], command: Any) -> N
     assert (ended.code, ended.out, ended.err) == (2, "", f"error: {said}\n")
 
 
+def test_a_command_that_is_nearly_one_is_named(command: Any) -> None:
+    """The name that was meant is told, and what was typed is not."""
+    ended = command("proces")
+    assert (ended.code, ended.err.split("; ")[1]) == (
+        2,
+        "did you mean process? --help names them, and `calcitrace show --text` reads a report\n",
+    )
+    assert "did you mean check? " in command("rules", "chek").err
+
+
 # process
 
 
@@ -131,6 +141,16 @@ def test_process_tells_of_like_inputs_once(command: Any, tmp_path: Path) -> None
     put(tmp_path, "in/scan.pdf", "x")
     ended = command("process", tmp_path / "in", "--out", tmp_path / "run")
     assert ended.err == "00.txt and 29 more: encoding utf-8\nleft out, of no known format: 1 .pdf\n"
+
+
+def test_process_tells_the_most_frequent_endings_that_it_left_out(command: Any, tmp_path: Path) -> None:
+    """A folder of everything does not fill the screen either: the rarest endings are told as one number."""
+    put(tmp_path, "in/a.txt", "No fracture.")
+    for name in ("1.bin", "2.bin", "3.bin", *(f"x.{letter}" for letter in "abcdefghi")):
+        put(tmp_path, f"in/{name}", "x")
+    ended = command("process", tmp_path / "in", "--out", tmp_path / "run")
+    told = "3 .bin, 1 .a, 1 .b, 1 .c, 1 .d, 1 .e, 1 .f, 1 .g and 2 with 2 other endings"
+    assert ended.err.splitlines()[-1] == f"left out, of no known format: {told}"
 
 
 def test_process_names_the_first_rejects(command: Any, tmp_path: Path) -> None:

@@ -260,6 +260,15 @@ def test_each_exclusion_counts_a_patient_once_and_in_order(tmp_path: Path) -> No
     assert (flow.patients["Surgery"], flow.patients["Arthritis"], flow.members) == (1, 0, 1)
 
 
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path: Path, command: Command) -> None:
+    """The folder of --out is looked at first: a run that is not there is not even missed."""
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    for out, said in (("full", "not empty and no cohort"), ("full/file", "is a file")):
+        done = command("cohort", tmp_path / "gone", "--out", tmp_path / out)
+        assert (done.code, done.err) == (6, f"error: {tmp_path / out}: {said}; choose another --out\n")
+
+
 def test_an_empty_cohort_is_a_result(tmp_path: Path, command: Command) -> None:
     """No case: exit code 0, empty tables with their columns, a flow diagram that says so; exports of it are empty."""
     folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", PLAIN)))

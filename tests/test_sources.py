@@ -735,11 +735,13 @@ def test_no_input_at_all() -> None:
 
 
 def test_what_a_folder_leaves_out(tmp_path: Path) -> None:
-    """Hidden files and run folders are no reports; files of other formats are counted by their ending."""
+    """Hidden files, runs, cohorts and virtual environments are no reports; other formats are counted by ending."""
     put(tmp_path, "a.txt", "a"), put(tmp_path, ".b.txt", "b"), put(tmp_path, ".git/c.txt", "c")
     put(tmp_path, "scan.pdf", "x"), put(tmp_path, "deep/scan.pdf", "x"), put(tmp_path, "README", "x")
     put(tmp_path, "run/manifest.json", "{}"), put(tmp_path, "run/parts/part-00000.json", "{}")
     put(tmp_path, "run/mentions/part-00000.parquet", "x")
+    put(tmp_path, "cohort/manifest.json", "{}"), put(tmp_path, "cohort/members.parquet", "x")
+    put(tmp_path, "cohort/patients.csv", "x"), put(tmp_path, "venv/pyvenv.cfg", "x"), put(tmp_path, "venv/l/d.txt", "d")
     got = read(tmp_path)
     assert got.texts == [("a", "a")]
     assert got.tally.left_out == {".pdf": 2, "README": 1}

@@ -5,7 +5,6 @@ What a file may say stands in `criteriakeys.py`; all keys are optional.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -16,7 +15,7 @@ from typing import Any
 from calcitrace.criteriakeys import ASSERTIONS, CRITERIA, KNOWN, LEAVE_OUT, OWN, SIDES, TIERS, WHEN, YES_NO, told
 from calcitrace.errors import CriteriaError, RuleError, SourceError
 from calcitrace.sources import read_list
-from calcitrace.strictyaml import Row, Table, Text, read_yaml
+from calcitrace.strictyaml import Row, Table, Text, read_toml, read_yaml
 from calcitrace.studydate import ORDERS, study_date
 
 BUILT_IN = Path(__file__).with_name("criteria.yml")
@@ -153,14 +152,8 @@ def _lists(table: Table, kind: Any) -> dict[str, Any]:
 def _table(path: Path) -> Table:
     if path.suffix.lower() != ".toml":
         return read_yaml(path, str(path))
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        found = tomllib.loads(text)
-    except OSError as error:
-        raise RuleError(str(path), 0, f"cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RuleError(str(path), 1, f"not valid TOML ({type(error).__name__})") from None
-    table = _strict(found, str(path), text.splitlines(), 1)
+    found, lines = read_toml(path)
+    table = _strict(found, str(path), lines, 1)
     assert isinstance(table, Table)
     return table
 

@@ -31,8 +31,8 @@ from calcitrace.words import split_words
 STATUSES = ("draft", "reviewed", "retired")
 DIRECTIONS = ("forward", "backward", "bidirectional", "pseudo")
 GROUP_KEYS = tuple(
-    "sets direction ends_at only never max_scope max_targets turns overrules subject unless_restated past_if_denied opinion_on"
-    " terms notes".split()
+    "sets direction ends_at only never max_scope max_targets turns overrules subject unless_restated past_if_denied"
+    " opinion_on terms notes".split()
 )
 # medspaCy overlooks what ends a scope where that reaches further than the scope on both sides; a cue that only ends
 # others therefore reaches next to nothing itself.

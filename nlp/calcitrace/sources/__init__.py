@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -152,9 +153,9 @@ def place(reject: Reject) -> str:
 def expand(inputs: Inputs, tally: Tally | None = None, source: str = "auto") -> list[tuple[Place, str]]:
     """Each input file or query with the name that messages call it by; folders are walked in sorted order.
 
-    Hidden files and run folders inside a folder are left out, as are files of no known format (which `tally`
-    counts by ending), unless `source` says the format of all; a file that is given twice is read once. Names are made
-    distinct by the folder's name where two inputs share one.
+    Hidden files, runs, cohorts and virtual environments inside a folder are left out, as are files of no known format
+    (which `tally` counts by ending), unless `source` says the format of all; a file that is given twice is read once.
+    Names are made distinct by the folder's name where two inputs share one.
 
     Raises:
         SourceError: an input does not exist or is of no known format, or a folder holds none.
@@ -177,7 +178,7 @@ def expand(inputs: Inputs, tally: Tally | None = None, source: str = "auto") -> 
 def _inside(given: Path, tally: Tally, every: bool) -> list[tuple[Path, str]]:
     """The files of one input, named by their path inside it: those of a known format, or every one."""
     if given.is_dir():
-        files = [p for p in sorted(given.rglob("*")) if p.is_file() and not _hidden(p, given)]
+        files = sorted(p for p in _walked(given) if p.is_file())
         known = [p for p in files if every or format_of(p)]
         tally.left_out.update(p.suffix or p.name for p in files if not (every or format_of(p)))
         if not known:
@@ -190,15 +191,22 @@ def _inside(given: Path, tally: Tally, every: bool) -> list[tuple[Path, str]]:
     return [(given, given.name)]
 
 
-def _hidden(path: Path, root: Path) -> bool:
-    inner = path.relative_to(root)
-    folders = [root / part for part in inner.parents]
-    return any(part.startswith(".") for part in inner.parts) or any(map(is_run, folders))
+def _walked(given: Path) -> Iterator[Path]:
+    """The files in a folder, but none that is hidden or in a folder of no reports."""
+    for name, folders, files in os.walk(given):
+        folder = Path(name)
+        if _of_no_reports(folder):
+            folders.clear()
+            continue
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        yield from (folder / f for f in files if not f.startswith("."))
 
 
-def is_run(folder: Path) -> bool:
-    """Whether a folder is a run folder, whose tables are no reports."""
-    return (folder / "manifest.json").is_file() and (folder / "parts").is_dir()
+def _of_no_reports(folder: Path) -> bool:
+    """Whether a folder is a run, whose tables are no reports, a cohort, or a virtual environment of Python."""
+    made = (folder / "manifest.json").is_file()
+    ours = made and ((folder / "parts").is_dir() or (folder / "members.parquet").is_file())
+    return ours or (folder / "pyvenv.cfg").is_file()
 
 
 def _distinct(found: Sequence[tuple[Path, Path, str]]) -> list[tuple[Place, str]]:
