@@ -143,6 +143,16 @@ def test_process_tells_of_like_inputs_once(command: Any, tmp_path: Path) -> None
     assert ended.err == "00.txt and 29 more: encoding utf-8\nleft out, of no known format: 1 .pdf\n"
 
 
+def test_process_tells_notes_in_lines_of_their_own(command: Any, tmp_path: Path) -> None:
+    """What may be wrong with an input does not hide behind what was chosen for it."""
+    path = put(tmp_path, "r.csv", "id,text,date\n1,Pain.,13.13.2021\n2,No fracture.,")
+    ended = command("process", path, "--out", tmp_path / "run")
+    assert [line for line in ended.err.splitlines() if "note" in line] == [
+        "r.csv: note: its last line has no line end; was the file cut off?",
+        "r.csv: note: study dates that cannot be read: 1 (the first at r.csv:2)",
+    ]
+
+
 def test_process_tells_the_most_frequent_endings_that_it_left_out(command: Any, tmp_path: Path) -> None:
     """A folder of everything does not fill the screen either: the rarest endings are told as one number."""
     put(tmp_path, "in/a.txt", "No fracture.")

@@ -13,14 +13,16 @@ from calcitrace.sources.ahead import AHEAD, Ahead, worth_a_look
 from calcitrace.sources.columns import CHOICES, FIELDS, FLAGS, PIECES, choose_columns, joined, text_of
 from calcitrace.sources.delimited import read_list
 from calcitrace.sources.formats import ENDINGS, SOURCES, format_of, source_of
-from calcitrace.sources.reading import Bad, Options, Person, Row, Tally, decode
+from calcitrace.sources.reading import NOTE, Bad, Options, Person, Row, Tally, decode
 from calcitrace.sources.sql import Query, read_sql, without_password
 from calcitrace.sources.versions import Versions
+from calcitrace.studydate import is_unreadable
 
 __all__ = [
     "CHOICES",
     "FIELDS",
     "FLAGS",
+    "NOTE",
     "SOURCES",
     "Inputs",
     "Options",
@@ -96,7 +98,7 @@ def read_rows(
     tally.total_bytes = sum(_size(p) for p, _ in paths)
     versions, faults, ahead = Versions(), 0, Ahead(_ahead(paths, options))
     for k, (path, name) in enumerate(paths):
-        read_before = tally.done_bytes
+        read_before, dates = tally.done_bytes, _OddDates()
         for number, found in _rows(path, options, tally):
             row = ahead.settled(found, (k, number))
             if row is None:
@@ -106,6 +108,7 @@ def read_rows(
                 raise SourceError(f"{path}: {row.reason}" if isinstance(row, Bad) else str(path))
             made = report_of(row, name, number)
             if isinstance(made, Report):
+                dates.look(made.study_date, f"{name}:{number}")
                 made = versions.settle(made, name, number, shown_id(made.report_id))
             tally.rows += 1
             if isinstance(made, Reject):
@@ -113,7 +116,23 @@ def read_rows(
                 if strict:
                     raise StrictError(f"{place(made)}: {made.reason}; stopped because of --strict")
             yield name, number, made
+        dates.tell(path, tally)
         tally.done_bytes, tally.position = read_before + _size(path), lambda: 0
+
+
+class _OddDates:
+    """How many study dates of an input cannot be read, and where the first stands."""
+
+    def __init__(self) -> None:
+        self.count, self.first = 0, ""
+
+    def look(self, written: str, where: str) -> None:
+        if is_unreadable(written):
+            self.count, self.first = self.count + 1, self.first or where
+
+    def tell(self, path: Place, tally: Tally) -> None:
+        if self.count:
+            tally.note(path, f"study dates that cannot be read: {self.count:,} (the first at {self.first})")
 
 
 def place_of(described: Mapping[str, str]) -> Place:
