@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 from calcitrace import Annotator, Report, RuleSet, read_run
+from calcitrace.cli.bar import RunBar
+from calcitrace.corpus import Progress
 from calcitrace.model import AnnotatedReport
 from calcitrace.rules import patterns_folder
 from calcitrace.runfolder import read_manifest
@@ -380,6 +382,17 @@ def test_an_interrupted_run_says_how_to_go_on(command: Any, tmp_path: Path, inte
     done = subprocess.run([sys.executable, "-m", "calcitrace", *words], capture_output=True, check=False)
     assert done.returncode == 0
     assert len(read_run(tmp_path / "run")[0]) == 2
+
+
+def test_a_run_that_goes_on_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """Reports of an earlier call are told of once, before the first is read."""
+    chosen = {"r.csv": "encoding utf-8"}
+    with RunBar() as bar:
+        bar.advance(Progress(2000, 0, 3, 0, 0.1, chosen))
+        bar.advance(Progress(2010, 0, 3, 10, 0.1, chosen))
+    assert capsys.readouterr().err == (
+        "r.csv: encoding utf-8\ngoing on with an earlier run: 2,000 reports are read already\n"
+    )
 
 
 # demo

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from calcitrace.assess import assess
 from calcitrace.criteria import Criteria
-from calcitrace.criteriafit import OTHER, check_dates, check_findings, check_values
+from calcitrace.criteriafit import OTHER, UNREADABLE, check_dates, check_findings, check_values
 from calcitrace.criteriakeys import OWN
 from calcitrace.errors import RunError
 from calcitrace.healing import normal_bones
@@ -25,7 +25,7 @@ from calcitrace.phrases import many
 from calcitrace.rerun import Rerun
 from calcitrace.rules import load_rules
 from calcitrace.runfolder import read_manifest
-from calcitrace.studydate import EITHER, age_in_years, orders_of, study_date
+from calcitrace.studydate import EITHER, age_in_years, is_unreadable, orders_of, study_date
 from calcitrace.tables import clean, mention_row
 from calcitrace.timeline import Entry
 from calcitrace.words import split_words
@@ -130,7 +130,8 @@ class Archive:
         check_values(self.criteria, self.rules, modalities, sites)
         dates: Counter[str] = Counter()
         for counted in table["study_date"].value_counts().to_pylist():
-            dates[orders_of(counted["values"] or "")] += counted["counts"]
+            written = counted["values"] or ""
+            dates[UNREADABLE if is_unreadable(written) else orders_of(written)] += counted["counts"]
         self.notes += check_dates(self.criteria, dates)
         self.either_order = 0 if self.criteria.date_order else dates[EITHER]
 
