@@ -209,3 +209,11 @@ def test_evidence_comes_first_where_mentions_overlap() -> None:
         "ghi": ["mass", "pain"],
         "j": ["pain"],
     }
+
+
+def test_the_threshold_is_told_on_the_scale_of_the_probabilities() -> None:
+    """A threshold of one half, learned where half are cases, is 0.005 where 0.5 % are."""
+    model = {"name": "own", "learned_from": "", "threshold": 0.5, "trained_at_prevalence": 0.5}
+    likely = card("x", case_probability=0.02)
+    page = write_summary(manifest(model={**model, "probabilities_at_prevalence": 0.005}), [likely])
+    assert "at or above the model's threshold, here 0.005. Probabilities hold where 0.5 %" in Texts(page).text

@@ -188,6 +188,8 @@ def _report_result(result: RunResult) -> None:
         ("likely cases", result.likely),
     ):
         print(f"{name:14}{value:>10,}")
+    if told := _threshold(result.folder):
+        print(told)
     if result.set_aside:
         print(f"the case definition alone would add {result.set_aside:,}; see case_status, or use --no-model")
     print(f"wrote {result.folder}; open {result.folder / 'summary.html'} in a browser")
@@ -198,6 +200,19 @@ def _report_result(result: RunResult) -> None:
     if result.rejects:
         say(f"{result.rejects:,} rejected in all; see {result.folder / 'rejects.jsonl'}")
         raise typer.Exit(ExitCode.REJECTS)
+
+
+def _threshold(run: Path) -> str:
+    """From which probability on a report of a run is a likely case; empty without a model."""
+    from calcitrace.runfolder import read_manifest
+    from calcitrace.summary import threshold_of
+
+    manifest = read_manifest(run)
+    least = threshold_of(manifest)
+    if least is None:
+        return ""
+    share = 100 * manifest["model"]["probabilities_at_prevalence"]
+    return f"likely from a probability of {least:.3g} on, where {share:.3g} % of the reports are cases"
 
 
 def _endings(found: Counter[str]) -> str:
