@@ -145,7 +145,7 @@ def test_evidence_is_marked_in_the_text() -> None:
 def test_a_case_says_what_and_where() -> None:
     """Status, type, site, side and reasons in words, without underscores."""
     seen = " ".join(Texts(write_summary(manifest(), [card("x", case_probability=0.876)])).text.split())
-    assert "R1 — definite, cortical erosion, probability 0.88" in seen
+    assert "R1 — definite, cortical erosion, probability 0.876" in seen
     assert "MR · shoulder · 2019-03-02 · patient P1" in seen
     assert "left, biceps long head, humerus · absence of a mass asserted" in seen
     assert "Because of deposit: calcification" in seen

@@ -38,7 +38,7 @@ SCREENED = "screened_out"
 BATCH = 20_000
 NEEDED = (
     *("report_id", "patient_id", "study_date", "modality", "body_part", "sex", "age", "version_of", "status"),
-    *("case_status", "case_probability", "migration_type", "tendon", "bone", "laterality", "evidence"),
+    *("case_status", "case_probability", "migration_type", "tendon", "bone", "laterality", "size_mm", "evidence"),
 )
 OPTIONAL = ("site",)
 OF_MENTIONS = (
@@ -278,6 +278,7 @@ def _entry(
         tendon=row["tendon"],
         bone=row["bone"],
         laterality=row["laterality"],
+        size_mm=row.get("size_mm"),
         evidence=tuple(row["evidence"] or ()),
         screened=row["status"] == SCREENED,
         mentions=list(mentions.get(report_id, ())),
@@ -297,5 +298,5 @@ def _add_what_was_read(entry: Entry, again: Mapping[str, Any]) -> None:
         said = again["assessment"]
         entry.status, entry.migration_type = str(said.case_status), said.migration_type
         entry.tendon, entry.bone, entry.laterality = said.tendon, said.bone, said.laterality
-        entry.evidence, entry.mentions = said.evidence, list(again["mentions"])
+        entry.size_mm, entry.evidence, entry.mentions = said.size_mm, said.evidence, list(again["mentions"])
     entry.mentions = [*entry.mentions, *again["conditions"]]

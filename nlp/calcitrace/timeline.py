@@ -46,6 +46,7 @@ class Entry:
     tendon: str = "none"
     bone: str = "none"
     laterality: str = "none"
+    size_mm: float | None = None
     evidence: tuple[str, ...] = ()
     screened: bool = False
     adjudicated: str = ""
