@@ -29,7 +29,7 @@ class Export:
         tables: which of patients, reports and mentions it holds.
         lists: whether it holds lists, such as the ids of the mentions that are evidence.
         text: whether it can hold report text and the words of mentions, where they are asked for.
-        exact: whether every value can be read back as it was; if not, ids can.
+        exact: whether every value can be read back as it was; if not, each row is there, with its ids but for blanks.
         then: what is to be done with its files, for the terminal.
     """
 
