@@ -38,7 +38,17 @@ SCREENED = "screened_out"
 BATCH = 20_000
 NEEDED = (
     *("report_id", "patient_id", "study_date", "modality", "body_part", "sex", "age", "version_of", "status"),
-    *("case_status", "case_probability", "migration_type", "tendon", "bone", "laterality", "size_mm", "evidence"),
+    *(
+        "case_status",
+        "likely_case",
+        "case_probability",
+        "migration_type",
+        "tendon",
+        "bone",
+        "laterality",
+        "size_mm",
+        "evidence",
+    ),
 )
 OPTIONAL = ("site",)
 OF_MENTIONS = (
@@ -273,6 +283,7 @@ def _entry(
         sex=row["sex"] or "",
         age=age_in_years(row["age"] or ""),
         status=row["case_status"],
+        likely=row["likely_case"],
         probability=row["case_probability"],
         migration_type=row["migration_type"],
         tendon=row["tendon"],

@@ -51,6 +51,7 @@ class Criteria:
 
     title: str = ""
     tiers: tuple[str, ...] = ("definite", "probable")
+    likely_case: bool = False
     probability: float | None = None
     adjudicated_only: bool = False
     modalities: tuple[str, ...] = ()
@@ -72,6 +73,11 @@ class Criteria:
     file: str = ""
     sha256: str = ""
     path: str = ""
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether what a model says decides who is in."""
+        return self.likely_case or self.probability is not None
 
     @property
     def told(self) -> frozenset[str]:
@@ -121,8 +127,9 @@ def _criteria(table: Table, source: Path) -> Criteria:
     return Criteria(
         title=table.text("title", ""),
         tiers=_some_of(table, "tiers", TIERS),
+        likely_case=_yes(table, "likely_case"),
         probability=_number(table, "probability", 0, 1),
-        adjudicated_only=_one_of(table, "adjudicated_only", YES_NO) in ("yes", "true"),
+        adjudicated_only=_yes(table, "adjudicated_only"),
         modalities=tuple(table.texts("modalities")),
         sites=tuple(table.texts("sites")),
         sides=_some_of(table, "sides", SIDES),
@@ -185,6 +192,10 @@ def _one_of(table: Table, key: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise table.fail(f"{key!r} must be one of {', '.join(a for a in allowed if a)}", value)
     return value
+
+
+def _yes(table: Table, key: str) -> bool:
+    return _one_of(table, key, YES_NO) in ("yes", "true")
 
 
 def _some_of(table: Table, key: str, allowed: tuple[str, ...]) -> tuple[str, ...]:

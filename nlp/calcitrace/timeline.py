@@ -41,6 +41,7 @@ class Entry:
     sex: str = ""
     age: float | None = None
     status: str = "no"
+    likely: bool = False
     probability: float | None = None
     migration_type: str = "none"
     tendon: str = "none"
