@@ -433,8 +433,19 @@ def test_labels_without_the_columns_are_told(tmp_path: Path) -> None:
     """A file of another shape is told by its first line."""
     path = tmp_path / "labels.csv"
     path.write_text("id;y\nr0;1\n")
-    with pytest.raises(ModelError, match=r"labels.csv:1: needs the columns report_id and label"):
+    with pytest.raises(ModelError, match=r"labels.csv:1: needs the columns report_id and label; missing: label"):
         read_labels(path)
+
+
+@pytest.mark.parametrize(("name", "asked"), [("Accession No", ""), ("MRN", "mrn"), ("ACC", "ACC")])
+def test_the_ids_of_labels_have_the_names_that_those_of_reports_have(name: str, asked: str, tmp_path: Path) -> None:
+    """A usual name is recognised, and any other can be named."""
+    path = tmp_path / "labels.csv"
+    path.write_text(f"{name};label\nr0;1\nr1;0\n")
+    assert read_labels(path, asked)[0].keys() == {"r0", "r1"}
+    path = tmp_path / "labels.jsonl"
+    path.write_text("".join(json.dumps({asked or "report_id": f"r{n}", "label": n}) + "\n" for n in (0, 1)))
+    assert read_labels(path, asked)[0].keys() == {"r0", "r1"}
 
 
 def test_labels_may_be_json_lines_with_case_statuses(tmp_path: Path) -> None:

@@ -236,6 +236,15 @@ def test_a_run_that_cannot_be_reviewed_leaves_no_store(fault: str, tmp_path: Pat
     assert (ended.code, ended.err.startswith("error: "), (tmp_path / "r.sqlite").exists()) == (6, True, False)
 
 
+@pytest.mark.parametrize("words", [["--reviewer", " "], ["--reviewer", "AB", "--reasons", "now"]])
+def test_a_reader_that_cannot_be_is_told_before_the_queue_is_drawn(
+    words: list[str], run: Path, tmp_path: Path, command: Any
+) -> None:
+    """No store is made, and no report is read, for a command that cannot go on."""
+    ended = command("review", run, "--store", tmp_path / "r.sqlite", *words)
+    assert (ended.code, "reading" in ended.err, (tmp_path / "r.sqlite").exists()) == (2, False, False)
+
+
 def test_what_was_learned_ranks_the_rest(run: Path, tmp_path: Path) -> None:
     """After a batch the order follows a model of the decisions: here a reader who takes chest films for the cases."""
     with Store(tmp_path / "s", create=True) as store:

@@ -73,6 +73,7 @@ def train(
     seed: int | None = None,
     on_progress: Callable[[str], None] = lambda _: None,
     on_step: Callable[[int, int], None] = lambda *_: None,
+    id_column: str = "",
 ) -> Trained:
     """Learn a case model from labelled reports of a run and write it to `out`.
 
@@ -86,8 +87,8 @@ def train(
         weak: how many reports without a label are added with what the case definition says of them, at little weight.
         note: a sentence for the card, such as who adjudicated.
         seed: of folds and solver; the same seed gives the same file.
-        on_progress: told what is being done.
-        on_step: told how much of it is done, of how much.
+        on_progress, on_step: told what is being done, and how much of it is done, of how much.
+        id_column: the column of report ids, where it has no usual name.
 
     Raises:
         ModelError: labels or a starting model that cannot be used.
@@ -100,7 +101,7 @@ def train(
     if weak < 0:
         raise UsageError(f"{weak} weak labels make no sense; give 0 for none")
     seed = SEED if seed is None else seed
-    read, left_out = read_labels(Path(labels))
+    read, left_out = read_labels(Path(labels), id_column)
     source = Rerun(Path(run))
     earlier, _ = model_for(start, source.rules, source.case)
     on_progress(f"reading {len(read):,} labelled reports")
@@ -161,7 +162,7 @@ def _held_out(fitted: Fitted, labelled: Labelled) -> list[float]:
     return sorted(round(float(p), 6) for p, case in zip(fitted.scores, truth, strict=True) if case)
 
 
-def read_labels(path: Path) -> tuple[dict[str, Label], int]:
+def read_labels(path: Path, id_column: str = "") -> tuple[dict[str, Label], int]:
     """The labels of a file by report id, and how many rows say neither yes nor no (possible).
 
     Raises:
@@ -171,7 +172,7 @@ def read_labels(path: Path) -> tuple[dict[str, Label], int]:
     found: dict[str, Label] = {}
     lines: dict[str, int] = {}
     left_out = 0
-    for line, row in label_rows(path):
+    for line, row in label_rows(path, id_column):
         report_id, said = row.get("report_id", ""), row.get("label", "").strip().lower()
         if not report_id:
             raise ModelError(f"{path}:{line}: no report_id; give the columns report_id and label")
@@ -197,23 +198,26 @@ def read_labels(path: Path) -> tuple[dict[str, Label], int]:
     return found, left_out
 
 
-def label_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def label_rows(path: Path, id_column: str = "") -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a file of labels (CSV or JSONL) with their line numbers: report_id, label and group.
+
+    `id_column` is the column of report ids, where it has no usual name.
 
     Raises:
         ModelError: the file cannot be read, or a line is no label (path:line).
     """
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-        yield from _json_labels(path)
+        yield from _json_labels(path, id_column or "report_id")
         return
+    ids = id_column or "report_id"
     try:
-        for line, row in read_list(path, ("report_id", "label")):
-            yield line, {k: v for k, v in row.items() if k in ("report_id", "label", "group")}
+        for line, row in read_list(path, (ids, "label")):
+            yield line, {"report_id": row[ids], "label": row["label"], "group": row.get("group", "")}
     except SourceError as error:
         raise ModelError(str(error)) from None
 
 
-def _json_labels(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _json_labels(path: Path, ids: str) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -227,11 +231,11 @@ def _json_labels(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             row = json.loads(raw)
         except (ValueError, RecursionError):
             raise ModelError(f"{path}:{line}: not valid JSON; each line is one JSON object") from None
-        if not isinstance(row, dict) or not isinstance(row.get("report_id"), str):
-            raise ModelError(f"{path}:{line}: needs report_id (a string) and label")
+        if not isinstance(row, dict) or not isinstance(row.get(ids), str):
+            raise ModelError(f"{path}:{line}: needs {ids} (a string) and label")
         label = row.get("label", row.get("case", row.get("case_status", "")))
         said = str(int(label)) if isinstance(label, bool) else str(label)
-        yield line, {"report_id": row["report_id"], "label": said, "group": str(row.get("group", ""))}
+        yield line, {"report_id": row[ids], "label": said, "group": str(row.get("group", ""))}
 
 
 def labelled_reports(

@@ -14,7 +14,7 @@ from calcitrace.errors import UsageError
 
 @app.command()
 def train(
-    labels: Annotated[Path, typer.Argument(help="CSV or JSONL with columns report_id and label.")],
+    labels: Annotated[Path, typer.Argument(help="CSV or JSONL with columns report_id (or a usual name) and label.")],
     run: Annotated[Path, typer.Option("--run", help="Finished run folder that read these reports.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Model file to write (JSON).")],
     sensitivity: Annotated[float, typer.Option(help="Share of the cases to keep by the threshold (95 % sure).")] = 0.97,
@@ -23,6 +23,7 @@ def train(
     weak: Annotated[int, typer.Option(help="Add so many unlabelled reports, labelled by the case definition.")] = 0,
     note: Annotated[str, typer.Option(help="A sentence for the model card: who labelled, and how.")] = "",
     seed: Annotated[int | None, typer.Option(help="Of folds and solver; the same seed gives the same file.")] = None,
+    id_column: Annotated[str, typer.Option(help="Column of the report ids, where its name is not recognised.")] = "",
 ) -> None:
     """Learn a case model from labelled reports and write it, with its card, to one file.
 
@@ -39,7 +40,7 @@ def train(
 
     begin = "none" if no_start else start
     with Stages() as bar:
-        made = learn(labels, run, out, sensitivity, begin, weak, note, seed, bar.begin, bar.step)
+        made = learn(labels, run, out, sensitivity, begin, weak, note, seed, bar.begin, bar.step, id_column)
     print("\n".join(card_lines(made.model.card)))
     print(f"threshold (probability) {made.model.threshold:.4f}, {made.threshold}")
     for warning in made.warnings:

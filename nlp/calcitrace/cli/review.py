@@ -49,8 +49,9 @@ def review(
     Example: calcitrace review run --store review.sqlite --reviewer AB
     """
     from calcitrace.adjudication import Store
-    from calcitrace.review import Desk, QueueOptions, ReviewServer, Shelf, check_run
+    from calcitrace.review import Desk, QueueOptions, ReviewServer, Shelf, check_reader, check_run
 
+    check_reader(reviewer, reasons)
     given: dict[str, Any] = {"candidates": candidates, "audit": audit, "double": double, "calibration": calibration}
     given = {k: v for k, v in {**given, "batch": batch, "seed": seed}.items() if v is not None}
     options = QueueOptions(**given) if given else None

@@ -23,6 +23,17 @@ REASONS = ("before", "after", "never")
 DETAILS = ("migration_type", "tendon", "laterality")
 
 
+def check_reader(reviewer: str, reasons: str) -> None:
+    """Check who is to read, and when reasons are to be shown.
+
+    Raises:
+        UsageError: either cannot be.
+    """
+    check_reviewer(reviewer)
+    if reasons not in REASONS:
+        raise UsageError(f"reasons are shown {', '.join(REASONS)} the decision; {reasons!r} is none of these")
+
+
 class Desk:
     """The desk of one reviewer at one store; threads may share it.
 
@@ -47,9 +58,7 @@ class Desk:
         reasons: str = "after",
         learn: bool = False,
     ) -> None:
-        check_reviewer(reviewer)
-        if reasons not in REASONS:
-            raise UsageError(f"reasons are shown {', '.join(REASONS)} the decision; {reasons!r} is none of these")
+        check_reader(reviewer, reasons)
         self.shelf, self.store, self.reviewer, self.reasons = shelf, store, reviewer, reasons
         self.role = ADJUDICATOR if adjudicate else READER
         self.arrange(list(dict.fromkeys(i.unit for i in shelf.items.values())))

@@ -114,9 +114,13 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
 
 
 def columns_named(needed: Sequence[str], columns: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The column that each needed name means, in any case and with any marks, and the names that none means."""
+    """The column that each needed name means, in any case and with any marks, and the names that none means.
+
+    A field of reports, such as report_id, is known by its usual names.
+    """
     by_name = {_plain(c): c for c in reversed(columns)}
-    found = {n: n if n in columns else by_name.get(_plain(n), "") for n in needed}
+    usual = {n: [_plain(a) for a in (n, *FIELDS.get(n, ()))] for n in needed}
+    found = {n: n if n in columns else next((by_name[a] for a in usual[n] if a in by_name), "") for n in needed}
     return {n: c for n, c in found.items() if c}, [n for n, c in found.items() if not c]
 
 
