@@ -280,7 +280,7 @@ class Annotator:
         return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
 
 
-_PRONOUNS = frozenset({"it", "this", "the", "measuring", "measures", "size", "which", "what", "dimensions"})
+_PRONOUNS = frozenset({"it", "its", "this", "the", "measuring", "measures", "size", "which", "what", "dimensions"})
 _NEAR_START = 4
 
 

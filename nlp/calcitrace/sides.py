@@ -16,6 +16,7 @@ from calcitrace.subjects import subject
 from calcitrace.words import Words
 
 _VAGUE = 8.0
+_AT_ONCE = 1  # words between "a deposit" and "of 9 mm"
 _SIZED_NOUN = 5  # words within which a measured noun follows its size
 
 
@@ -97,10 +98,10 @@ class Sides(Places):
         return found
 
     def _longest(self) -> list[Hit]:
-        """The hits whose words are not those of another of their finding, nor part of them."""
+        """The hits that share no word with a longer one of their finding."""
         kept: list[Hit] = []
         for hit in sorted(self._targets, key=lambda t: (t.term.alone, -t.size, t.i)):
-            if not any(hit in k and hit.name == k.name for k in kept):
+            if not any(hit.name == k.name and k.i < hit.j and hit.i < k.j for k in kept):
                 kept.append(hit)
         return sorted(kept, key=lambda t: (t.i, t.j))
 
@@ -124,6 +125,8 @@ class Sides(Places):
         cost = len(between) + sum(6.0 for w in between if w in linker.breaks or w in (",", "and"))
         if after and not any(w in linker.joiners or w in linker.verbs or w in (",", "(") for w in between):
             return 0.1 * len(between)
+        if not after and len(between) <= _AT_ONCE and not any(w in linker.breaks or w in (",", "and") for w in between):
+            return 0.3
         if not after and any(w in linker.words["present_size"] or w in (",", ":", "(") for w in between):
             return 0.5 if spoken_of else 0.5 + 0.3 * cost
         return 1.0 + cost
