@@ -275,7 +275,7 @@ class Annotator:
             Cue(text[words.starts[i] : words.ends[j - 1]], words.starts[i], words.ends[j - 1], rule_id)
             for i, j, rule_id in shown
         )
-        if (values["presence"] == "absent") != (values["change"] == "resolved"):  # what is absent has no other change
+        if values["temporality"] == "hypothetical" or (values["presence"] == "absent") != (values["change"] == "resolved"):
             values["change"] = "none"
         return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
 

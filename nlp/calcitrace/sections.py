@@ -17,7 +17,7 @@ from calcitrace.model import Section
 from calcitrace.ruleset import SectionRule
 
 TITLE, INDICATION, FINDINGS, IMPRESSION, OTHER = "title", "indication", "findings", "impression", "other"
-SHORT_SECTIONS = frozenset({"indication", "comparison", "technique", "exam"})
+SHORT_SECTIONS = frozenset({"indication", "comparison", "technique", "exam", "prior_report"})
 _LEFT_BY_SUBHEAD = {TITLE, OTHER, "comparison", "technique", "exam"}
 _LINE = re.compile(r"[^\n]*\n?")
 _COLON_HEAD = re.compile(
