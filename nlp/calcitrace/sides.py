@@ -106,7 +106,10 @@ class Sides(Places):
         return sorted(kept, key=lambda t: (t.i, t.j))
 
     def _sizes(self) -> dict[Hit, float]:
-        """Each measurement goes to the mention that it stands by; a mention keeps the one that stands closest."""
+        """Each measurement goes to the mention that it stands by; a mention keeps the one that stands closest.
+
+        That of a quality is also of the deposit it is taken for: "a 9 mm focus, dark on T2, in keeping with calcium".
+        """
         found: dict[Hit, tuple[float, float]] = {}
         for measure in self._measures:
             if not self._whole:
@@ -115,7 +118,12 @@ class Sides(Places):
             costs = ((self._size_cost(t, measure, t in spoken_of), t) for t in self._whole)
             cost, near = min(costs, key=lambda c: (c[0], c[1].i))
             found[near] = min(found.get(near, (FAR, 0.0)), (cost, -measure.size_mm))
-        return {hit: -size for hit, (_, size) in found.items()}
+        sizes = {hit: -size for hit, (_, size) in found.items()}
+        for quality in (h for h in sizes.copy() if h.name in self._session.linker.describes):
+            named = [h for h in self._whole if h.i >= quality.j and h.name in self._session.linker.tells_tendon]
+            if named and named[0] not in sizes:
+                sizes[named[0]] = sizes[quality]
+        return sizes
 
     def _size_cost(self, hit: Hit, measure: Measure, spoken_of: bool) -> float:
         """How far a measurement is from a mention: "a 9 mm dense deposit", "the deposit ... measures 9 mm"."""

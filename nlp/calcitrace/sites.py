@@ -122,6 +122,7 @@ class Linker:
             self.site_phrases.setdefault(phrase, []).append(site)
         self._sites = Phrases(self.site_phrases)
         self.tells_tendon = {f.name for f in rules.findings.values() if f.tells_tendon}
+        self.describes = {f.name for f in rules.findings.values() if f.describes}
         sides = {t.phrase: name for name, terms in rules.sides.items() for t in terms if t.phrase}
         findings = [t.phrase for f in rules.findings.values() for t in f.terms if t.phrase]
         self._structures = Phrases([*(p for p, s in named if s.kind != "lesion"), *sides, *findings])
