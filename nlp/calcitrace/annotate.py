@@ -54,6 +54,7 @@ class Annotator:
         self._judge = ENGINES[engine](self.rules)
         self.linker = Linker(self.rules)
         self._flagger = Flagger(self.rules, self.linker)
+        self._hedges = self.rules.words["hedges"]
         self._compared = frozenset(s.name for s in self.rules.sections.values() if s.unless_restated)
         self._read = lru_cache(REMEMBERED)(self._judged)
         self._layout = lru_cache(2)(self._laid_out)
@@ -264,6 +265,8 @@ class Annotator:
             if value:
                 deciding += claims[name][value]
             values[name] = value or dimension.default
+        if values["presence"] == "present" and not self._hedges.isdisjoint(words.forms[hit.i : hit.j]):
+            values["presence"] = "possible"
         if any(hit.name in c.group.opinion_on for c in deciding) and values["temporality"] == "historical":
             _make_opinion(values)
         rule = self.rules.sections.get(section.name)
