@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import deque
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -339,8 +340,7 @@ def test_a_number_stays_until_it_is_changed(tmp_path: Path) -> None:
 def test_a_disk_that_cannot_be_written_ends_the_reading(tmp_path: Path) -> None:
     """What must be remembered and cannot be is told by the folder, as for any other file of a run."""
     with Seen(tmp_path / "none") as seen, pytest.raises(RunError, match=r"none: no file can be written there"):
-        for k in range(100_000):
-            seen.add(key_of(k), k)
+        deque((seen.add(key_of(k), k) for k in range(100_000)), 0)
 
 
 class Counting(Seen):

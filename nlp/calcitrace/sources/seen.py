@@ -6,7 +6,6 @@ import errno
 import io
 import os
 from array import array
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
@@ -130,7 +129,7 @@ class Seen:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _find(entries: bytes, key: Sequence[int]) -> int:
+def _find(entries: bytes, key: bytes) -> int:
     """Where the entry of a key begins, -1 where there is none."""
     at = entries.find(key)
     while at % ENTRY:  # what looks like the key lies across two numbers, or is one; -1 leaves the remainder 15
