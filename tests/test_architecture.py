@@ -17,7 +17,7 @@ import calcitrace
 PACKAGE = Path(__file__).parents[1] / "nlp" / "calcitrace"
 # A module imports only what stands on a line above its own. A package (a folder) counts as one module.
 ORDER = """
-model errors ruleset samples kept
+model errors ruleset samples kept memory lately
 decisions
 strictyaml words dates
 measures

@@ -15,6 +15,7 @@ from typing import Any
 
 from calcitrace.casemodel import CaseModel
 from calcitrace.errors import SourceError, StrictError, UsageError
+from calcitrace.memory import level_memory
 from calcitrace.model import Reject, Report
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet
@@ -130,13 +131,14 @@ def process(
     first, every = shard or (1, 1)
     setup = _setup(options, rules, model_file)
     manifest = _new_manifest(paths, options, rules, used, no_model, command, shard)
-    with RunFolder(Path(out), manifest, overwrite) as run:
+    with level_memory() as give_back, RunFolder(Path(out), manifest, overwrite) as run:
         following = _Following(run, tally, on_progress, "" if options.model == NO_MODEL else no_model)
         with working(workers, setup, report_timeout) as work:
             for part in _parts(paths, options, strict, tally, run):
                 following.begin(part)
                 if part.number % every == first - 1 and part.number not in run.parts:
                     _commit(run, part, work, strict, following, tally.fraction)
+                give_back()
         run.finish(tally.rows, tally.chosen, tally.left_out, also_csv)
         return _result(run, tally, following.rejects)
 
@@ -189,7 +191,7 @@ def _result(run: RunFolder, tally: Tally, first_rejects: Sequence[Reject]) -> Ru
         rejects=run.total("rejects"),
         mentions=run.total("mentions"),
         likely=run.total("likely"),
-        set_aside=sum(p["counts"].get("case|set aside", 0) for p in run.parts.values()),
+        set_aside=run.counts["case|set aside"],
         chosen=tally.chosen,
         left_out=tally.left_out,
         first_rejects=first_rejects,
@@ -217,7 +219,7 @@ def _parts(
     """The parts of the input; every row is in exactly one, and a run without rows has one empty part."""
     part, size = Part(0), run.manifest["part_rows"]
     reading = Options(options.columns, options.encoding, options.delimiter, options.source)
-    for name, number, made in read_rows(paths, reading, tally, strict):
+    for name, number, made in read_rows(paths, reading, tally, strict, run.folder):
         if part.rows >= size:
             yield part
             part = Part(part.number + 1)
