@@ -24,7 +24,7 @@ DataFrame = Any  # pyspark.sql.DataFrame; PySpark brings no types that strict ch
 INSTALL = 'the Spark engine needs PySpark 4 and Java 17 or 21: pip install "calcitrace[spark]"'
 JAVA = (17, 21)
 LOCAL = "local[*,4]"  # as many threads as there are cores; a task whose worker dies is tried four times
-QUIET = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false", "spark.sql.adaptive.enabled": "false"}
+QUIET = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false"}
 LOOPBACK = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 SITE = ("PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS", "SPARK_HOME", "SPARK_CONF_DIR")  # set where Spark is the site's
 KINDS = {
@@ -113,14 +113,12 @@ def session(master: str = "", settings: Mapping[str, str] | None = None) -> Iter
     from pyspark.sql import SparkSession
 
     found = SparkSession.getActiveSession()
-    if found is not None:
-        yield found
-        return
-    began = _begun(master, _from_environment(settings or {}))
+    spark = found or _begun(master, _from_environment(settings or {}))
     try:
-        yield began
+        yield spark
     finally:
-        began.stop()
+        if found is None:
+            spark.stop()
 
 
 def _begun(master: str, settings: Mapping[str, str]) -> Any:
@@ -207,8 +205,14 @@ def _sources(
     for file in files if len(files) > 1 else [given]:
         with told(name):
             rows = frame if file == given else _loaded(spark, file, kind, options)
-        columns = _columns(name if file == given else file, rows, asked)
+        columns = _columns(name if file == given else path_of(file), rows, asked)
         yield Source(name, kind, columns, as_text(rows, columns, name))
+
+
+def path_of(file: str) -> str:
+    """The path that the address of a file means, with its file system where that is not the machine's own."""
+    bare = re.sub(rb"%([0-9A-Fa-f]{2})", lambda m: bytes.fromhex(m[1].decode()), file.encode())
+    return bare.decode("utf-8", "replace").removeprefix("file://")
 
 
 def kind_of(spark: Any, given: str) -> str:
@@ -216,12 +220,18 @@ def kind_of(spark: Any, given: str) -> str:
     if given.lower().startswith("jdbc:"):
         return "jdbc"
     folder = Path(given)
-    inside = sorted(p.name for p in folder.rglob("*") if p.name[0] not in "._") if folder.is_dir() else []
-    found = next(filter(None, map(_by_ending, [given, *inside])), "")
-    if found or "/" in given or folder.exists():
-        return found or "parquet"
+    inside = {_by_ending(p.name) for p in folder.rglob("*") if p.name[0] not in "._"} if folder.is_dir() else set()
+    kinds = {_by_ending(given)} - {""} or inside - {""}
+    if len(kinds) > 1:
+        raise SourceError(
+            f"{given}: the folder holds {', '.join(sorted(kinds))}; give Spark the files of each by itself"
+        )
+    if kinds or folder.is_dir():
+        return kinds.pop() if kinds else "parquet"
+    if "/" in given and "." not in given.rpartition("/")[2]:
+        return "parquet"
     with told(given):
-        if spark.catalog.tableExists(given):
+        if "/" not in given and spark.catalog.tableExists(given):
             return "table"
     raise SourceError(f"{given}: no known ending, and no table of Spark's catalog; --spark-format names other formats")
 

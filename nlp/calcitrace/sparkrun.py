@@ -11,13 +11,12 @@ import json
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
+from itertools import takewhile
 from math import ceil
-from os.path import commonpath
 from pathlib import Path
-from posixpath import basename, dirname, relpath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from calcitrace.corpus import (
     MAX_CARDS,
@@ -38,14 +37,12 @@ from calcitrace.runfolder import COPY, RunFolder
 from calcitrace.sources import CHOICES, FIELDS, Tally
 from calcitrace.sources.versions import Versions
 from calcitrace.spark import Pack, made_of, packed, records, shared, together, worker_of
-from calcitrace.sparkinput import PLACE, Reader, Source, joined, read, session, told, why, without_secrets
+from calcitrace.sparkinput import PLACE, Reader, Source, joined, path_of, read, session, told, why, without_secrets
 from calcitrace.tables import parquet_bytes
 from calcitrace.workers import NO_MODEL, case_of, model_for, why_no_model
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from calcitrace.workers import Worker
 
 DataFrame = Any
 Names = Mapping[tuple[int, str], str]
@@ -53,6 +50,7 @@ MAX_PARTS = 20_000
 WAVE = 8  # parts of one Spark job
 PART = "number int, reports binary, mentions binary, input binary, notes string"
 GROUP = "calcitrace"
+ADAPTIVE = "spark.sql.adaptive.enabled"
 COPIED = dict.fromkeys(FIELDS, ("string", "as read"))
 _FAULT = re.compile(r"calcitrace fault: (\w+ at [\w.<>]+:\d+)")
 
@@ -100,11 +98,24 @@ def run(
             warning = "" if options.model == NO_MODEL else manifest.get("no_model", "")
             committing = _Committing(folder, parts, tally, strict, on_progress, warning)
             missing = [n for n in range(parts) if n not in folder.parts]
-            with closing(_in_waves(spark, made.rdd, missing)) as coming:
+            with _partitions_kept(spark):
+                rdd = made.rdd if tally.rows else None
+            with closing(_in_waves(spark, rdd, missing)) as coming:
                 for number, part in coming:
                     committing.commit(number, part)
             folder.finish(tally.rows, tally.chosen, {}, also_csv)
             return result_of(folder, tally, committing.rejects)
+
+
+@contextmanager
+def _partitions_kept(spark: Any) -> Iterator[None]:
+    """A context in which Spark plans as many partitions as are asked for, whatever is in them."""
+    before = spark.conf.get(ADAPTIVE)
+    spark.conf.set(ADAPTIVE, "false")
+    try:
+        yield
+    finally:
+        spark.conf.set(ADAPTIVE, before)
 
 
 def _manifest(options: RunOptions, command: Sequence[str]) -> dict[str, Any]:
@@ -132,7 +143,7 @@ def _survey(rows: DataFrame, sources: Sequence[Source]) -> tuple[list[dict[str, 
     files = [
         {
             "name": names[k, file],
-            "path": _plain_path(file) or sources[k].name,
+            "path": path_of(file) or sources[k].name,
             "format": sources[k].kind,
             "bytes": size,
             "rows": n,
@@ -146,17 +157,10 @@ def _survey(rows: DataFrame, sources: Sequence[Source]) -> tuple[list[dict[str, 
 
 def _short(files: Sequence[str]) -> dict[str, str]:
     """The name of each file: its path below the folder that all share."""
-    plain = {file: _plain_path(file) for file in files}
-    if len(plain) < 2:
-        return {file: basename(path) for file, path in plain.items()}
-    root = commonpath([dirname(p) for p in plain.values()])
-    return {file: relpath(path, root) for file, path in plain.items()}
-
-
-def _plain_path(file: str) -> str:
-    """The path that the address of a file means, with its file system where that is not the machine's own."""
-    bare = re.sub(rb"%([0-9A-Fa-f]{2})", lambda m: bytes.fromhex(m[1].decode()), file.encode())
-    return bare.decode("utf-8", "replace").removeprefix("file://")
+    pieces = {file: path_of(file).split("/") for file in files}
+    levels = zip(*(folders[:-1] for folders in pieces.values()), strict=False)
+    above = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
+    return {file: "/".join(path[above:]) for file, path in pieces.items()}
 
 
 def _name_inputs(manifest: dict[str, Any], files: Sequence[Mapping[str, Any]], reader: Reader) -> None:
@@ -186,16 +190,20 @@ def _maker(pack: Callable[[], Pack], names: Names) -> Callable[[Iterator[pd.Data
         import pandas as pd
         from pyspark import TaskContext
 
-        context = TaskContext.get()
+        context = cast("Any", TaskContext.get())
         rows = (row for batch in batches for row in records(batch))
         try:
-            tables, notes = part_of(worker_of(pack()), rows, names)
+            part = _as_row(*part_of(worker_of(pack()), rows, names))
         except Exception as error:  # its message may hold report text, and Spark logs it: keep its kind and place
             raise RuntimeError(f"calcitrace fault: {_place(error)}") from None
-        cells = [context.partitionId() if context else 0, *(tables[t] for t in ("reports", "mentions", COPY))]
-        yield pd.DataFrame([[*cells, json.dumps(notes)]], columns=["number", "reports", "mentions", "input", "notes"])
+        yield pd.DataFrame([{"number": context.partitionId(), **part}])
 
     return make
+
+
+def _as_row(tables: Mapping[str, bytes], notes: Mapping[str, Any]) -> dict[str, Any]:
+    """A part as one row of `PART`."""
+    return {**tables, "notes": json.dumps(notes)}
 
 
 def _place(error: BaseException) -> str:
@@ -207,8 +215,10 @@ def _place(error: BaseException) -> str:
     return f"{type(error).__name__} at {where}"
 
 
-def part_of(worker: Worker, rows: Iterable[Mapping[str, Any]], names: Names) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The tables of a part and its notes, from rows of text with their place; the same rows give the same bytes."""
+def part_of(
+    said_of: Callable[[Report], Mapping[str, Any]], rows: Iterable[Mapping[str, Any]], names: Names
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The tables of a part and its notes, from rows of text with their place and what a worker says of a report."""
     versions, rejects, reports = Versions(), list[Reject](), list[tuple[str, Report]]()
     for row in rows:
         source = names[row["_input"], row["_file"]]
@@ -219,7 +229,7 @@ def part_of(worker: Worker, rows: Iterable[Mapping[str, Any]], names: Names) -> 
             rejects.append(made)
     part = Made(0, rejects)
     for source, report in reports:
-        part.add(source, 0, report, worker(report))
+        part.add(source, 0, report, said_of(report))
     copies = [_copied(report) for _, report in reports]
     return {**part.tables(), COPY: parquet_bytes(copies, COPIED)}, part.notes()
 
@@ -233,20 +243,23 @@ def _copied(report: Report) -> dict[str, str]:
 def _in_waves(spark: Any, parts: Any, numbers: Sequence[int]) -> Generator[tuple[int, Any]]:
     """The parts of these numbers as Spark makes them, in order: a few jobs at a time, so that no core waits.
 
+    A part without rows, of which Spark gives nothing, is empty; so are all where there are no `parts`.
+
     Raises:
         BrokenOffError: Spark gave up.
     """
-    context = spark.sparkContext
+    context, nothing = spark.sparkContext, _as_row(*part_of(lambda _: {}, (), {}))
     waves = [numbers[i : i + WAVE] for i in range(0, len(numbers), WAVE)]
 
-    def job(wave: Sequence[int]) -> list[Any]:
+    def job(wave: Sequence[int]) -> dict[int, Any]:
         context.setJobGroup(GROUP, "reading reports", interruptOnCancel=True)
-        return list(context.runJob(parts, list, wave))
+        made = context.runJob(parts, list, wave) if parts is not None else []
+        return dict.fromkeys(wave, nothing) | {part["number"]: part for part in made}
 
     pool = ThreadPoolExecutor(ceil(2 * context.defaultParallelism / WAVE) + 1)
     try:
-        for rows in pool.map(job, waves):
-            yield from ((row["number"], row) for row in rows)
+        for made in pool.map(job, waves):
+            yield from made.items()
     except Exception as error:
         raise BrokenOffError(f"Spark gave up ({_why(error)}); give the same command again to go on") from None
     finally:
