@@ -33,9 +33,9 @@ FIELDS = ("report_id", "patient_id", "study_date", "modality", "body_part", "tex
 def spark() -> Iterator[Any]:
     """A small cluster of two executors in processes of their own."""
     if not importlib.util.find_spec("pyspark"):
-        pytest.skip("NO PYSPARK HERE: the Spark engine is not tested; pip install 'calcitrace[spark]'")
+        pytest.skip("NO PYSPARK HERE: THE SPARK ENGINE IS NOT TESTED; pip install 'calcitrace[spark]'")
     if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
-        pytest.skip("NO JAVA HERE: the Spark engine is not tested")
+        pytest.skip("NO JAVA HERE: THE SPARK ENGINE IS NOT TESTED")
     settings = {"spark.executorEnv.PYTHONPATH": os.environ.get("PYTHONPATH", ""), "spark.sql.shuffle.partitions": "4"}
     with session("local-cluster[2,1,1024]", settings) as found:
         yield found
