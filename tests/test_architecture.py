@@ -46,7 +46,9 @@ workers
 classifier
 corpus why
 show
-frames config progress shards spark
+frames config progress shards sparkinput
+spark
+sparkrun
 rerun pseudonyms
 evaluate adjudication
 training workload agreement recall

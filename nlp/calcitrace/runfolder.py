@@ -25,6 +25,7 @@ RUNNING, COMPLETE = "running", "complete"
 LOCK = ".lock"
 OURS = (LOCK, f"{MANIFEST}.tmp")  # what a run leaves that was killed before its first write was done
 TABLES = ("reports", "mentions")
+COPY = "input"  # folder of the reports as they were read, of a run that keeps them
 TOTALS = ("reports", "rejects", "mentions", "likely")
 NOTED = {"number", "files", "inputs", "counts", "rejected", "cards", *TOTALS}
 
@@ -87,7 +88,8 @@ class RunFolder:
                 self._keep(part)
 
     def _clear(self) -> None:
-        tables = [p for t in TABLES for p in (*(self.folder / t).glob("part-*.parquet"), self.folder / f"{t}.csv")]
+        tables = [p for t in (*TABLES, COPY) for p in (self.folder / t).glob("part-*.parquet")]
+        tables += [self.folder / f"{t}.csv" for t in TABLES]
         written = [self.folder / name for name in (MANIFEST, "rejects.jsonl", "summary.html")]
         for path in (*part_notes(self.folder), *tables, *written):
             path.unlink(missing_ok=True)
