@@ -293,7 +293,7 @@ def _constituent(name: str, c: Constituent) -> tuple[str, str, str, str]:
 
 def exports() -> str:
     """Each export with the manual that its writer is."""
-    return "\n".join(f"### `--to {name}` {{ #{name} }}\n\n{plain(_manual(w))}\n" for name, w in EXPORTS.items())
+    return "\n".join(f"### `--to {name}` {{ #{name} }}\n\n{plain(_manual(e.write))}\n" for name, e in EXPORTS.items())
 
 
 def _manual(writer: Any) -> str:

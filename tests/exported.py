@@ -65,6 +65,7 @@ def _report(run: int, site: str, patient: str, report: str, **more: Any) -> dict
         "merged_into": None,
         "episode": None,
         "adjudicated": None,
+        "size_mm": None,
         "evidence": [],
     }
     return {**usual, **more, "text": TEXTS[run][report]}
@@ -83,6 +84,7 @@ REPORTS = [
         laterality="right",
         episode=1,
         adjudicated="definite",
+        size_mm=12.5,
         evidence=[f"{LONG_ID}#1", f"{LONG_ID}#2"],
     ),
     _report(0, "Klinik Süd", f"00{MARK}42", "007", study_date=date(2020, 2, 29), age=None, sex=None, modality=None),
@@ -115,6 +117,7 @@ def _patient(site: str, patient: str, **more: Any) -> dict[str, Any]:
         "n_reports": 1,
         "sex": None,
         "age": None,
+        "size_mm": None,
         "evidence": [],
     }
     return {**usual, **more}
@@ -136,6 +139,7 @@ PATIENTS = [
         biopsy="advised",
         sex="F",
         age=63.5,
+        size_mm=12.5,
         evidence=[f"{LONG_ID}#1"],
     ),
     _patient("B", f'{MARK}\n"x"', index_date=date(1999, 12, 31)),
@@ -298,7 +302,6 @@ def read_redcap(folder: Path) -> Tables:
 
 
 REDCAP_NAME = "Variable / Field Name"
-LISTS, WHOLE = ("evidence", "report_evidence"), ("integer",)
 
 
 def _unprefixed(name: str) -> str:
@@ -310,11 +313,13 @@ def _redcap_value(text: str, said: Any) -> Any:
         return {"": None, "1": True, "0": False}[text]
     if said["Field Type"] == "radio":
         names = dict(choice.split(", ", 1) for choice in said["Choices, Calculations, OR Slider Labels"].split(" | "))
+        if names.keys() - {str(n) for n in range(len(names))}:  # of a text: its choices are its values
+            return text or None
         return None if text == "" else VALUES.get(names[text], names[text].lower().replace(" ", "_"))
     kind = {"date_ymd": "date", "integer": "integer", "number": "number"}.get(
         said["Text Validation Type OR Show Slider Number"]
     )
-    return value_of(text, "list" if said.name in LISTS else kind or "text")
+    return value_of(text, kind or "text")
 
 
 # Where a label is not its value in other letters.

@@ -20,6 +20,7 @@ ORDER = """
 model errors ruleset samples kept memory lately
 decisions
 strictyaml words dates
+studydate
 measures
 terms casefile
 rules sources sections sentences
@@ -53,7 +54,7 @@ rerun pseudonyms
 evaluate adjudication
 training workload agreement recall
 finders exchange
-studydate phrases
+phrases
 criteriakeys
 criteria healing
 criteriafit

@@ -69,7 +69,9 @@ def test_rules_diff_prints_no_text(command: Any, changed: Path, tmp_path: Path) 
     corpus.write_text(json.dumps({"report_id": "A7", "text": TEXT}) + "\n", "utf-8")
     done = command("rules", "diff", patterns_folder(), changed, "--on", corpus)
     assert done.code == 0
-    assert "A7: added fracture" in done.out
+    at = TEXT.index("spicule")
+    assert f"A7: added fracture {at}-{at + 7}: assertion=absent (fracture:spicule; context absent_before:" in done.out
+    assert f" of {patterns_folder().name}/context/presence.yml)" in done.out
     assert "1 reports, 1 change" in done.out
     assert SECRET not in done.out + done.err
     told = json.loads(command("rules", "diff", patterns_folder(), changed, "--on", corpus, "--json").out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import re
 import shutil
@@ -17,9 +18,13 @@ from typing import Any
 import pytest
 
 from calcitrace import Annotator, Report, RuleSet, read_run
+from calcitrace.casemodel import load_model, starter_path
+from calcitrace.cli.bar import RunBar
+from calcitrace.corpus import Progress
 from calcitrace.model import AnnotatedReport
 from calcitrace.rules import patterns_folder
 from calcitrace.runfolder import read_manifest
+from calcitrace.summary import threshold_of
 
 SENTENCE = "No cortical erosion. 8 mm calcific deposit in the right supraspinatus tendon."
 GOOD = "report_id,text\n1,No fracture.\n2,Pain.\n"
@@ -99,6 +104,16 @@ def test_an_unknown_command_is_not_repeated(words: list[str], command: Any) -> N
     assert (ended.code, ended.out, ended.err) == (2, "", f"error: {said}\n")
 
 
+def test_a_command_that_is_nearly_one_is_named(command: Any) -> None:
+    """The name that was meant is told, and what was typed is not."""
+    ended = command("proces")
+    assert (ended.code, ended.err.split("; ")[1]) == (
+        2,
+        "did you mean process? --help names them, and `calcitrace show --text` reads a report\n",
+    )
+    assert "did you mean check? " in command("rules", "chek").err
+
+
 # process
 
 
@@ -131,6 +146,39 @@ def test_process_tells_of_like_inputs_once(command: Any, tmp_path: Path) -> None
     put(tmp_path, "in/scan.pdf", "x")
     ended = command("process", tmp_path / "in", "--out", tmp_path / "run")
     assert ended.err == "00.txt and 29 more: encoding utf-8\nleft out, of no known format: 1 .pdf\n"
+
+
+def test_process_tells_the_threshold_that_holds(command: Any, tmp_path: Path) -> None:
+    """On the scale of the run's probabilities, on the terminal and on the page; nothing without a model."""
+    path = put(tmp_path, "r.csv", GOOD)
+    ended = command("process", path, "--out", tmp_path / "run", "--prevalence", "0.005")
+    least = float(
+        re.findall(r"likely from a probability of ([\d.]+) on, where 0.5 % of the reports are cases", ended.out)[0]
+    )
+    manifest = read_manifest(tmp_path / "run")
+    assert least == pytest.approx(threshold_of(manifest), rel=0.01)
+    assert least < manifest["model"]["threshold"]
+    assert "likely from" not in command("process", path, "--out", tmp_path / "none", "--no-model").out
+
+
+def test_process_tells_notes_in_lines_of_their_own(command: Any, tmp_path: Path) -> None:
+    """What may be wrong with an input does not hide behind what was chosen for it."""
+    path = put(tmp_path, "r.csv", "id,text,date\n1,Pain.,13.13.2021\n2,No fracture.,")
+    ended = command("process", path, "--out", tmp_path / "run")
+    assert [line for line in ended.err.splitlines() if "note" in line] == [
+        "r.csv: note: its last line has no line end; was the file cut off?",
+        "r.csv: note: study dates that cannot be read: 1 (the first at r.csv:2)",
+    ]
+
+
+def test_process_tells_the_most_frequent_endings_that_it_left_out(command: Any, tmp_path: Path) -> None:
+    """A folder of everything does not fill the screen either: the rarest endings are told as one number."""
+    put(tmp_path, "in/a.txt", "No fracture.")
+    for name in ("1.bin", "2.bin", "3.bin", *(f"x.{letter}" for letter in "abcdefghi")):
+        put(tmp_path, f"in/{name}", "x")
+    ended = command("process", tmp_path / "in", "--out", tmp_path / "run")
+    told = "3 .bin, 1 .a, 1 .b, 1 .c, 1 .d, 1 .e, 1 .f, 1 .g and 2 with 2 other endings"
+    assert ended.err.splitlines()[-1] == f"left out, of no known format: {told}"
 
 
 def test_process_names_the_first_rejects(command: Any, tmp_path: Path) -> None:
@@ -352,6 +400,17 @@ def test_an_interrupted_run_says_how_to_go_on(command: Any, tmp_path: Path, inte
     assert len(read_run(tmp_path / "run")[0]) == 2
 
 
+def test_a_run_that_goes_on_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """Reports of an earlier call are told of once, before the first is read."""
+    chosen = {"r.csv": "encoding utf-8"}
+    with RunBar() as bar:
+        bar.advance(Progress(2000, 0, 3, 0, 0.1, chosen))
+        bar.advance(Progress(2010, 0, 3, 10, 0.1, chosen))
+    assert capsys.readouterr().err == (
+        "r.csv: encoding utf-8\ngoing on with an earlier run: 2,000 reports are read already\n"
+    )
+
+
 # demo
 
 
@@ -423,6 +482,43 @@ def test_show_as_json(command: Any) -> None:
     assert [c["text"] for c in mentions["cortical_erosion"]["cues"]] == ["No"]
 
 
+def test_show_tells_the_threshold_on_the_scale_of_the_probability(command: Any) -> None:
+    """At another share of cases both move together, so that who is a likely case can be seen."""
+    said = {
+        share: json.loads(command("show", "--json", "--text", SENTENCE, *words).out)
+        for share, words in (("own", []), ("rare", ["--prevalence", "0.005"]))
+    }
+    model = load_model(starter_path("intraosseous_migration") or "")
+    assert said["own"]["reckoning"]["threshold"] == pytest.approx(model.threshold)
+    assert said["rare"]["reckoning"]["threshold"] < 0.1 < model.threshold
+    plain = command("show", "--text", SENTENCE, "--prevalence", "0.005").out
+    least = said["rare"]["reckoning"]["threshold"]
+    assert f"no likely case (threshold {least:.3f} where 0.5 % of reports are cases)" in plain
+
+
+@pytest.mark.parametrize("share", [None, 0.005])
+def test_the_reasons_for_a_probability_add_up(share: float | None, command: Any) -> None:
+    """What any report has, what is shown and what is not shown come to the log odds of the probability."""
+    words = ["--prevalence", share] if share else []
+    found = json.loads(command("show", "--json", "--text", SENTENCE, *words).out)
+    sums = found["reckoning"]
+    shown = sum(c["log_odds"] for c in found["contributions"])
+    assert sums["others"] > 0
+    assert sums["base"] + shown + sums["rest"] == pytest.approx(sums["total"])
+    assert 1 / (1 + math.exp(-sums["total"])) == pytest.approx(found["case_probability"])
+    told = command("show", "--why", "--text", SENTENCE, *words).out
+    assert re.search(rf"{sums['rest']:+.2f} +\({sums['others']} more, each of which adds or takes away less\)", told)
+
+
+def test_show_tells_of_conditions(command: Any) -> None:
+    """They bear on a case, so they stand beside the mentions, and behind what they add; they have no ids."""
+    words = ["--text", "MRI right shoulder. Rheumatoid arthritis. Erosion of the greater tuberosity."]
+    assert re.search(r"Rheumatoid arthritis +│ inflammatory_arthritis \(condition\)", command("show", *words).out)
+    assert "()" not in command("show", "--why", *words).out
+    (condition,) = json.loads(command("show", "--json", *words).out)["conditions"]
+    assert condition["finding"] == "inflammatory_arthritis"
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "windows-1252"])
 @pytest.mark.parametrize("way", ["file", "stdin", "dash"])
 def test_show_a_file_or_standard_input(way: str, encoding: str, command: Any, tmp_path: Path) -> None:
@@ -491,8 +587,6 @@ def test_show_a_report_of_a_run(command: Any, tmp_path: Path) -> None:
 
 def test_show_of_a_run_whose_model_has_changed(command: Any, tmp_path: Path) -> None:
     """It is not explained by another model than it was read with."""
-    from calcitrace.casemodel import starter_path
-
     starter = starter_path("intraosseous_migration")
     assert starter
     own = put(tmp_path, "own.json", starter.read_text("utf-8"))

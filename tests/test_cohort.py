@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections import Counter
@@ -11,6 +12,8 @@ from tempfile import mkdtemp
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import Command
 from hypothesis import HealthCheck, given, settings
@@ -23,6 +26,7 @@ from calcitrace.criteria import read_criteria
 from calcitrace.decisions import Opinion
 from calcitrace.errors import RunError, UsageError
 from calcitrace.exports import EXPORTS, export
+from calcitrace.methods import methods
 from calcitrace.review.queue import QueueOptions, make_queue
 
 MARK = "Zqxmarker"
@@ -222,6 +226,22 @@ def test_counts_are_told_in_good_english(tmp_path: Path) -> None:
     assert drawn.count("(n = ") == drawn.count("(n")
 
 
+def test_a_model_takes_part_only_where_the_criteria_ask_for_it(tmp_path: Path) -> None:
+    """A likely case, by the model of the run, can be asked for; a model that decides nothing is not in Methods."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P2", "2019-03-04", CASE)), prevalence=0.005)
+    (low,) = (tmp_path / "run" / "reports").glob("*.parquet")
+    frame = pd.read_parquet(low)
+    pq.write_table(pa.Table.from_pandas(frame.assign(likely_case=[True, False]), pq.read_schema(low)), low)
+    plain, likely = (build_cohort(folder, said) for said in (None, criteria(tmp_path, "likely_case: yes\n")))
+    assert (len(plain.members), list(likely.members["patient_id"])) == (2, ["P1"])
+    assert patient(likely, "P2")["box"] == "No likely case by the model"
+    decided = build_cohort(folder, criteria(tmp_path, "likely_case: yes\n"), {"b": "definite"})
+    assert patient(decided, "P2")["box"] == "In the cohort"
+    assert "model" not in methods(plain)
+    assert "that is a likely case by the model." in methods(likely)
+    assert re.search(r"model [\w ]+, SHA-256 \w{12}, threshold 0\.0\d+ at a prevalence of 0\.5 %", methods(likely))
+
+
 @pytest.mark.parametrize(("pillow", "files"), [(True, "flow.svg, flow.png"), (False, "flow.svg")])
 def test_methods_name_the_pictures_that_were_made(
     pillow: bool, files: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -258,6 +278,15 @@ def test_each_exclusion_counts_a_patient_once_and_in_order(tmp_path: Path) -> No
     )
     flow = build_cohort(run(tmp_path, rows), criteria(tmp_path, said)).flow
     assert (flow.patients["Surgery"], flow.patients["Arthritis"], flow.members) == (1, 0, 1)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path: Path, command: Command) -> None:
+    """The folder of --out is looked at first: a run that is not there is not even missed."""
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    for out, said in (("full", "not empty and no cohort"), ("full/file", "is a file")):
+        done = command("cohort", tmp_path / "gone", "--out", tmp_path / out)
+        assert (done.code, done.err) == (6, f"error: {tmp_path / out}: {said}; choose another --out\n")
 
 
 def test_an_empty_cohort_is_a_result(tmp_path: Path, command: Command) -> None:

@@ -172,6 +172,13 @@ def test_without_an_order_unclear_dates_point_to_it(tmp_path: Path, command: Com
     assert "date_order" not in (tmp_path / "dmy" / "flow.svg").read_text(encoding="utf-8")
 
 
+def test_dates_that_no_order_can_read_are_told(tmp_path: Path, command: Command) -> None:
+    """A thirteenth month is no day in any order; the count is told where the cohort is made."""
+    folder = run(tmp_path, cases(2, "13.13.2021", "2021-04-05"))
+    done = command("cohort", folder, "--out", tmp_path / "cohort")
+    assert "note: dates: 1 cannot be read as a day, month or year and counts as unclear\n" in done.err
+
+
 def test_an_order_that_the_archive_contradicts_is_refused(tmp_path: Path) -> None:
     """With the counts that speak against it."""
     folder, path = (

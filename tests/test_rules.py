@@ -334,25 +334,35 @@ LINTED: dict[str, tuple[dict[str, str | bytes | None], str]] = {
     ),
     "an example whose assertion is wrong": (
         replaced(F, "No {plantar spur}.", "A {plantar spur}."),
-        f"patterns/{F}:10: error: expected absent, got present",
+        f"patterns/{F}:10: error: expected absent, got present: A {{plantar spur}}.",
     ),
     "an example whose mention is longer": (
         replaced(F, "A {heel spur} is", "A {heel} spur is"),
-        f"patterns/{F}:9: error: the mention is 2-11, not 2-6",
+        f"patterns/{F}:9: error: the mention is 'heel spur': A {{heel}} spur is seen.",
     ),
     "an example whose mention is not found": (
         replaced(F, "A {heel spur} is", "A {toe spur} is"),
-        f"patterns/{F}:9: error: expected a mention in the braces, found none",
+        f"patterns/{F}:9: error: expected a mention in the braces, found none: A {{toe spur}} is seen.",
     ),
     "an example that should hold no mention": (
         replaced(F, "The heel is normal.", "A plantar spur."),
-        f"patterns/{F}:11: error: expected no mention, found heel_spur:plantar spur",
+        f"patterns/{F}:11: error: expected no mention, found heel_spur:plantar spur: A plantar spur.",
     ),
     "a context example that is wrong": (
         replaced(P, "Heel without {spur}.", "Heel with {spur}."),
-        f"patterns/{P}:13: error: expected absent, got present",
+        f"patterns/{P}:13: error: expected absent, got present: Heel with {{spur}}.",
     ),
 }
+
+
+def test_one_wrong_file_does_not_hide_another(tmp_path: Path) -> None:
+    """The first fault of each file is told, each once, whatever it is wrong with."""
+    changes = {**replaced(F, "not:\n", "nots:\n"), **replaced(P, "default: present", "default: here")}
+    with pytest.raises(RuleError) as error:
+        load(folder(tmp_path, changes))
+    first, second = str(error.value).splitlines()
+    assert first.startswith(f"patterns/{F}:6: unknown key 'nots'")
+    assert second.startswith(f"patterns/{P}:1: default 'here' is not in precedence")
 
 
 def test_lint_is_content_with_a_sound_folder(tmp_path: Path) -> None:

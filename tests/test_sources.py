@@ -433,6 +433,32 @@ def test_a_mistyped_column_is_guessed(tmp_path: Path) -> None:
         read(path, {"text": "BEFUND", "report_id": "KEY"})
 
 
+def test_columns_of_a_header_without_usual_names_are_told(tmp_path: Path) -> None:
+    """Different words without digits are names; a first row that may be a report is not repeated."""
+    path = put(tmp_path, "r.csv", "ACC;PAT;BEFUND_TEXT\n1;P;a\n")
+    with pytest.raises(SourceError, match="no column of report text; columns are: ACC, PAT, BEFUND_TEXT. Name it"):
+        read(path)
+    for row in ("K1;Meier;Normal", "Meier;MR;No fracture", "Meier;Normal", "P;P;Normal"):
+        with pytest.raises(SourceError, match=r"none of its \d columns has a usual name"):
+            read(put(tmp_path, "r.csv", f"{row}\n{row}\n"))
+
+
+def test_a_last_line_without_an_end_is_told(tmp_path: Path) -> None:
+    """The row is a report, for many programs write tables so; but a table that was cut off looks the same."""
+    for ending, told in (("\n", False), ("\r", False), ("", True)):
+        got = read(put(tmp_path, "r.csv", f"id,text\n1,a\n2,with cortical def{ending}"))
+        assert got.texts == [("1", "a"), ("2", "with cortical def")]
+        assert ("note: its last line has no line end; was the file cut off?" in got.told) is told
+
+
+def test_dates_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+    """How many, and where the first stands; a date that can be day and month either way is none of them."""
+    dates = ("2021-03-02", "03.04.2021", "13.13.2021", "", "n/a", "2021")
+    rows = "".join(f"{n},a{n},{written}\n" for n, written in enumerate(dates))
+    got = read(put(tmp_path, "r.csv", f"id,text,date\n{rows}"))
+    assert got.told.endswith(", note: study dates that cannot be read: 2 (the first at r.csv:4)")
+
+
 def test_any_column_can_be_asked_for(tmp_path: Path) -> None:
     """What is asked for wins over a usual name, in its own spelling or a like one."""
     path = put(tmp_path, "r.csv", "id,text,KEY,Body Text\n1,a,k,b\n")
@@ -735,11 +761,13 @@ def test_no_input_at_all() -> None:
 
 
 def test_what_a_folder_leaves_out(tmp_path: Path) -> None:
-    """Hidden files and run folders are no reports; files of other formats are counted by their ending."""
+    """Hidden files, runs, cohorts and virtual environments are no reports; other formats are counted by ending."""
     put(tmp_path, "a.txt", "a"), put(tmp_path, ".b.txt", "b"), put(tmp_path, ".git/c.txt", "c")
     put(tmp_path, "scan.pdf", "x"), put(tmp_path, "deep/scan.pdf", "x"), put(tmp_path, "README", "x")
     put(tmp_path, "run/manifest.json", "{}"), put(tmp_path, "run/parts/part-00000.json", "{}")
     put(tmp_path, "run/mentions/part-00000.parquet", "x")
+    put(tmp_path, "cohort/manifest.json", "{}"), put(tmp_path, "cohort/members.parquet", "x")
+    put(tmp_path, "cohort/patients.csv", "x"), put(tmp_path, "venv/pyvenv.cfg", "x"), put(tmp_path, "venv/l/d.txt", "d")
     got = read(tmp_path)
     assert got.texts == [("a", "a")]
     assert got.tally.left_out == {".pdf": 2, "README": 1}

@@ -145,7 +145,7 @@ def test_evidence_is_marked_in_the_text() -> None:
 def test_a_case_says_what_and_where() -> None:
     """Status, type, site, side and reasons in words, without underscores."""
     seen = " ".join(Texts(write_summary(manifest(), [card("x", case_probability=0.876)])).text.split())
-    assert "R1 — definite, cortical erosion, probability 0.88" in seen
+    assert "R1 — definite, cortical erosion, probability 0.876" in seen
     assert "MR · shoulder · 2019-03-02 · patient P1" in seen
     assert "left, biceps long head, humerus · absence of a mass asserted" in seen
     assert "Because of deposit: calcification" in seen
@@ -209,3 +209,11 @@ def test_evidence_comes_first_where_mentions_overlap() -> None:
         "ghi": ["mass", "pain"],
         "j": ["pain"],
     }
+
+
+def test_the_threshold_is_told_on_the_scale_of_the_probabilities() -> None:
+    """A threshold of one half, learned where half are cases, is 0.005 where 0.5 % are."""
+    model = {"name": "own", "learned_from": "", "threshold": 0.5, "trained_at_prevalence": 0.5}
+    likely = card("x", case_probability=0.02)
+    page = write_summary(manifest(model={**model, "probabilities_at_prevalence": 0.005}), [likely])
+    assert "at or above the model's threshold, here 0.005. Probabilities hold where 0.5 %" in Texts(page).text

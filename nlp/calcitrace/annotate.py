@@ -286,7 +286,9 @@ class Annotator:
             Cue(text[words.starts[i] : words.ends[j - 1]], words.starts[i], words.ends[j - 1], rule_id)
             for i, j, rule_id in shown
         )
-        if values["temporality"] == "hypothetical" or (values["presence"] == "absent") != (values["change"] == "resolved"):
+        if values["temporality"] == "hypothetical" or (values["presence"] == "absent") != (
+            values["change"] == "resolved"
+        ):
             values["change"] = "none"
         return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from calcitrace.assess import assess
 from calcitrace.criteria import Criteria
-from calcitrace.criteriafit import OTHER, check_dates, check_findings, check_values
+from calcitrace.criteriafit import OTHER, UNREADABLE, check_dates, check_findings, check_values
 from calcitrace.criteriakeys import OWN
 from calcitrace.errors import RunError
 from calcitrace.healing import normal_bones
@@ -25,7 +25,7 @@ from calcitrace.phrases import many
 from calcitrace.rerun import Rerun
 from calcitrace.rules import load_rules
 from calcitrace.runfolder import read_manifest
-from calcitrace.studydate import EITHER, age_in_years, orders_of, study_date
+from calcitrace.studydate import EITHER, age_in_years, is_unreadable, orders_of, study_date
 from calcitrace.tables import clean, mention_row
 from calcitrace.timeline import Entry
 from calcitrace.words import split_words
@@ -38,7 +38,17 @@ SCREENED = "screened_out"
 BATCH = 20_000
 NEEDED = (
     *("report_id", "patient_id", "study_date", "modality", "body_part", "sex", "age", "version_of", "status"),
-    *("case_status", "case_probability", "migration_type", "tendon", "bone", "laterality", "evidence"),
+    *(
+        "case_status",
+        "likely_case",
+        "case_probability",
+        "migration_type",
+        "tendon",
+        "bone",
+        "laterality",
+        "size_mm",
+        "evidence",
+    ),
 )
 OPTIONAL = ("site",)
 OF_MENTIONS = (
@@ -130,7 +140,8 @@ class Archive:
         check_values(self.criteria, self.rules, modalities, sites)
         dates: Counter[str] = Counter()
         for counted in table["study_date"].value_counts().to_pylist():
-            dates[orders_of(counted["values"] or "")] += counted["counts"]
+            written = counted["values"] or ""
+            dates[UNREADABLE if is_unreadable(written) else orders_of(written)] += counted["counts"]
         self.notes += check_dates(self.criteria, dates)
         self.either_order = 0 if self.criteria.date_order else dates[EITHER]
 
@@ -272,11 +283,13 @@ def _entry(
         sex=row["sex"] or "",
         age=age_in_years(row["age"] or ""),
         status=row["case_status"],
+        likely=row["likely_case"],
         probability=row["case_probability"],
         migration_type=row["migration_type"],
         tendon=row["tendon"],
         bone=row["bone"],
         laterality=row["laterality"],
+        size_mm=row.get("size_mm"),
         evidence=tuple(row["evidence"] or ()),
         screened=row["status"] == SCREENED,
         mentions=list(mentions.get(report_id, ())),
@@ -296,5 +309,5 @@ def _add_what_was_read(entry: Entry, again: Mapping[str, Any]) -> None:
         said = again["assessment"]
         entry.status, entry.migration_type = str(said.case_status), said.migration_type
         entry.tendon, entry.bone, entry.laterality = said.tendon, said.bone, said.laterality
-        entry.evidence, entry.mentions = said.evidence, list(again["mentions"])
+        entry.size_mm, entry.evidence, entry.mentions = said.size_mm, said.evidence, list(again["mentions"])
     entry.mentions = [*entry.mentions, *again["conditions"]]

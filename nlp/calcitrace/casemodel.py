@@ -26,6 +26,25 @@ _MARK = "calcitrace_model"
 
 
 @dataclass(frozen=True, slots=True)
+class Reckoning:
+    """How a probability came about, in log odds: `base` + the contributions that are shown + `rest` = `total`.
+
+    Attributes:
+        base: of any report, before anything is seen of it, at `prevalence`.
+        rest: what the `others`, the contributions that are not shown, add together.
+        threshold: the probability from which on a report is a likely case, at `prevalence`.
+        prevalence: share of cases at which all this holds.
+    """
+
+    base: float
+    rest: float
+    others: int
+    total: float
+    threshold: float
+    prevalence: float
+
+
+@dataclass(frozen=True, slots=True)
 class CaseModel:
     """A linear model of the log odds of a case, at the prevalence of the reports that it learned from.
 
@@ -73,6 +92,25 @@ class CaseModel:
 
     def _log_odds(self, features: Features) -> float:
         return self.slope * self.score(features) + self.offset
+
+    def threshold_at(self, prevalence: float | None) -> float:
+        """The threshold on the scale of the probabilities at a prevalence."""
+        return moved(self.threshold, self.prevalence, prevalence)
+
+    def reckoning(
+        self, features: Features, shown: Sequence[Contribution], prevalence: float | None = None
+    ) -> Reckoning:
+        """How the probability came about, for a reader who sees these contributions."""
+        base = self.slope * self.intercept + self.offset + shift(self.prevalence, prevalence)
+        shares = [self.slope * share for share, _ in self._shares(features) if share]
+        return Reckoning(
+            base=base,
+            rest=sum(shares) - sum(c.log_odds for c in shown),
+            others=len(shares) - len(shown),
+            total=base + sum(shares),
+            threshold=self.threshold_at(prevalence),
+            prevalence=self.prevalence if prevalence is None else prevalence,
+        )
 
     def contributions(self, features: Features, most: int = MOST_SHOWN) -> tuple[Contribution, ...]:
         """What made the probability, the strongest first: each feature's share of the log odds."""
@@ -139,6 +177,11 @@ def log_odds(probability: float) -> float:
 def shift(trained: float, wanted: float | None) -> float:
     """What another prevalence adds to the log odds (Saerens 2002: same findings in cases, another share of cases)."""
     return 0.0 if wanted is None else log_odds(wanted) - log_odds(trained)
+
+
+def moved(probability: float, trained: float, wanted: float | None) -> float:
+    """A probability, or a threshold, that holds at one prevalence as it is at another."""
+    return probability_of(log_odds(probability) + shift(trained, wanted))
 
 
 def model_bytes(model: CaseModel) -> bytes:

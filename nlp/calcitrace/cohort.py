@@ -69,6 +69,7 @@ PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
     "last_date": ("string", "last full date of a report that counts"),
     "n_episodes": ("int32", "episodes by bone and side"),
     "n_reread": ("int32", "reports that the case screen had passed over and that were read for the cohort"),
+    "size_mm": ("double", "largest size of the deposit in millimetres that a report of the episode states, or null"),
 }
 TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "patient_id": ("string", "as given"),
@@ -102,6 +103,7 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "adjudicated": ("string", "what a reviewer decided; null where none did"),
     "sex": ("string", "as given"),
     "age": ("double", "years at the study"),
+    "size_mm": ("double", "as in the run: the largest stated size of the deposit in millimetres, or null"),
 }
 ROWS = 20_000
 DECIDED = {"yes": "definite", "no": "no", "unsure": "possible"}
@@ -306,6 +308,7 @@ def patient_row(found: History, criteria: Criteria, reread: bool = True) -> dict
         "last_date": days[-1].isoformat() if days else None,
         "n_episodes": found.n_episodes,
         "n_reread": sum(e.screened for e in found.entries) if is_case and reread else 0,
+        "size_mm": max((e.size_mm for e in own if e.size_mm), default=None),
     }
 
 
@@ -374,6 +377,7 @@ def timeline_row(entry: Entry, found: History | None, criteria: Criteria) -> dic
         "adjudicated": entry.adjudicated or None,
         "sex": entry.sex,
         "age": entry.age,
+        "size_mm": entry.size_mm,
     }
 
 

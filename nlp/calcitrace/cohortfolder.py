@@ -54,7 +54,7 @@ def write_cohort(
         RunError: the folder holds something else, or cannot be written.
     """
     folder = Path(out)
-    _check(folder, overwrite)
+    check_folder(folder, overwrite)
     names = None if show_ids else pseudonyms(folder, Path(key) if key else None, new_key)
     (folder / MANIFEST).unlink(missing_ok=True)
     tables = {"patients": (cohort.patients, PATIENT_COLUMNS), "members": (cohort.members, PATIENT_COLUMNS)}
@@ -82,7 +82,14 @@ def _pictures(folder: Path, flow: Flow, counts: Mapping[str, int]) -> list[str]:
     return ["flow.svg", "flow.png"]
 
 
-def _check(folder: Path, overwrite: bool) -> None:
+def check_folder(folder: Path, overwrite: bool) -> None:
+    """Check, before a cohort is built, that it can be written to a folder.
+
+    Raises:
+        RunError: the folder holds a cohort that is not to be written over, or something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file; choose another --out")
     if (folder / MANIFEST).exists():
         if not overwrite:
             raise RunError(f"{folder}: holds a cohort; choose another --out, or --overwrite")

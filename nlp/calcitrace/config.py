@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from calcitrace.corpus import RunOptions
-from calcitrace.errors import UsageError
+from calcitrace.errors import RuleError, UsageError
 from calcitrace.sources import CHOICES, FLAGS
+from calcitrace.strictyaml import meant, read_toml
 from calcitrace.workers import NO_MODEL
 
 TEXTS = (
@@ -72,11 +72,9 @@ def _one_model(asked: dict[str, Any], advice: str) -> dict[str, Any]:
 
 def _read(config: Path) -> dict[str, Any]:
     try:
-        found = tomllib.loads(config.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UsageError(f"{config}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{config}: not valid TOML ({type(error).__name__})") from None
+        found, _ = read_toml(config)
+    except RuleError as error:
+        raise UsageError(str(error)) from None
     columns = found.pop("columns", {})
     if not isinstance(columns, dict):
         raise UsageError(f"{config}: 'columns' must be a table, as in [columns]")
@@ -93,7 +91,8 @@ def _read(config: Path) -> dict[str, Any]:
 def _check(config: Path, table: Mapping[str, Any], known: Mapping[str, tuple[Any, str]]) -> None:
     for key, value in table.items():
         if key not in known:
-            raise UsageError(f"{config}: unknown key {key!r}; known are {', '.join(known)}")
+            every = [*known, *COLUMN_FLAGS, "columns"] if known is KINDS else known
+            raise UsageError(f"{config}: unknown key {key!r}{meant(key, every)} known are {', '.join(every)}")
         kind, said = known[key]
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise UsageError(f"{config}: {key!r} must be {said}")

@@ -5,7 +5,6 @@ What a file may say stands in `criteriakeys.py`; all keys are optional.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -16,7 +15,7 @@ from typing import Any
 from calcitrace.criteriakeys import ASSERTIONS, CRITERIA, KNOWN, LEAVE_OUT, OWN, SIDES, TIERS, WHEN, YES_NO, told
 from calcitrace.errors import CriteriaError, RuleError, SourceError
 from calcitrace.sources import read_list
-from calcitrace.strictyaml import Row, Table, Text, read_yaml
+from calcitrace.strictyaml import Row, Table, Text, read_toml, read_yaml
 from calcitrace.studydate import ORDERS, study_date
 
 BUILT_IN = Path(__file__).with_name("criteria.yml")
@@ -52,6 +51,7 @@ class Criteria:
 
     title: str = ""
     tiers: tuple[str, ...] = ("definite", "probable")
+    likely_case: bool = False
     probability: float | None = None
     adjudicated_only: bool = False
     modalities: tuple[str, ...] = ()
@@ -73,6 +73,11 @@ class Criteria:
     file: str = ""
     sha256: str = ""
     path: str = ""
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether what a model says decides who is in."""
+        return self.likely_case or self.probability is not None
 
     @property
     def told(self) -> frozenset[str]:
@@ -122,8 +127,9 @@ def _criteria(table: Table, source: Path) -> Criteria:
     return Criteria(
         title=table.text("title", ""),
         tiers=_some_of(table, "tiers", TIERS),
+        likely_case=_yes(table, "likely_case"),
         probability=_number(table, "probability", 0, 1),
-        adjudicated_only=_one_of(table, "adjudicated_only", YES_NO) in ("yes", "true"),
+        adjudicated_only=_yes(table, "adjudicated_only"),
         modalities=tuple(table.texts("modalities")),
         sites=tuple(table.texts("sites")),
         sides=_some_of(table, "sides", SIDES),
@@ -153,14 +159,8 @@ def _lists(table: Table, kind: Any) -> dict[str, Any]:
 def _table(path: Path) -> Table:
     if path.suffix.lower() != ".toml":
         return read_yaml(path, str(path))
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        found = tomllib.loads(text)
-    except OSError as error:
-        raise RuleError(str(path), 0, f"cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RuleError(str(path), 1, f"not valid TOML ({type(error).__name__})") from None
-    table = _strict(found, str(path), text.splitlines(), 1)
+    found, lines = read_toml(path)
+    table = _strict(found, str(path), lines, 1)
     assert isinstance(table, Table)
     return table
 
@@ -192,6 +192,10 @@ def _one_of(table: Table, key: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise table.fail(f"{key!r} must be one of {', '.join(a for a in allowed if a)}", value)
     return value
+
+
+def _yes(table: Table, key: str) -> bool:
+    return _one_of(table, key, YES_NO) in ("yes", "true")
 
 
 def _some_of(table: Table, key: str, allowed: tuple[str, ...]) -> tuple[str, ...]:

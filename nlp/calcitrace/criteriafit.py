@@ -13,7 +13,7 @@ from calcitrace.ruleset import RuleSet
 from calcitrace.sources import shown_id
 from calcitrace.studydate import EITHER, ORDERS
 
-OTHER = "other"
+OTHER, UNREADABLE = "other", "unreadable"
 MOST_SHOWN = 60
 SAYS = {"dmy": "day first", "mdy": "month first"}
 
@@ -84,11 +84,14 @@ def check_dates(criteria: Criteria, dates: Mapping[str, int]) -> Iterator[str]:
     """What to tell of the order of day and month.
 
     Args:
-        dates: how many dates of the runs can only be read day first (dmy) or month first (mdy), or either way.
+        dates: how many dates of the runs can only be read day first (dmy) or month first (mdy), or either way, or
+            not at all (unreadable).
 
     Raises:
         CriteriaError: more dates contradict `date_order` than can be read by it alone.
     """
+    if n := dates.get(UNREADABLE, 0):
+        yield f"dates: {n:,} cannot be read as a day, month or year and {by(n, 'counts', 'count')} as unclear"
     first, either = {order: dates.get(order, 0) for order in ORDERS}, dates.get(EITHER, 0)
     if not criteria.date_order:
         if either:

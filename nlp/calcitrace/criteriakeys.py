@@ -60,7 +60,18 @@ EXCLUSION: Mapping[str, Key] = {
 CRITERIA: Mapping[str, Key] = {
     "title": Key("what the cohort is called on its page and in the Methods paragraph", "a text"),
     "tiers": Key("a report makes a case if its case status is one of these", f"a list of {', '.join(TIERS)}"),
-    "probability": Key("and if its case probability is at least this", "a number from 0 to 1", "not asked for"),
+    "likely_case": Key(
+        "and if it is a likely case: at or above the threshold of the model of its run, which a decision of a reviewer "
+        "overrules (in a run without a model: definite or probable)",
+        " or ".join(YES_NO[:2]),
+        YES_NO[0],
+    ),
+    "probability": Key(
+        "and if its case_probability is at least this; that stands at the --prevalence of its run, and the run's "
+        "summary page tells the threshold on the same scale",
+        "a number from 0 to 1",
+        "not asked for",
+    ),
     "adjudicated_only": Key("and if a reviewer has decided on it", " or ".join(YES_NO[:2]), YES_NO[0]),
     "modalities": Key(
         "and if its modality is one of these",

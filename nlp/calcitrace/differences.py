@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from calcitrace.annotate import Annotator
@@ -20,7 +20,8 @@ class Difference:
     """One mention (or case status) of one report that the two rule sets read differently.
 
     `kind` is added, removed, changed or case; `before` and `after` say what each reads ("" where it reads nothing),
-    `rule` names the target rule and cues of the new reading, or of the old one where a mention is gone.
+    `rule` names the target rule and cues of the new reading, or of the old one where a mention is gone; what has no
+    name but its line, with its file.
     """
 
     report_id: str
@@ -44,19 +45,29 @@ def differences(
     for rules in (old, new):
         if case not in rules.cases:
             raise UsageError(f"no case definition {case!r} in {rules.root}; name another with --case")
+    places = [_places(rules) for rules in (old, new)]
     readers = [(Annotator(r), r, r.cases[case]) for r in (old, new)]
     for report in reports:
         (before, was), (after, now) = (
             (found := a.annotate(report), assess(found, r, c).case_status) for a, r, c in readers
         )
-        yield from _mentions(report.report_id, before.mentions, after.mentions)
+        yield from _mentions(report.report_id, before.mentions, after.mentions, places)
         if was != now:
             yield Difference(report.report_id, "case", "", 0, len(report.text), str(was), str(now), "case definition")
         if on_report:
             on_report()
 
 
-def _mentions(report_id: str, before: Iterable[Mention], after: Iterable[Mention]) -> Iterator[Difference]:
+def _places(rules: RuleSet) -> dict[str, str]:
+    """The rules that are called by their line, each with its file."""
+    findings = [t for f in (*rules.findings.values(), *rules.conditions.values()) for t in f.terms]
+    terms = [*findings, *(t for group in rules.cues for t in group.terms)]
+    return {t.rule_id: f"{t.rule_id} of {t.where.rpartition(':')[0]}" for t in terms if ":line " in t.rule_id}
+
+
+def _mentions(
+    report_id: str, before: Iterable[Mention], after: Iterable[Mention], places: Sequence[Mapping[str, str]]
+) -> Iterator[Difference]:
     olds = {(m.start, m.end, m.finding): m for m in before}
     news = {(m.start, m.end, m.finding): m for m in after}
     for key in sorted(olds.keys() | news.keys()):
@@ -64,7 +75,8 @@ def _mentions(report_id: str, before: Iterable[Mention], after: Iterable[Mention
         was, now = (_said(old) if old else ""), (_said(new) if new else "")
         if was != now:
             kind = "added" if not old else "removed" if not new else "changed"
-            yield Difference(report_id, kind, key[2], key[0], key[1], *_only_changed(was, now), _rules(new or old))
+            told = _rules(new, places[1]) if new else _rules(old, places[0])
+            yield Difference(report_id, kind, key[2], key[0], key[1], *_only_changed(was, now), told)
 
 
 def _said(mention: Mention) -> str:
@@ -82,10 +94,11 @@ def _only_changed(was: str, now: str) -> tuple[str, str]:
     return " ".join(a for a, _ in pairs), " ".join(b for _, b in pairs)
 
 
-def _rules(mention: Mention | None) -> str:
+def _rules(mention: Mention | None, places: Mapping[str, str]) -> str:
     if mention is None:
         return ""
-    return "; ".join(dict.fromkeys((mention.rule_id, *(c.rule_id for c in mention.asserted.cues))))
+    ids = (mention.rule_id, *(c.rule_id for c in mention.asserted.cues))
+    return "; ".join(dict.fromkeys(places.get(i, i) for i in ids))
 
 
 def counts(found: Iterable[Difference]) -> Counter[tuple[str, str, str]]:

@@ -28,12 +28,12 @@ def _run_finding(annotator: Annotator, finding: Finding, example: Example) -> Fa
     annotated = annotator.annotate(Report("example", example.text))
     own = [m for m in (*annotated.mentions, *annotated.conditions) if m.finding == finding.name]
     if example.expected == "none":
-        return Fault(example.where, "error", f"expected no mention, found {own[0].rule_id}") if own else None
+        return _fault(example, f"expected no mention, found {own[0].rule_id}") if own else None
     hit = next((m for m in own if m.start < example.end and example.start < m.end), None)
     if hit is None:
-        return Fault(example.where, "error", "expected a mention in the braces, found none")
+        return _fault(example, "expected a mention in the braces, found none")
     if (hit.start, hit.end) != (example.start, example.end):
-        return Fault(example.where, "error", f"the mention is {hit.start}-{hit.end}, not {example.start}-{example.end}")
+        return _fault(example, f"the mention is {example.text[hit.start : hit.end]!r}")
     return _compare(example, hit.assertion, hit.asserted.change)
 
 
@@ -44,7 +44,14 @@ def _run_context(annotator: Annotator, example: Example) -> Fault | None:
 
 def _compare(example: Example, assertion: str, change: str) -> Fault | None:
     if assertion != example.expected:
-        return Fault(example.where, "error", f"expected {example.expected}, got {assertion}")
+        return _fault(example, f"expected {example.expected}, got {assertion}")
     if example.change and change != example.change:
-        return Fault(example.where, "error", f"expected change {example.change}, got {change}")
+        return _fault(example, f"expected change {example.change}, got {change}")
     return None
+
+
+def _fault(example: Example, said: str) -> Fault:
+    """What is wrong, with the example as its file writes it."""
+    text, (start, end) = example.text, (example.start, example.end)
+    marked = text if example.expected == "none" else f"{text[:start]}{{{text[start:end]}}}{text[end:]}"
+    return Fault(example.where, "error", f"{said}: {marked}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from calcitrace.criteria import Criteria
 from calcitrace.flow import Flow
 from calcitrace.phrases import by, many
+from calcitrace.summary import threshold_of
 from calcitrace.timeline import COPIED, DUPLICATE, VERSION
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def methods(cohort: Cohort, pictures: Sequence[str] = ("flow.svg",)) -> str:
     Args:
         pictures: the files of the flow diagram.
     """
-    items = _items(cohort.flow, pictures)
+    items = _items(cohort.flow, pictures, cohort.criteria.asks_model)
     return "\n\n".join(["# Methods", " ".join(_sentences(cohort)), "# Reporting items", items]) + "\n"
 
 
@@ -30,7 +31,7 @@ def _sentences(cohort: Cohort) -> Iterator[str]:
     yield (
         f"Radiology reports were read with calcitrace {_all(m['calcitrace'] for m in cohort.manifests)} and the cohort "
         f"was built with calcitrace {version('calcitrace')} from {many(len(cohort.manifests), 'run')} "
-        f"({'; '.join(_run(m) for m in cohort.manifests)})."
+        f"({'; '.join(_run(m, criteria) for m in cohort.manifests)})."
     )
     yield from _counted(flow)
     yield from _criteria(criteria, flow)
@@ -49,8 +50,8 @@ def _sentences(cohort: Cohort) -> Iterator[str]:
     why = " (date_order was not given)" if flow.hints else ""
     yield f"{many(unclear, 'report')} had no full date{why}; none was guessed."
     yield (
-        "All assertions were made by rules (and, where named, a model) that were developed on synthetic reports; no "
-        "accuracy is implied for this archive."
+        f"All assertions were made by rules{' and a model' if criteria.asks_model else ''} that were developed on "
+        "synthetic reports; no accuracy is implied for this archive."
     )
 
 
@@ -74,41 +75,58 @@ def _counted(flow: Flow) -> Iterator[str]:
 def _criteria(criteria: Criteria, flow: Flow) -> Iterator[str]:
     source = f"the criteria file {criteria.file}" if criteria.file else "the built-in criteria"
     yield f"Criteria were those of {source} (SHA-256 {criteria.sha256[:12]}): {criteria.title or 'without a title'}."
-    yield f"A case report was one with case status {' or '.join(criteria.tiers)}."
+    and_likely = " that is a likely case by the model" if criteria.likely_case else ""
+    least = f" and a probability of at least {criteria.probability:g}" if criteria.probability is not None else ""
+    yield f"A case report was one with case status {' or '.join(criteria.tiers)}{least}{and_likely}."
     for name in (*flow.no_case[1:], *flow.excluded):
         yield f"{name}: {many(flow.patients[name], 'patient')}."
 
 
-def _run(manifest: Mapping[str, Any]) -> str:
-    model = manifest.get("model")
-    said = (
-        f"model {model['name']}, SHA-256 {model['sha256'][:12]}, threshold {model['threshold']:.4f}"
-        if model
-        else "no model"
-    )
+def _run(manifest: Mapping[str, Any], criteria: Criteria) -> str:
+    said = f"{_model(manifest)}, " if criteria.asks_model else ""
     inputs = many(len(manifest["inputs"]), "input file")
     return (
-        f"case definition {manifest['case']}, rule set SHA-256 {manifest['ruleset_hash'][:12]}, {said}, {inputs}, "
+        f"case definition {manifest['case']}, rule set SHA-256 {manifest['ruleset_hash'][:12]}, {said}{inputs}, "
         f"{manifest['rows']:,} rows, finished {manifest['finished']}"
     )
+
+
+def _model(manifest: Mapping[str, Any]) -> str:
+    """The model of a run, with its threshold on the scale of the run's probabilities."""
+    model, threshold = manifest.get("model"), threshold_of(manifest)
+    if not model or threshold is None:
+        return "no model"
+    share = 100 * model["probabilities_at_prevalence"]
+    at = f"threshold {threshold:.4g} at a prevalence of {share:.3g} %"
+    return f"model {model['name']}, SHA-256 {model['sha256'][:12]}, {at}"
 
 
 def _all(values: Any) -> str:
     return " and ".join(dict.fromkeys(map(str, values)))
 
 
-def _items(flow: Flow, pictures: Sequence[str]) -> str:
+def _items(flow: Flow, pictures: Sequence[str], model: bool) -> str:
     rows: Sequence[tuple[str, str, str]] = (
         ("RECORD 1.1-1.3, STROBE 1", "data source, period, place", "add: name of the archive, period, region"),
         ("RECORD 6.1, STROBE 6", "how patients were selected", "criteria file and the flow diagram"),
         ("RECORD 6.2", "validation of the selection", "add: an adjudicated sample (calcitrace evaluate)"),
-        ("RECORD 7.1, STROBE 7", "codes and algorithms", "rule set, case definition and model by their hashes"),
+        (
+            "RECORD 7.1, STROBE 7",
+            "codes and algorithms",
+            f"{'rule set, case definition and model' if model else 'rule set and case definition'} by their hashes",
+        ),
         ("RECORD 12.1-12.3", "access, cleaning, linkage", "manifest of each run: inputs, rejects with reasons"),
         ("RECORD 13.1, STROBE 13", "flow of participants", f"{', '.join(pictures)}; {many(flow.members, 'member')}"),
         ("STROBE 12c, 14b", "missing data", "Table 1, rows 'not known'; dates that are unclear or missing"),
         ("STROBE 14a", "characteristics", "Table 1"),
-        ("TRIPOD+AI 5-9", "data, participants, outcome, predictors", "card of the model (calcitrace model)"),
-        ("TRIPOD+AI 12, 23", "model specification and performance", "model file by its hash; calcitrace evaluate"),
+        *(
+            (
+                ("TRIPOD+AI 5-9", "data, participants, outcome, predictors", "card of the model (calcitrace model)"),
+                ("TRIPOD+AI 12, 23", "model specification, performance", "model file by its hash; calcitrace evaluate"),
+            )
+            if model
+            else ()
+        ),
         ("RECORD 22.1, TRIPOD+AI 18", "availability of code and protocol", "versions above; criteria file"),
     )
     lines = ["| item | asks for | where |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in rows)]

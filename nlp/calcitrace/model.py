@@ -115,7 +115,7 @@ class Assertion:
 
     @property
     def assertion(self) -> str:
-        """The guideline's one value: hypothetical, of another person or historical, absent, possible; the first that fits.
+        """The guideline's one value, by precedence: hypothetical, of another person or historical, absent, possible.
 
         What is denied of the past is absent.
         """

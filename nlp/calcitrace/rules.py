@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from calcitrace.casefile import read_cases
 from calcitrace.errors import RuleError, UsageError
@@ -28,11 +29,15 @@ from calcitrace.strictyaml import Row, Table, Text, read_yaml
 from calcitrace.terms import TermReader, combined, inflected
 from calcitrace.words import split_words
 
+Read = TypeVar("Read")
 STATUSES = ("draft", "reviewed", "retired")
 DIRECTIONS = ("forward", "backward", "bidirectional", "pseudo")
+FINDING_KEYS = tuple(
+    "title status codes references terms not examples at not_at covers local tells_tendon describes kin notes".split()
+)
 GROUP_KEYS = tuple(
-    "sets direction ends_at only never max_scope max_targets turns overrules subject unless_restated past_if_denied opinion_on"
-    " terms notes".split()
+    "sets direction ends_at only never max_scope max_targets turns overrules subject unless_restated past_if_denied"
+    " opinion_on terms notes".split()
 )
 # medspaCy overlooks what ends a scope where that reaches further than the scope on both sides; a cue that only ends
 # others therefore reaches next to nothing itself.
@@ -72,7 +77,7 @@ def load_rules(patterns: Path | str | None = None) -> RuleSet:
 
     Raises:
         UsageError: the folder does not exist.
-        RuleError: a file is wrong, with its path:line.
+        RuleError: a file is wrong, with its path:line; of several wrong files, the first fault of each.
     """
     root = Path(patterns) if patterns else patterns_folder()
     if not root.is_dir():
@@ -80,26 +85,26 @@ def load_rules(patterns: Path | str | None = None) -> RuleSet:
     spelling, ruleset_hash = _spelling(root), _hash(root)
     checked = recall("checked", ruleset_hash) is True
     reader = _Reader(root, spelling, checked)
-    findings = {f.name: f for f in map(reader.finding, reader.files("findings"))}
-    if not findings:
+    if not reader.files("findings"):
         raise RuleError(f"{root.name}/findings", 0, "no finding files (*.yml) here")
     rules = RuleSet(
-        findings=findings,
-        axes=dict(reader.axis(p) for p in reader.files("context")),
-        cues=tuple(g for p in reader.files("context") for g in reader.cue_groups(p)),
-        sites={s.name: s for p in reader.files("anatomy") for s in reader.sites(p)},
+        findings={f.name: f for f in reader.each(reader.finding, "findings")},
+        axes=dict(reader.each(reader.axis, "context")),
+        cues=tuple(g for groups in reader.each(reader.cue_groups, "context") for g in groups),
+        sites={s.name: s for sites in reader.each(reader.sites, "anatomy") for s in sites},
         sides=reader.sides(),
         sections=reader.sections(),
         spelling=spelling,
-        conditions={f.name: f for f in map(reader.finding, reader.files("conditions"))},
+        conditions={f.name: f for f in reader.each(reader.finding, "conditions")},
         cases=read_cases({p.stem: reader.read(p) for p in reader.files("cases")}, spelling),
         words=reader.words(),
         hash=ruleset_hash,
         root=str(root),
         slips=reader.slips(),
         modalities=reader.modalities(),
-        context_examples=tuple(e for p in reader.files("context") for e in reader.context_examples(p)),
+        context_examples=tuple(e for own in reader.each(reader.context_examples, "context") for e in own),
     )
+    reader.check()
     _check_names(rules)
     if not checked:
         keep("checked", ruleset_hash, True)
@@ -134,31 +139,34 @@ class _Reader:
         self.root, self.spelling = root, spelling
         terms = TermReader(spelling, self.words(), checked)
         self.terms, self.kinds = terms.read, terms.kinds
+        self._faults: list[RuleError] = []
 
     def files(self, folder: str) -> list[Path]:
         return sorted((self.root / folder).glob("*.yml"))
+
+    def each(self, read: Callable[[Path], Read], folder: str) -> list[Read]:
+        """What the files of a folder hold; a fault is kept for `check`, so that one does not hide another."""
+        found = []
+        for path in self.files(folder):
+            try:
+                found.append(read(path))
+            except RuleError as error:
+                self._faults.append(error)
+        return found
+
+    def check(self) -> None:
+        """Raise the faults that were found, as one."""
+        if self._faults:
+            first = self._faults[0]
+            others = dict.fromkeys(map(str, self._faults[1:]))
+            others.pop(str(first), None)
+            raise RuleError(first.path, first.line, "\n".join([first.message, *others]))
 
     def read(self, path: Path) -> Table:
         return read_yaml(path, f"{self.root.name}/{path.relative_to(self.root).as_posix()}")
 
     def finding(self, path: Path) -> Finding:
-        t = self.read(path).only(
-            "title",
-            "status",
-            "codes",
-            "references",
-            "terms",
-            "not",
-            "examples",
-            "at",
-            "not_at",
-            "covers",
-            "local",
-            "tells_tendon",
-            "describes",
-            "kin",
-            "notes",
-        )
+        t = self.read(path).only(*FINDING_KEYS)
         status = t.text("status", "draft")
         if status not in STATUSES:
             raise t.fail(f"status {str(status)!r} is not one of {', '.join(STATUSES)}", status)
@@ -219,12 +227,14 @@ class _Reader:
             raise t.fail(f"default {default!r} is not in precedence")
         return str(t.text("axis")), Axis(str(t.text("axis")), default, values)
 
-    def context_examples(self, path: Path) -> Iterator[Example]:
-        yield from self.examples(self.read(path))
+    def context_examples(self, path: Path) -> list[Example]:
+        return list(self.examples(self.read(path)))
 
-    def cue_groups(self, path: Path) -> Iterator[CueGroup]:
+    def cue_groups(self, path: Path) -> list[CueGroup]:
         t = self.read(path)
-        axis = str(t.text("axis"))
+        return list(self._groups(t, str(t.text("axis"))))
+
+    def _groups(self, t: Table, axis: str) -> Iterator[CueGroup]:
         for name, g in t.tables("groups"):
             g.only(*GROUP_KEYS)
             direction = g.text("direction", "forward")
@@ -250,10 +260,11 @@ class _Reader:
                 subject=g.text("subject", "") == "yes",
             )
 
-    def sites(self, path: Path) -> Iterator[Site]:
+    def sites(self, path: Path) -> list[Site]:
         t = self.read(path)
-        if Text("kind") not in t:
-            return
+        return list(self._entries(t)) if Text("kind") in t else []
+
+    def _entries(self, t: Table) -> Iterator[Site]:
         t.only("kind", "entries", "references", "notes")
         kind = t.text("kind")
         if kind not in KINDS:

@@ -66,6 +66,8 @@ def steps_to_a_case(criteria: Criteria) -> list[Step]:
     """What a report must be to make a case, in order, each with the box of patients who have no such report."""
     c = criteria
     steps: list[Step] = [(f"No {' or '.join(c.tiers)} report", lambda e: e.status in c.tiers)]
+    if c.likely_case:
+        steps.append(("No likely case by the model", lambda e: e.likely or bool(e.adjudicated)))
     if c.adjudicated_only:
         steps.append(("No adjudicated case report", lambda e: bool(e.adjudicated)))
     if c.probability is not None:

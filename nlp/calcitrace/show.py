@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from calcitrace.model import AnnotatedReport, Assessment
+from calcitrace.assess import assess
+from calcitrace.casemodel import CaseModel, Reckoning, log_odds, probability_of
+from calcitrace.features import assessed
+from calcitrace.model import AnnotatedReport, Assessment, Contribution, Mention
+from calcitrace.ruleset import CaseDefinition, RuleSet
 from calcitrace.summary import pieces
 from calcitrace.tables import mention_row
 
@@ -27,7 +31,18 @@ _CONTROLS = [c for c in (*range(32), *range(127, 160)) if c not in (9, 10)]
 _SIGNS = {c: 0x2400 + c if c < 32 else 0xFFFD for c in _CONTROLS}
 
 
-def as_json(annotated: AnnotatedReport, assessment: Assessment) -> dict[str, Any]:
+def reckoned(
+    annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition, model: CaseModel | None, prevalence: float | None
+) -> tuple[Assessment, Reckoning | None]:
+    """The assessment of a report with its reasons, and how its probability came about where there is a model."""
+    if model is None:
+        return assess(annotated, rules, case), None
+    assessment, features = assessed(annotated, rules, case)
+    judged = model.judge(assessment, features, prevalence, explain=True)
+    return judged, model.reckoning(features, judged.contributions, prevalence)
+
+
+def as_json(annotated: AnnotatedReport, assessment: Assessment, reckoning: Reckoning | None = None) -> dict[str, Any]:
     """Everything that was read from one report, as plain values."""
     return {
         "report_id": annotated.report.report_id,
@@ -43,15 +58,17 @@ def as_json(annotated: AnnotatedReport, assessment: Assessment) -> dict[str, Any
         "likely_case": assessment.likely_case,
         "case_probability": assessment.case_probability,
         "contributions": [asdict(c) for c in assessment.contributions],
+        "reckoning": asdict(reckoning) if reckoning else None,
         "sections": [
             {"name": s.name, "heading": s.heading, "start": s.start, "end": s.end} for s in annotated.sections
         ],
         "mentions": [mention_row(annotated.report.report_id, m) for m in annotated.mentions],
+        "conditions": [mention_row(annotated.report.report_id, m) for m in annotated.conditions],
     }
 
 
-def as_rich(annotated: AnnotatedReport, assessment: Assessment) -> RenderableType:
-    """The report with its mentions coloured, a table of them, and the assessment."""
+def as_rich(annotated: AnnotatedReport, assessment: Assessment, reckoning: Reckoning | None = None) -> RenderableType:
+    """The report with its mentions coloured, a table of them and of conditions, and the assessment."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -60,11 +77,11 @@ def as_rich(annotated: AnnotatedReport, assessment: Assessment) -> RenderableTyp
     table = Table(show_edge=False, pad_edge=False)
     for head in ("mention", "finding", "assertion", "change", "where", "cue"):
         table.add_column(head, overflow="fold")
-    for m in annotated.mentions:
+    for m in (*annotated.mentions, *annotated.conditions):
         where = ", ".join(x for x in (m.laterality, m.tendon, m.landmark) if x != "none")
         table.add_row(
             Text(_one_line(m.text), STYLES[m.assertion]),
-            m.finding,
+            m.finding + " (condition)" * (m in annotated.conditions),
             Text(m.assertion, STYLES[m.assertion]),
             m.asserted.change if m.asserted.change != "none" else "",
             where.replace("_", " "),
@@ -73,14 +90,27 @@ def as_rich(annotated: AnnotatedReport, assessment: Assessment) -> RenderableTyp
     said = f"case status: {assessment.case_status}"
     if assessment.case_status != "no":
         said += f" ({assessment.migration_type}; {'; '.join(assessment.reasons)})"
-    if assessment.case_probability is not None:
+    if assessment.case_probability is not None and reckoning:
         likely = "a likely case" if assessment.likely_case else "no likely case"
-        said += f"\nprobability {assessment.case_probability:.3f}: {likely}"
+        said += f"\nprobability {_number(assessment.case_probability)}: {likely} (threshold {_at(reckoning)})"
     return Group(text, "", table, "", Text(said, "bold"))
 
 
+def _number(probability: float) -> str:
+    """A probability with three decimals, a small one with two digits that count."""
+    return f"{probability:.3f}" if probability >= 0.01 else f"{probability:.2g}"
+
+
+def _at(reckoning: Reckoning) -> str:
+    return f"{_number(reckoning.threshold)} where {100 * reckoning.prevalence:.3g} % of reports are cases"
+
+
 def why_rich(
-    annotated: AnnotatedReport, explained: Sequence[SentenceWhy], tiers: Sequence[Row], assessment: Assessment
+    annotated: AnnotatedReport,
+    explained: Sequence[SentenceWhy],
+    tiers: Sequence[Row],
+    assessment: Assessment,
+    reckoning: Reckoning | None = None,
 ) -> RenderableType:
     """Each sentence with its rules and cues and what decided each mention; then the tiers and the probability."""
     from rich.console import Group
@@ -98,22 +128,38 @@ def why_rich(
             parts.append(_rows(told, ("words", "axis", "value", "because", "precedence")))
     parts.append(Text(f"\nwhy the case status is {assessment.case_status} (the first tier that fits counts)", "bold"))
     parts.append(_rows(tiers, ("tier", "found", "lacking", "barred_by")))
-    if assessment.contributions:
+    if reckoning:
         parts.append(Text("\nwhat made the probability (log odds)", "bold"))
-        parts.append(_rows(_shares(annotated, assessment), ("adds", "because of", "mentions")))
+        parts.append(_rows(list(_shares(annotated, assessment, reckoning)), ("adds", "because of", "mentions")))
     return Group(*parts)
 
 
-def _shares(annotated: AnnotatedReport, assessment: Assessment) -> list[dict[str, object]]:
-    words = {m.mention_id: _one_line(m.text) for m in (*annotated.mentions, *annotated.conditions)}
-    return [
-        {
-            "adds": f"{c.log_odds:+.2f}",
-            "because of": c.feature,
-            "mentions": ", ".join(f"{words.get(m, '')} ({m})" for m in c.mentions),
-        }
-        for c in assessment.contributions
-    ]
+def _shares(annotated: AnnotatedReport, assessment: Assessment, sums: Reckoning) -> Iterator[dict[str, object]]:
+    """What any report has, what this one adds to it, and what that comes to."""
+
+    def row(adds: float, because: str, mentions: str = "") -> dict[str, object]:
+        return {"adds": f"{adds:+.2f}", "because of": because, "mentions": mentions}
+
+    yield row(sums.base, f"(any report, where {100 * sums.prevalence:.3g} % are cases)")
+    for c in assessment.contributions:
+        yield row(c.log_odds, c.feature, ", ".join(_behind(c, annotated)))
+    if sums.others:
+        yield row(sums.rest, f"({sums.others:,} more, each of which adds or takes away less)")
+    yield row(sums.total, f"(sum: probability {_number(probability_of(sums.total))})")
+    yield row(log_odds(sums.threshold), f"(threshold: probability {_number(sums.threshold)})")
+
+
+def _behind(contribution: Contribution, annotated: AnnotatedReport) -> Iterator[str]:
+    """The mentions behind a contribution; conditions, which have no ids, by their words alone."""
+    words = {m.mention_id: _one_line(m.text) for m in annotated.mentions}
+    yield from (f"{words.get(m, '')} ({m})" for m in contribution.mentions if m)
+    if "" in contribution.mentions:
+        yield from dict.fromkeys(_one_line(c.text) for c in _told(contribution.feature, annotated.conditions))
+
+
+def _told(feature: str, conditions: Sequence[Mention]) -> Sequence[Mention]:
+    """The conditions that a feature names; all, where it names none."""
+    return [c for c in conditions if c.finding.replace("_", " ") in feature] or conditions
 
 
 def _rows(rows: Sequence[Mapping[str, object]], heads: Sequence[str]) -> RenderableType:

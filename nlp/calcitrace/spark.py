@@ -18,6 +18,7 @@ from calcitrace.errors import SourceError, UsageError
 from calcitrace.model import Reject, Report
 from calcitrace.rules import load_rules, patterns_folder
 from calcitrace.sources import choose_columns, report_of, shown_id
+from calcitrace.sources.seen import Seen
 from calcitrace.sources.versions import VERSION_MARK, Versions
 from calcitrace.sparkinput import as_text
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, schema
@@ -142,10 +143,12 @@ def _reader(pack: Callable[[], Pack]) -> Callable[[Iterator[pd.DataFrame]], Iter
     def read(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         import pandas as pd
 
-        worker, versions, names = worker_of(pack()), Versions(), _output().names
-        for batch in batches:
-            found = [_row(worker, made_of(row, SOURCE, versions)) for row in records(batch)]
-            yield pd.DataFrame([[row.get(n) for n in names] for row in found], columns=names, dtype=object)
+        worker, names = worker_of(pack()), _output().names
+        with Seen() as seen:
+            versions = Versions(seen)
+            for batch in batches:
+                found = [_row(worker, made_of(row, SOURCE, versions)) for row in records(batch)]
+                yield pd.DataFrame([[row.get(n) for n in names] for row in found], columns=names, dtype=object)
 
     return read
 

@@ -35,6 +35,7 @@ from calcitrace.model import Reject, Report
 from calcitrace.rules import load_rules
 from calcitrace.runfolder import COPY, RunFolder
 from calcitrace.sources import CHOICES, FIELDS, Tally
+from calcitrace.sources.seen import Seen
 from calcitrace.sources.versions import Versions
 from calcitrace.spark import Pack, made_of, packed, records, shared, together, worker_of
 from calcitrace.sparkinput import PLACE, Reader, Source, joined, path_of, read, session, told, why, without_secrets
@@ -219,14 +220,16 @@ def part_of(
     said_of: Callable[[Report], Mapping[str, Any]], rows: Iterable[Mapping[str, Any]], names: Names
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """The tables of a part and its notes, from rows of text with their place and what a worker says of a report."""
-    versions, rejects, reports = Versions(), list[Reject](), list[tuple[str, Report]]()
-    for row in rows:
-        source = names[row["_input"], row["_file"]]
-        made = made_of(row, source, versions)
-        if isinstance(made, Report):
-            reports.append((source, made))
-        else:
-            rejects.append(made)
+    rejects, reports = list[Reject](), list[tuple[str, Report]]()
+    with Seen() as seen:
+        versions = Versions(seen)
+        for row in rows:
+            source = names[row["_input"], row["_file"]]
+            made = made_of(row, source, versions)
+            if isinstance(made, Report):
+                reports.append((source, made))
+            else:
+                rejects.append(made)
     part = Made(0, rejects)
     for source, report in reports:
         part.add(source, 0, report, said_of(report))

@@ -1,11 +1,14 @@
-"""YAML read as strings only, with the line of every value, so that an error can say `path:line`.
+"""YAML read as strings only, with the line of every value, so that an error can say `path:line`; and TOML.
 
 Plain YAML turns `no` into False and silently keeps the last of two equal keys; a rule file may do neither.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +39,7 @@ class Table(dict[Text, Any]):
         """This table, after checking that it has no other keys than `allowed`."""
         for key in self:
             if key not in allowed:
-                raise self.fail(f"unknown key {str(key)!r}; known here: {', '.join(allowed)}", key)
+                raise self.fail(f"unknown key {str(key)!r}{meant(key, allowed)} known here: {', '.join(allowed)}", key)
         return self
 
     def text(self, key: str, default: str | None = None) -> Text:
@@ -109,6 +112,36 @@ def _empty(parent: Table) -> Table:
     table = Table()
     table.path, table.line = parent.path, parent.line
     return table
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """The known name that an unknown one may have been meant for, where one is near: how a message goes on."""
+    near = get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]!r}?" if near else ";"
+
+
+_LINE = re.compile(r"(?P<what>.*?) \(at line (?P<line>\d+), .*\)", re.DOTALL)
+
+
+def read_toml(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """The content of a TOML file, and its lines.
+
+    Raises:
+        RuleError: unreadable, not UTF-8, or not TOML, with the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return tomllib.loads(text), text.splitlines()
+    except OSError as error:
+        raise RuleError(str(path), 0, f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise RuleError(str(path), 1, f"not UTF-8 at byte {error.start}; save the file as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        found = _LINE.fullmatch(str(error))
+        line = int(found["line"]) if found else max(len(text.splitlines()), 1)
+        what = (found["what"] if found else str(error)).removesuffix(" (at end of document)").lower()
+        advice = "; a text stands in quotes" if what == "invalid value" else ""
+        raise RuleError(str(path), line, f"not valid TOML ({what}){advice}") from None
 
 
 def read_yaml(path: Path, shown: str) -> Table:

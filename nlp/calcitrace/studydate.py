@@ -74,6 +74,11 @@ def study_date(written: str, order: str = "") -> StudyDate:
     return UNCLEAR
 
 
+def is_unreadable(written: str) -> bool:
+    """Whether a date is written that can be no day, month or year in any order (13.13.2021, n/a, the year 1)."""
+    return bool(written.strip()) and all(study_date(written, order) == UNCLEAR for order in ORDERS)
+
+
 def orders_of(written: str) -> str:
     """In which order of day and month a date can be read: dmy, mdy, either, or "" where the order tells nothing."""
     found = _NUMBERS.fullmatch(" ".join(written.split()))

@@ -10,6 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from calcitrace.casemodel import moved
+
 ASSERTIONS = ("present", "possible", "absent", "historical", "hypothetical")
 STATUSES = ("definite", "probable", "possible", "no")
 MAX_INPUTS = 40
@@ -36,6 +38,7 @@ def write_summary(manifest: Mapping[str, Any], cards: Sequence[Mapping[str, Any]
     return environment.get_template("summary.html.j2").render(
         manifest=manifest,
         case=manifest["case"].replace("_", " "),
+        threshold=threshold_of(manifest),
         tiles=[(name, manifest[key]) for name, key in _TILES],
         inputs=manifest["inputs"][:MAX_INPUTS],
         more_inputs=len(manifest["inputs"]) - MAX_INPUTS,
@@ -46,6 +49,14 @@ def write_summary(manifest: Mapping[str, Any], cards: Sequence[Mapping[str, Any]
         plot=Markup(bars(findings)),  # noqa: S704 - built from escaped finding names and numbers only
         cards=list(map(_card, cards)),
     )
+
+
+def threshold_of(manifest: Mapping[str, Any]) -> float | None:
+    """The threshold of a run's model on the scale of the run's probabilities; None without a model."""
+    model = manifest.get("model")
+    if not model:
+        return None
+    return moved(model["threshold"], model["trained_at_prevalence"], model["probabilities_at_prevalence"])
 
 
 def _card(card: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,11 +41,13 @@ class Entry:
     sex: str = ""
     age: float | None = None
     status: str = "no"
+    likely: bool = False
     probability: float | None = None
     migration_type: str = "none"
     tendon: str = "none"
     bone: str = "none"
     laterality: str = "none"
+    size_mm: float | None = None
     evidence: tuple[str, ...] = ()
     screened: bool = False
     adjudicated: str = ""

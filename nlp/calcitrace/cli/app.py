@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,13 +14,18 @@ from calcitrace.errors import CalcitraceError, ExitCode, UsageError
 
 
 class Commands(TyperGroup):
-    """Commands by name; an unknown one is not repeated, since it may be a report that was given without `show`."""
+    """Commands by name; an unknown one is not repeated, since it may be a report that was given without `show`.
+
+    Where it is nearly the name of a command, that is named.
+    """
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command called `cmd_name`."""
         found = super().get_command(ctx, cmd_name)
         if found is None and not ctx.resilient_parsing:
-            raise UsageError("no such command; --help names them, and `calcitrace show --text` reads a report")
+            near = get_close_matches(cmd_name, self.list_commands(ctx), 1)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise UsageError(f"no such command; {meant}--help names them, and `calcitrace show --text` reads a report")
         return found
 
 
@@ -32,8 +38,9 @@ app = typer.Typer(
     help="Mine radiology reports for intraosseous migration of intratendinous calcification.\n\n"
     "Start with [bold]calcitrace demo[/bold], then [bold]calcitrace process REPORTS.csv --out RUN[/bold]. "
     "Nothing leaves this machine.",
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but rows were rejected, 4 input unreadable, "
-    "5 interrupted (give the same command again), 6 run folder damaged or of another run.",
+    epilog="Exit codes: 0 done, 1 failed (rules with an error, too), 2 wrong use, 3 done but rows were rejected, "
+    "4 input unreadable, 5 interrupted (give the same command again), "
+    "6 folder that cannot be used (no run, damaged, of another run, or not to be written).",
 )
 rules_app = typer.Typer(
     cls=Commands, no_args_is_help=True, help="Look at and check the rules, which are data (YAML files)."

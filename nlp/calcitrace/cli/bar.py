@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calcitrace.cli.app import say
+from calcitrace.sources import NOTE
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -54,6 +55,8 @@ class RunBar:
         self.warn(progress.warning)
         if not self._told:
             self.tell(progress.chosen, progress.lacking)
+            if progress.reports and not progress.done:
+                say(f"going on with an earlier run: {progress.reports:,} reports are read already")
         if not progress.done:
             self._began = time.monotonic()
         rate = progress.done / max(time.monotonic() - self._began, 0.001)
@@ -67,10 +70,14 @@ class RunBar:
             say(f"warning: no probabilities: {warning}")
 
     def tell(self, *told: Mapping[str, str]) -> None:
-        """Say what was chosen for the inputs, and what they lack, once for all those that were read alike."""
+        """Say what was chosen for the inputs, and what they lack, once for all those that were read alike.
+
+        Each note is a line of its own.
+        """
         alike: dict[str, list[str]] = {}
         for path, said in chain.from_iterable(t.items() for t in told):
-            alike.setdefault(said, []).append(Path(path).name)
+            for line in said.replace(f", {NOTE}", f"\n{NOTE}").split("\n"):
+                alike.setdefault(line, []).append(Path(path).name)
         for said, names in alike.items():
             if said and said not in self._told:
                 more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""

@@ -48,21 +48,24 @@ def cohort(
     Example: calcitrace cohort run --criteria criteria.yml --out cohort
     """
     from calcitrace.cohort import build_cohort
-    from calcitrace.cohortfolder import write_cohort
+    from calcitrace.cohortfolder import check_folder, write_cohort
     from calcitrace.selection import NO_PATIENT
 
+    check_folder(out, overwrite)
     made = build_cohort(runs, criteria, adjudications, not no_reread, lambda n: say(f"{n:,} patients"))
     kept = write_cohort(made, out, key, show_ids, overwrite, new_key)
     flow = made.flow
-    for name, n in (
+    counts = (
         ("rows read", flow.rows),
         ("reports that count", flow.counted),
         ("patients", flow.all_patients),
         ("with a case report", flow.cases),
         *((f"  {box}", n) for box, n in flow.patients.items() if n and box in flow.excluded),
         ("in the cohort", flow.members),
-    ):
-        print(f"{name:<20} {n:>10,}")
+    )
+    widest = max(len(name) for name, _ in counts)
+    for name, n in counts:
+        print(f"{name:<{widest}} {n:>10,}")
     for note in made.notes:
         say(f"note: {note}")
     alone, every = flow.reports[NO_PATIENT], sum(flow.reports.values())

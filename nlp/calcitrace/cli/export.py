@@ -30,7 +30,7 @@ not be exported and why (exit code 3).
 
 """
 EXAMPLE = "\n\nExample: calcitrace export cohort --to redcap --out for_redcap --shift-dates"
-MANUAL = HELP + "\n\n".join(f"--to {name}. {cleandoc(w.__doc__ or '')}" for name, w in EXPORTS.items()) + EXAMPLE
+MANUAL = HELP + "\n\n".join(f"--to {name}. {cleandoc(e.write.__doc__ or '')}" for name, e in EXPORTS.items()) + EXAMPLE
 FLOWING = sub(r"(?<!\n)\n(?!\n)", " ", MANUAL)  # a line of ours is not a line of the terminal
 
 
@@ -50,14 +50,18 @@ def export(
     """Write a cohort as one of `EXPORTS`; its help is composed of what the writers say of themselves."""
     ids = read_concepts(concepts) if concepts else {}
     done = write(cohort, out, to, Choice(original_ids, shift_dates, with_text, all_patients, ids), key, new_key)
-    counts = ((done.patients, "patient"), (done.reports, "report"), (done.mentions, "mention"))
-    print(f"{', '.join(many(n, what) for n, what in counts)} -> {out}")
+    held = (many(getattr(done, table), table.removesuffix("s")) for table in EXPORTS[to].tables)
+    print(f"{', '.join(held)} -> {out}")
     if done.counted < done.reports:
         other = done.reports - done.counted
         print(
             f"{many(done.counted, 'report')} {by(done.counted, 'counts', 'count')}, as in Methods; of the other "
             f"{other:,} the column counted tells why not"
         )
+    if EXPORTS[to].then:
+        print(EXPORTS[to].then)
+    if shift_dates and with_text:
+        say("warning: the dates are shifted, those within the texts are not: who reads both knows by how much")
     if done.left_out:
         say(f"{len(done.left_out):,} left out; {out / 'left_out.csv'} tells why")
         raise typer.Exit(ExitCode.REJECTS)

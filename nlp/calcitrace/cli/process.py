@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from calcitrace.sources import Inputs
 
 
+MOST_ENDINGS = 8
 FILES = (
     "CSV, TSV, JSONL, Parquet, .xlsx, .txt, HL7 (.hl7) or FHIR (.ndjson) files or folders; .gz too. With --engine "
     "spark, whatever Spark reads: also jdbc:... and names of tables."
@@ -247,17 +249,39 @@ def _report_result(result: RunResult) -> None:
         ("likely cases", result.likely),
     ):
         print(f"{name:14}{value:>10,}")
+    if told := _threshold(result.folder):
+        print(told)
     if result.set_aside:
         print(f"the case definition alone would add {result.set_aside:,}; see case_status, or use --no-model")
     print(f"wrote {result.folder}; open {result.folder / 'summary.html'} in a browser")
     if result.left_out:
-        said = ", ".join(f"{n:,} {ending}" for ending, n in sorted(result.left_out.items()))
-        say(f"left out, of no known format: {said}")
+        say(f"left out, of no known format: {_endings(Counter(result.left_out))}")
     for reject in result.first_rejects:
         say(f"rejected {reject.source}{f':{reject.row}' if reject.row else ''}: {reject.reason}")
     if result.rejects:
         say(f"{result.rejects:,} rejected in all; see {result.folder / 'rejects.jsonl'}")
         raise typer.Exit(ExitCode.REJECTS)
+
+
+def _threshold(run: Path) -> str:
+    """From which probability on a report of a run is a likely case; empty without a model."""
+    from calcitrace.runfolder import read_manifest
+    from calcitrace.summary import threshold_of
+
+    manifest = read_manifest(run)
+    least = threshold_of(manifest)
+    if least is None:
+        return ""
+    share = 100 * manifest["model"]["probabilities_at_prevalence"]
+    return f"likely from a probability of {least:.3g} on, where {share:.3g} % of the reports are cases"
+
+
+def _endings(found: Counter[str]) -> str:
+    """How many files of each ending, the most frequent first; those of the rarest together."""
+    ranked = sorted(found.items(), key=lambda f: (-f[1], f[0]))
+    said = [f"{n:,} {ending}" for ending, n in ranked[:MOST_ENDINGS]]
+    rest = sum(n for _, n in ranked[MOST_ENDINGS:])
+    return ", ".join(said) + (f" and {rest:,} with {len(ranked) - MOST_ENDINGS:,} other endings" if rest else "")
 
 
 @app.command()

@@ -80,12 +80,12 @@ def rules_diff(
             print(json.dumps(asdict(difference), ensure_ascii=False))
         return
     for d in found:
-        what = f"{d.finding} {d.start}-{d.end}" if d.finding else "case status"
-        print(f"{d.report_id}: {d.kind} {what}: {d.before or '-'} -> {d.after or '-'} ({d.rule})")
+        what = f"{d.kind} {d.finding} {d.start}-{d.end}" if d.finding else "case status"
+        print(f"{d.report_id}: {what}: {' -> '.join(filter(None, (d.before, d.after)))} ({d.rule})")
     changed = len({d.report_id for d in found})
     print(f"{bar.done:,} reports, {changed:,} change: {olds.hash[:8]} -> {news.hash[:8]}")
     for (kind, finding, rule), n in counts(found).most_common():
-        print(f"{n:>7,} {kind:8} {finding or 'case status':22} {rule}")
+        print(f"{n:>7,} {kind if finding else 'changed':8} {finding or 'case status':22} {rule}")
 
 
 @rules_app.command("list")

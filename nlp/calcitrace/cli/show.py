@@ -68,7 +68,8 @@ def show(
     With --why, each sentence is followed by every rule and cue that matched it: what became a mention, what was
     pruned and by what, how far each cue reaches, and which value won on each axis by precedence. Then stands, for each
     tier of the case definition, what was found, what is lacking and what bars it. Last stand the reasons for the
-    probability: what each feature adds to the log odds, and the mentions behind it.
+    probability, in log odds: what any report has before it is read, what each feature of this one adds and the
+    mentions behind it, their sum, and the threshold of a likely case.
 
     Example: calcitrace show --text "No cortical erosion. 8 mm calcific deposit in the supraspinatus."
 
@@ -78,26 +79,25 @@ def show(
     report, rules, definition, found, at = _of_run(run, file, text, asked) if run else _given(file, text, asked)
     from calcitrace.annotate import Annotator
     from calcitrace.show import as_json as plain
-    from calcitrace.show import as_rich, why_rich
+    from calcitrace.show import as_rich, reckoned, why_rich
     from calcitrace.why import why as reasons
     from calcitrace.why import why_tier
-    from calcitrace.workers import judged
 
     annotator = Annotator(rules)
     annotated = annotator.annotate(report)
-    assessment = judged(annotated, rules, definition, found, at, explain=True)
+    assessment, sums = reckoned(annotated, rules, definition, found, at)
     explained = reasons(annotated, annotator) if why else []
     tiers = why_tier(annotated, rules, definition) if why else []
     if as_json:
         told = {"why": [asdict(s) for s in explained], "tiers": tiers} if why else {}
-        print(json.dumps(plain(annotated, assessment) | told, ensure_ascii=False, indent=1))
+        print(json.dumps(plain(annotated, assessment, sums) | told, ensure_ascii=False, indent=1))
         return
     from rich.console import Console
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
-    console.print(as_rich(annotated, assessment))
+    console.print(as_rich(annotated, assessment, sums))
     if why:
-        console.print(why_rich(annotated, explained, tiers, assessment))
+        console.print(why_rich(annotated, explained, tiers, assessment, sums))
 
 
 class _Asked(NamedTuple):

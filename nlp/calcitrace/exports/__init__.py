@@ -1,10 +1,10 @@
-"""Exports of a cohort for registries, warehouses and statistics programs; one writer each, named in `EXPORTS`."""
+"""Exports of a cohort for registries, warehouses and statistics programs; each is told of in `EXPORTS`."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,27 +14,55 @@ from calcitrace.exports.fhir import write_fhir
 from calcitrace.exports.files import write_csv, write_parquet, write_spss, write_stata, write_table
 from calcitrace.exports.omop import read_concepts, write_omop
 from calcitrace.exports.redcap import write_redcap
+from calcitrace.exports.variables import TABLES
 
-__all__ = ["EXPORTS", "Choice", "Exported", "Extract", "LeftOut", "export", "read_concepts"]
+__all__ = ["EXPORTS", "Choice", "Export", "Exported", "Extract", "LeftOut", "export", "read_concepts"]
 
-# A writer puts its files into an empty folder and returns what it had to leave out. Its docstring is its manual: the
-# command prints it. To add an export, write such a function and name it here; nothing else knows the names.
-Writer = Callable[[Extract, Path], list[LeftOut]]
-EXPORTS: Mapping[str, Writer] = {
-    "redcap": write_redcap,
-    "omop": write_omop,
-    "fhir": write_fhir,
-    "csv": write_csv,
-    "parquet": write_parquet,
-    "stata": write_stata,
-    "spss": write_spss,
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A format that a cohort is written in: its writer, and what it holds, by which it is used and tested.
+
+    Args:
+        write: puts its files into an empty folder and returns what it had to leave out. Its docstring is its manual:
+            the command prints it.
+        tables: which of patients, reports and mentions it holds.
+        lists: whether it holds lists, such as the ids of the mentions that are evidence.
+        text: whether it can hold report text and the words of mentions, where they are asked for.
+        exact: whether every value can be read back as it was; if not, each row is there, with its ids but for blanks.
+        then: what is to be done with its files, for the terminal.
+    """
+
+    write: Callable[[Extract, Path], list[LeftOut]]
+    tables: Sequence[str] = TABLES
+    lists: bool = True
+    text: bool = True
+    exact: bool = True
+    then: str = ""
+
+
+# To add an export, write such a function and name it here; nothing else knows the names.
+EXPORTS: Mapping[str, Export] = {
+    "redcap": Export(
+        write_redcap,
+        tables=("patients", "reports"),
+        lists=False,
+        then="in a new REDCap project: upload data_dictionary.csv, enable imaging_report as a repeating instrument, "
+        "then import import.csv with dates as Y-M-D",
+    ),
+    "omop": Export(write_omop),
+    "fhir": Export(write_fhir),
+    "csv": Export(write_csv),
+    "parquet": Export(write_parquet),
+    "stata": Export(write_stata),
+    "spss": Export(write_spss),
 }
 RECORD, LEFT_OUT = "export.json", "left_out.csv"
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export wrote: how many rows of each table, how many of the reports count, and what it left out.
+    """What an export wrote: how many rows of each table (0 of one that it does not hold), and what it left out.
 
     The reports that do not count (versions, duplicates, copies) are exported too, with the reason in `counted`.
     """
@@ -65,7 +93,8 @@ def export(
         new_key: make another key where that one is gone; the pseudonyms then match no earlier page or export.
 
     Raises:
-        UsageError: an unknown name, a folder that is not empty, a key that cannot be used, a library that is missing.
+        UsageError: an unknown name, a folder that is not empty, a key that cannot be used, a library that is missing,
+            text that is asked for in a format that holds none.
         SourceError: no cohort folder, or tables that are missing or damaged.
         RunError: a run or an input behind the cohort is needed, and gone or changed.
     """
@@ -77,7 +106,9 @@ def export(
 
     if to not in EXPORTS:
         raise UsageError(f"no export is called {to!r}; there are {', '.join(EXPORTS)}")
-    target, choice = Path(out), choice or Choice()
+    target, choice, how = Path(out), choice or Choice(), EXPORTS[to]
+    if choice.with_text and not how.text:
+        raise UsageError(f"{to} holds no report text; leave out --with-text")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target}: not empty; choose another --out")
     folder = CohortFolder(Path(cohort))
@@ -85,9 +116,10 @@ def export(
     found = extract(folder, names, choice)
     work = _work_folder(target)
     try:
-        left_out = EXPORTS[to](found, work)
-        counted = sum(row["counted"] == COUNTED for row in found.reports)
-        result = Exported(len(found.patients), len(found.reports), len(found.mentions), tuple(left_out), counted)
+        left_out = how.write(found, work)
+        sizes = {table: len(found.rows(table)) if table in how.tables else 0 for table in TABLES}
+        counted = sum(row["counted"] == COUNTED for row in found.reports) if sizes["reports"] else 0
+        result = Exported(**sizes, left_out=tuple(left_out), counted=counted)
         _record(work, to, found, result)
         if target.exists():
             target.rmdir()

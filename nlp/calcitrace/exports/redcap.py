@@ -5,6 +5,7 @@ The columns, names and codes follow REDCap's own rules for a data dictionary upl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,9 @@ def write_redcap(extract: Extract, folder: Path) -> list[LeftOut]:
     In REDCap: upload data_dictionary.csv under Project Setup, Data Dictionary (it replaces all instruments: use a new
     project); enable "imaging_report" as a repeating instrument under Project Setup; then import import.csv with the
     Data Import Tool, dates as Y-M-D. Choices are imported by their codes, and forms are marked unverified. The record
-    id is always a pseudonym, so that patients of two hospitals with one id stay apart. Mentions are not exported.
+    id is always a pseudonym, so that patients of two hospitals with one id stay apart. Sex, tendon and bone are choices
+    of the values that there are (a text, where one of them is no single word). Mentions, and their ids as evidence,
+    are not exported.
     """
     write_table(folder / "data_dictionary.csv", COLUMNS, _dictionary(extract))
     header = [RECORD, *REPEAT, *_names(extract, "patients"), f"{PATIENT}_complete"]
@@ -64,8 +67,18 @@ def field_name(table: str, variable: Variable) -> str:
 
 
 def _variables(extract: Extract, table: str) -> Sequence[Variable]:
-    """The variables that become fields; a report's record tells its patient."""
-    return [v for v in extract.variables[table] if table == "patients" or v.name not in ("patient_id", "site")]
+    """The variables that become fields; a report's record tells its patient, and mentions have no record."""
+    of_report = [v for v in extract.variables[table] if v.kind != "list"]
+    return of_report if table == "patients" else [v for v in of_report if v.name not in ("patient_id", "site")]
+
+
+def _choices(extract: Extract, table: str, variable: Variable) -> dict[str, str]:
+    """The choices of a field, by code: of a category its values, of a text of few values those that there are."""
+    if variable.kind == "category":
+        return {str(code): label for code, label in variable.labels.items()}
+    values = sorted({row[variable.name] for row in extract.rows(table) if row[variable.name]} if variable.few else ())
+    words = all(re.fullmatch(r"\w+", v, re.ASCII) for v in values) and len({v.lower() for v in values}) == len(values)
+    return {v: v.replace("_", " ").capitalize() for v in values} if words else {}
 
 
 def _names(extract: Extract, table: str) -> list[str]:
@@ -76,13 +89,10 @@ def _dictionary(extract: Extract) -> Iterator[list[str]]:
     yield _row(RECORD, PATIENT, "text", "Record (pseudonym)")
     for table, form in (("patients", PATIENT), ("reports", REPORT)):
         for v in _variables(extract, table):
-            kind = "notes" if v.free_text else TYPES.get(v.kind, "text")
-            choices = (
-                " | ".join(f"{code}, {label.replace(chr(124), chr(47))}" for code, label in v.labels.items())
-                if v.kind == "category"
-                else ""
-            )
-            yield _row(field_name(table, v), form, kind, v.label, choices, v)
+            choices = _choices(extract, table, v)
+            kind = "notes" if v.free_text else "radio" if choices else TYPES.get(v.kind, "text")
+            told = " | ".join(f"{code}, {label.replace(chr(124), chr(47))}" for code, label in choices.items())
+            yield _row(field_name(table, v), form, kind, v.label, told, v)
 
 
 def _row(name: str, form: str, kind: str, label: str, choices: str = "", variable: Variable | None = None) -> list[str]:

@@ -29,6 +29,7 @@ class Variable:
         identifier: whether it can name a patient.
         free_text: whether it holds words of a report.
         column: its name in the cohort's tables.
+        few: of a text, whether it has few values, each a word.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Variable:
     identifier: bool
     free_text: bool
     column: str
+    few: bool = False
 
     @property
     def codes(self) -> dict[str, int]:
@@ -85,11 +87,12 @@ def read_variables(free_text: bool) -> dict[str, tuple[Variable, ...]]:
 
 
 def _variable(name: str, said: Table) -> Variable:
-    said.only("label", "kind", "values", "identifier", "free_text", "column")
+    said.only("label", "kind", "values", "identifier", "free_text", "column", "few")
     values = {str(k): str(v) for k, v in said.table("values").items()}
-    identifier, free_text = (said.text(key, "no") == "yes" for key in ("identifier", "free_text"))
+    identifier, free_text, few = (said.text(key, "no") == "yes" for key in ("identifier", "free_text", "few"))
     column = str(said.text("column", name))
-    return Variable(str(name), str(said.text("label")), str(said.text("kind")), values, identifier, free_text, column)
+    told = str(name), str(said.text("label")), str(said.text("kind"))
+    return Variable(*told, values, identifier, free_text, column, few)
 
 
 def plain(value: Any, kind: str) -> Any:
@@ -128,7 +131,9 @@ def whole_date(value: Any) -> date | None:
 
 
 def as_text(value: Any) -> str:
-    """A value as one text: ISO dates, JSON lists."""
+    """A value as one text: ISO dates, JSON lists, whole numbers without decimals."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,15 +13,17 @@ from calcitrace.sources.ahead import AHEAD, Ahead, worth_a_look
 from calcitrace.sources.columns import CHOICES, FIELDS, FLAGS, PIECES, choose_columns, joined, text_of
 from calcitrace.sources.delimited import read_list
 from calcitrace.sources.formats import ENDINGS, SOURCES, format_of, source_of
-from calcitrace.sources.reading import Bad, Options, Person, Row, Tally, decode
+from calcitrace.sources.reading import NOTE, Bad, Options, Person, Row, Tally, decode
 from calcitrace.sources.seen import Seen
 from calcitrace.sources.sql import Query, read_sql, without_password
 from calcitrace.sources.versions import Versions
+from calcitrace.studydate import is_unreadable
 
 __all__ = [
     "CHOICES",
     "FIELDS",
     "FLAGS",
+    "NOTE",
     "SOURCES",
     "Inputs",
     "Options",
@@ -109,7 +112,7 @@ def _settled(
 ) -> Iterator[tuple[str, int, Report | Reject]]:
     faults, ahead = 0, Ahead(_ahead(paths, options))
     for k, (path, name) in enumerate(paths):
-        read_before = tally.done_bytes
+        read_before, dates = tally.done_bytes, _OddDates()
         for number, found in _rows(path, options, tally):
             row = ahead.settled(found, (k, number))
             if row is None:
@@ -119,6 +122,7 @@ def _settled(
                 raise SourceError(f"{path}: {row.reason}" if isinstance(row, Bad) else str(path))
             made = report_of(row, name, number)
             if isinstance(made, Report):
+                dates.look(made.study_date, f"{name}:{number}")
                 made = versions.settle(made, name, number, shown_id(made.report_id))
             tally.rows += 1
             if isinstance(made, Reject):
@@ -126,7 +130,23 @@ def _settled(
                 if strict:
                     raise StrictError(f"{place(made)}: {made.reason}; stopped because of --strict")
             yield name, number, made
+        dates.tell(path, tally)
         tally.done_bytes, tally.position = read_before + _size(path), lambda: 0
+
+
+class _OddDates:
+    """How many study dates of an input cannot be read, and where the first stands."""
+
+    def __init__(self) -> None:
+        self.count, self.first = 0, ""
+
+    def look(self, written: str, where: str) -> None:
+        if is_unreadable(written):
+            self.count, self.first = self.count + 1, self.first or where
+
+    def tell(self, path: Place, tally: Tally) -> None:
+        if self.count:
+            tally.note(path, f"study dates that cannot be read: {self.count:,} (the first at {self.first})")
 
 
 def place_of(described: Mapping[str, str]) -> Place:
@@ -166,9 +186,9 @@ def place(reject: Reject) -> str:
 def expand(inputs: Inputs, tally: Tally | None = None, source: str = "auto") -> list[tuple[Place, str]]:
     """Each input file or query with the name that messages call it by; folders are walked in sorted order.
 
-    Hidden files and run folders inside a folder are left out, as are files of no known format (which `tally`
-    counts by ending), unless `source` says the format of all; a file that is given twice is read once. Names are made
-    distinct by the folder's name where two inputs share one.
+    Hidden files, runs, cohorts and virtual environments inside a folder are left out, as are files of no known format
+    (which `tally` counts by ending), unless `source` says the format of all; a file that is given twice is read once.
+    Names are made distinct by the folder's name where two inputs share one.
 
     Raises:
         SourceError: an input does not exist or is of no known format, or a folder holds none.
@@ -191,7 +211,7 @@ def expand(inputs: Inputs, tally: Tally | None = None, source: str = "auto") -> 
 def _inside(given: Path, tally: Tally, every: bool) -> list[tuple[Path, str]]:
     """The files of one input, named by their path inside it: those of a known format, or every one."""
     if given.is_dir():
-        files = [p for p in sorted(given.rglob("*")) if p.is_file() and not _hidden(p, given)]
+        files = sorted(p for p in _walked(given) if p.is_file())
         known = [p for p in files if every or format_of(p)]
         tally.left_out.update(p.suffix or p.name for p in files if not (every or format_of(p)))
         if not known:
@@ -204,15 +224,22 @@ def _inside(given: Path, tally: Tally, every: bool) -> list[tuple[Path, str]]:
     return [(given, given.name)]
 
 
-def _hidden(path: Path, root: Path) -> bool:
-    inner = path.relative_to(root)
-    folders = [root / part for part in inner.parents]
-    return any(part.startswith(".") for part in inner.parts) or any(map(is_run, folders))
+def _walked(given: Path) -> Iterator[Path]:
+    """The files in a folder, but none that is hidden or in a folder of no reports."""
+    for name, folders, files in os.walk(given):
+        folder = Path(name)
+        if _of_no_reports(folder):
+            folders.clear()
+            continue
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        yield from (folder / f for f in files if not f.startswith("."))
 
 
-def is_run(folder: Path) -> bool:
-    """Whether a folder is a run folder, whose tables are no reports."""
-    return (folder / "manifest.json").is_file() and (folder / "parts").is_dir()
+def _of_no_reports(folder: Path) -> bool:
+    """Whether a folder is a run, whose tables are no reports, a cohort, or a virtual environment of Python."""
+    made = (folder / "manifest.json").is_file()
+    ours = made and ((folder / "parts").is_dir() or (folder / "members.parquet").is_file())
+    return ours or (folder / "pyvenv.cfg").is_file()
 
 
 def _distinct(found: Sequence[tuple[Path, Path, str]]) -> list[tuple[Place, str]]:

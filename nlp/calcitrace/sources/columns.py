@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -36,6 +37,8 @@ _SHORT = {"report_id": "id", "patient_id": "patient", "study_date": "date"}
 FLAGS = {name: f"--{_SHORT.get(name, name).replace('_', '-')}-column" for name in CHOICES}  # of the command line
 NEEDED_PIECES = ("findings", "impression")
 MAX_NAME = 40
+MIN_NAMES = 2  # one or two words may be a short report
+_NAME = re.compile(r"[^\W\d_](?:[^\W\d]|[.-])*")
 MAX_UNUSED = 20
 
 
@@ -137,9 +140,13 @@ def _column(
 
 
 def _listed(columns: Sequence[str], asked: Mapping[str, str]) -> str:
-    """The names of the columns, where the header is surely one: without it, its cells may hold report text."""
+    """The names of the columns, where the header is surely one: without it, its cells may hold report text.
+
+    It is where a name is a usual one or was asked for, or where all look like names: different words without digits.
+    """
     known = {_plain(alias) for aliases in (*FIELDS.values(), *PIECES.values(), asked.values()) for alias in aliases}
-    if not any(_plain(c) in known for c in columns):
+    names = len(set(columns)) == len(columns) > MIN_NAMES and all(_NAME.fullmatch(c) for c in columns)
+    if not names and not any(_plain(c) in known for c in columns):
         return f"none of its {len(columns)} columns has a usual name (is its first row a header?)"
     return "columns are: " + _short(columns, len(columns))
 

@@ -41,6 +41,8 @@ def _rows(path: Path, file: TextFile, options: Options, tally: Tally) -> Numbere
     columns = choose_columns(header, options.columns)
     tally.choose(path, columns, f"delimiter {delimiter!r}")
     yield from _Records(feed, delimiter, header, columns)
+    if feed.breaks_off:
+        tally.note(path, "its last line has no line end; was the file cut off?")
 
 
 def _header(feed: Feed, path: Path, options: Options) -> tuple[str, list[str]]:
@@ -91,12 +93,16 @@ def _of_list(path: Path, file: TextFile, needed: Sequence[str]) -> Numbered:
 
 
 class Feed:
-    """Lines for `csv.reader` that can be put back: `taken` are those of the record that is being read."""
+    """Lines for `csv.reader` that can be put back: `taken` are those of the record that is being read.
+
+    `breaks_off` says whether the last line so far has no line end.
+    """
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines, self._back = lines, deque[str]()
         self.number = 0
         self.taken: list[str] = []
+        self.breaks_off = False
 
     def __iter__(self) -> Feed:
         return self
@@ -109,6 +115,7 @@ class Feed:
             raise
         self.number += 1
         self.taken.append(line)
+        self.breaks_off = line[-1] not in "\r\n"
         return line
 
     def put_back(self, keep: int = 0) -> None:

@@ -20,6 +20,7 @@ from calcitrace.sources.columns import Columns
 MAX_TEXT = 20_000_000
 WINDOWS = "windows-1252"
 WRONG_BYTES = "bytes that are not valid in this encoding"
+NOTE = "note: "  # begins what is told of an input in a line of its own
 Row = Mapping[str, Any]
 
 
@@ -82,6 +83,10 @@ class Tally:
     def say(self, path: object, *words: str) -> None:
         """Note what was chosen for an input."""
         self.chosen[str(path)] = ", ".join(filter(None, (self.chosen.get(str(path), ""), *words)))
+
+    def note(self, path: object, words: str) -> None:
+        """Note what may be wrong with an input."""
+        self.say(path, f"{NOTE}{words}")
 
     def choose(self, path: object, columns: Columns, *words: str) -> None:
         """Note the columns that were chosen for an input, and what they lack."""
