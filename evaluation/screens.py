@@ -25,7 +25,7 @@ from calcitrace.corpus import DEFAULT_CASE
 from calcitrace.workers import Setup, Worker
 
 HERE = Path(__file__).parent
-PARTS = ("train", "train2", "train3", "train4", "train5", "train6", "train7", "train8", "train9", "train10")
+PARTS = tuple(f"train{n}" for n in ("", *range(2, 14)))
 INJECTED = ("please", "apparently", "image 4", "(see below)", "left", "new", "[DATE]", "***")
 Draw = random.Random
 

@@ -19,7 +19,7 @@ from calcitrace.corpus import RunOptions, process
 from calcitrace.training import train
 
 GOLD = Path(__file__).parent / "gold"
-PARTS = (*(f"train{n}" for n in ("", *range(2, 11))), "everyday", "everyday2")
+PARTS = (*(f"train{n}" for n in ("", *range(2, 14))), "everyday", "everyday2")
 OUT = Path(__file__).parents[1] / "nlp" / "calcitrace" / "models" / "intraosseous_migration.json"
 NOTE = (
     "STARTER MODEL, trained on synthetic reports only (the train and everyday parts of evaluation/gold); "

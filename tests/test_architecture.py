@@ -17,7 +17,7 @@ import calcitrace
 PACKAGE = Path(__file__).parents[1] / "nlp" / "calcitrace"
 # A module imports only what stands on a line above its own. A package (a folder) counts as one module.
 ORDER = """
-model errors ruleset samples kept
+model errors ruleset samples kept memory lately
 decisions
 strictyaml words dates
 studydate
@@ -47,7 +47,9 @@ workers
 classifier
 corpus why
 show
-frames config progress shards spark
+frames config progress shards sparkinput
+spark
+sparkrun
 rerun pseudonyms
 evaluate adjudication
 training workload agreement recall

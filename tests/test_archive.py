@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import deque
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from calcitrace.rules import patterns_folder
 from calcitrace.screen import of_regex
 from calcitrace.shards import merge
 from calcitrace.sieve import Screen, plain, telling_findings
-from calcitrace.sources.versions import Seen, Versions
+from calcitrace.sources.seen import Seen
+from calcitrace.sources.versions import Versions
 from calcitrace.workers import Setup, Worker, audited
 
 GOLD = Path(__file__).parents[1] / "evaluation" / "gold"
@@ -299,7 +301,7 @@ def test_kills_and_disk_faults_lose_nothing(tmp_path: Path) -> None:
 @given(st.lists(st.tuples(st.sampled_from(["a", "a~v2", "b", "b~v3", "c"]), st.sampled_from("xyz")), max_size=40))
 def test_versions_and_repeats_are_told_apart(rows: list[tuple[str, str]]) -> None:
     """Each id and text is kept once, under an id of its own that leads back to the one given."""
-    versions, kept, given_ = Versions(), {}, set()
+    versions, kept, given_ = Versions(Seen()), {}, set()
     for number, (report_id, text) in enumerate(rows):
         made = versions.settle(Report(report_id, text), "s", number, report_id)
         assert isinstance(made, Report) == ((report_id, text) not in given_)
@@ -310,11 +312,52 @@ def test_versions_and_repeats_are_told_apart(rows: list[tuple[str, str]]) -> Non
             assert (made.version_of or made.report_id) == report_id
 
 
-def test_many_ids_are_kept_apart_in_little_memory() -> None:
-    """Growing loses none of them, and takes less than 32 bytes an id."""
-    seen = Seen()
-    for key in range(1, 200_001):
-        seen.add(key * 2654435761 % 2**64, key)
-    assert all(seen.text_of(key * 2654435761 % 2**64) == key for key in range(1, 200_001))
-    assert seen.text_of(12345) is None
-    assert seen.size < 32 * 200_000
+def key_of(number: int) -> bytes:
+    """A key of 8 bytes that look random."""
+    return (number * 0x9E3779B97F4A7C15 % 2**64).to_bytes(8)
+
+
+def test_many_ids_are_kept_apart_in_little_memory(tmp_path: Path) -> None:
+    """Growing loses none of them, most are in a file without a name, and memory holds under half a byte an id."""
+    with Seen(tmp_path) as seen:
+        assert [seen.add(key_of(k), k) for k in range(100_000)] == [None] * 100_000
+        assert [seen.get(key_of(k)) for k in range(100_000)] == list(range(100_000))
+        assert seen.get(key_of(100_000)) is None
+        assert seen.size < 50_000
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_number_stays_until_it_is_changed(tmp_path: Path) -> None:
+    """Adding tells what is there already; also keys whose bytes stand across two entries are no other's."""
+    with Seen(tmp_path) as seen:
+        assert seen.add(b"12345678", 0x6162636465666768) is None
+        assert seen.add(b"12345678", 5) == 0x6162636465666768
+        assert seen.get(b"5678abcd") is seen.get(b"abcdefgh") is None
+        seen.change(b"12345678", 5)
+        assert seen.get(b"12345678") == 5
+
+
+def test_a_disk_that_cannot_be_written_ends_the_reading(tmp_path: Path) -> None:
+    """What must be remembered and cannot be is told by the folder, as for any other file of a run."""
+    with Seen(tmp_path / "none") as seen, pytest.raises(RunError, match=r"none: no file can be written there"):
+        deque((seen.add(key_of(k), k) for k in range(100_000)), 0)
+
+
+class Counting(Seen):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    def add(self, key: bytes, number: int) -> int | None:
+        """As ever."""
+        self.asked += 1
+        return super().add(key, number)
+
+
+def test_the_thousandth_version_costs_what_the_first_does() -> None:
+    """An id of very many texts (a wrong column, say) is no trap: no more than four looks a report."""
+    versions = Versions(seen := Counting())
+    made = [versions.settle(Report("same", str(k)), "s", k, "same") for k in range(2_000)]
+    assert isinstance(made[-1], Report)
+    assert made[-1].report_id == "same~v2000"
+    assert seen.asked <= 4 * 2_000

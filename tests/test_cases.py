@@ -155,3 +155,15 @@ def test_a_wrong_case_file_is_told_by_its_line(folder: Path, written: str, said:
         path.unlink()
         load_rules.cache_clear()
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("impression", "status"),
+    [("No intraosseous migration of calcium.", "no"), ("Calcific tendinopathy.", "possible")],
+)
+def test_what_the_request_only_asks_is_answered_by_the_report(
+    annotator: Annotator, impression: str, status: str
+) -> None:
+    """A doubt of the request makes no possible case where the report denies what was asked; else it stays open."""
+    text = f"INDICATION: Calcium migrating into the bone?\n\nFINDINGS: Calcific deposit.\n\nIMPRESSION: {impression}"
+    assert assessed(annotator, text).case_status == status

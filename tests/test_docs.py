@@ -186,7 +186,7 @@ def test_the_rule_file_shown_to_contributors_is_a_good_one(tmp_path: Path) -> No
     load_rules.cache_clear()
 
 
-PARTS = (*(f"train{n}" for n in ("", *range(2, 11))), "test", "everyday", "everyday2")
+PARTS = (*(f"train{n}" for n in ("", *range(2, 14))), "test", "everyday", "everyday2")
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -6,11 +6,12 @@ import bisect
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import overload
+from typing import Any, overload
 
 from calcitrace.dates import change_since, only_date
 from calcitrace.engine import ENGINES
 from calcitrace.flags import Flagger
+from calcitrace.lately import Lately
 from calcitrace.link import Session
 from calcitrace.measures import measurements, size_change
 from calcitrace.model import AnnotatedReport, Assertion, Cue, Mention, Report, Section
@@ -20,12 +21,14 @@ from calcitrace.ruleset import RuleSet, SectionRule
 from calcitrace.sections import Sectioner
 from calcitrace.sentences import sentences_at, split_sentences, wrap_width
 from calcitrace.sides import Sides
-from calcitrace.sites import MOST_CIRCUMSTANCES, Claim, CueHit, Hit, Linker, Sentence
+from calcitrace.sites import MOST_CIRCUMSTANCES, NOTHING_JUDGED, Claim, CueHit, Hit, Linker, Sentence
 from calcitrace.targets import counting, spoken_of, standing
 from calcitrace.words import Words, split_words
 
-REMEMBERED = 12_000  # sentences: about 30 megabytes
+REMEMBERED = 16_000_000  # bytes of sentences, by what follows: some 11,000
+SENTENCE, LETTER, HIT, STEP = 500, 10, 800, 1000  # bytes, as measured
 _NOTHING: frozenset[str] = frozenset()
+_NEVER: dict[object, Any] = {}  # filled: it is for hits, and shared by all sentences that have none
 Step = tuple[tuple[Mention, bool], ...]
 
 
@@ -54,8 +57,9 @@ class Annotator:
         self._judge = ENGINES[engine](self.rules)
         self.linker = Linker(self.rules)
         self._flagger = Flagger(self.rules, self.linker)
+        self._hedges = self.rules.words["hedges"]
         self._compared = frozenset(s.name for s in self.rules.sections.values() if s.unless_restated)
-        self._read = lru_cache(REMEMBERED)(self._judged)
+        self._read = Lately(self._judged, _cost, REMEMBERED)
         self._layout = lru_cache(2)(self._laid_out)
         self._sectioner = Sectioner(self.rules.sections, self.linker.names_structure)
 
@@ -145,13 +149,17 @@ class Annotator:
     def _judged(self, text: str) -> Sentence:
         """What a sentence says by itself; equal sentences are judged once."""
         words = split_words(text, self.rules.spelling)
-        judged = self._judge(words.forms)
-        hits = [h for h, _ in judged.targets]
+        forms = words.forms
+        judged = self._judge(forms)
+        sides, slips = tuple(self.linker.sides_in(forms)), self._flagger.slips(text)
+        measures = bool(forms) and _may_measure(forms)
+        if not judged.targets:
+            own = judged if judged.sites or judged.sides else NOTHING_JUDGED
+            return Sentence(text, Words(forms, (), ()), own, (), sides, slips, _NOTHING, measures, {}, _NEVER, _NEVER)
+        hits = tuple(h for h, _ in judged.targets)
         placed = {h.name for h in hits if h.term.known or h.term.at or h.term.not_at}
         asks = placed.union(*(h.term.told for h in hits))
-        sides, slips = self.linker.sides_in(words.forms), self._flagger.slips(text)
-        measures = bool(words.forms) and _may_measure(words.forms)
-        return Sentence(text, words, judged, hits, sides, slips, frozenset(asks) if asks else _NOTHING, measures)
+        return Sentence(text, words, judged, hits, sides, slips, self.linker.one(frozenset(asks)), measures)
 
     def _laid_out(self, text: str) -> tuple[tuple[Section, ...], list[tuple[int, int, int]]]:
         """Sections, and sentences as (start, end, index of section)."""
@@ -201,13 +209,14 @@ class Annotator:
 
         What was found is kept with the sentence, for when it stands in the same circumstances again.
         """
-        key = (*known, section.name, sentence.asks & named)
+        key = (*known, section.name, (sentence.asks & named) or _NOTHING)
         before = sentence.read_in.get(key)
         if before is None:
             step = tuple(self._mentions(sentence, section, session, named))
             before = step, session.last_tendon, session.last_side
             if len(sentence.read_in) < MOST_CIRCUMSTANCES:
                 sentence.read_in[key] = before
+                self._read.grew(sentence.text, sentence, STEP)
         else:
             session.remember(sentence, *before[1:])
         found: Step = before[0]
@@ -264,6 +273,8 @@ class Annotator:
             if value:
                 deciding += claims[name][value]
             values[name] = value or dimension.default
+        if values["presence"] == "present" and not self._hedges.isdisjoint(words.forms[hit.i : hit.j]):
+            values["presence"] = "possible"
         if any(hit.name in c.group.opinion_on for c in deciding) and values["temporality"] == "historical":
             _make_opinion(values)
         rule = self.rules.sections.get(section.name)
@@ -275,13 +286,20 @@ class Annotator:
             Cue(text[words.starts[i] : words.ends[j - 1]], words.starts[i], words.ends[j - 1], rule_id)
             for i, j, rule_id in shown
         )
-        if (values["presence"] == "absent") != (values["change"] == "resolved"):  # what is absent has no other change
+        if values["temporality"] == "hypothetical" or (values["presence"] == "absent") != (
+            values["change"] == "resolved"
+        ):
             values["change"] = "none"
         return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
 
 
-_PRONOUNS = frozenset({"it", "this", "the", "measuring", "measures", "size", "which", "what", "dimensions"})
+_PRONOUNS = frozenset({"it", "its", "this", "the", "measuring", "measures", "size", "which", "what", "dimensions"})
 _NEAR_START = 4
+
+
+def _cost(sentence: Sentence) -> int:
+    """About how many bytes a remembered sentence takes."""
+    return SENTENCE + LETTER * len(sentence.text) + HIT * len(sentence.hits) + STEP * len(sentence.read_in)
 
 
 def _may_measure(forms: Sequence[str]) -> bool:

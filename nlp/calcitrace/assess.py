@@ -85,7 +85,7 @@ def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinitio
         if findings.isdisjoint(constituent.findings) or modality in constituent.not_on:
             found[name] = []
             continue
-        own = _filling(constituent, said)
+        own = [m for m in _filling(constituent, said) if not _answered(m, said, rules)]
         if constituent.final:
             own = [m for m in own if m.section in conclusions]
         if constituent.with_words:
@@ -108,6 +108,13 @@ def _filling(constituent: Constituent, said: Mapping[tuple[str, str], list[Menti
     kinds = [k for k in said if k[0] in constituent.findings and k[1] in constituent.assertions]
     own = [m for k in kinds for m in said[k] if not constituent.changes or m.asserted.change in constituent.changes]
     return sorted(own, key=_in_order) if len(kinds) > 1 else own
+
+
+def _answered(mention: Mention, said: Mapping[tuple[str, str], list[Mention]], rules: RuleSet) -> bool:
+    """Whether the request only asks for it ("migration into bone?") and the report says that it is not there."""
+    if mention.assertion != "possible" or not _before(mention, rules):
+        return False
+    return any(not _before(m, rules) for m in said.get((mention.finding, "absent"), ()))
 
 
 def _in_order(mention: Mention) -> tuple[bool, int, int, str]:

@@ -12,7 +12,10 @@ from calcitrace.sources import CHOICES, FLAGS
 from calcitrace.strictyaml import meant, read_toml
 from calcitrace.workers import NO_MODEL
 
-TEXTS = ("case", "patterns", "encoding", "delimiter", "source", "model", "screen", "sql", "url", "shard", "format")
+TEXTS = (
+    *("case", "patterns", "encoding", "delimiter", "source", "model", "screen", "sql", "url", "shard", "format"),
+    *("engine", "master", "spark_format"),
+)
 NUMBERS = ("prevalence", "audit_fraction", "report_timeout")
 WHOLE = ("workers",)
 SWITCHES = ("strict", "no_model")
@@ -21,6 +24,7 @@ KINDS: dict[str, tuple[Any, str]] = {
     **dict.fromkeys(NUMBERS, (int | float, "a number, such as 0.005")),
     **dict.fromkeys(WHOLE, (int, "a whole number, such as 4")),
     **dict.fromkeys(SWITCHES, (bool, "true or false")),
+    "spark_option": (dict, "a table, as in [spark_option]"),
 }
 FILES = ("patterns", "model", "sql")
 COLUMN_FLAGS = {flag.removeprefix("--").replace("-", "_"): name for name, flag in FLAGS.items()}
@@ -42,7 +46,8 @@ def settings(config: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
     found = _read(config) if config else {"columns": {}}
     columns = {**found["columns"], **{k: v for k, v in given.get("columns", {}).items() if v}}
     flags = _one_model({k: given[k] for k in KINDS if _said(given.get(k))}, "give --model or")
-    return {**found, **flags, "columns": columns}
+    pairs = {**found.get("spark_option", {}), **flags.pop("spark_option", {})}
+    return {**found, **flags, "columns": columns, **({"spark_option": pairs} if pairs else {})}
 
 
 def run_options(asked: Mapping[str, Any]) -> RunOptions:

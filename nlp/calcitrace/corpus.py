@@ -15,6 +15,7 @@ from typing import Any
 
 from calcitrace.casemodel import CaseModel
 from calcitrace.errors import SourceError, StrictError, UsageError
+from calcitrace.memory import level_memory
 from calcitrace.model import Reject, Report
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet
@@ -123,22 +124,23 @@ def process(
     case = case_of(rules, options.case)
     model, model_file = model_for(options.model, rules, case)
     no_model = "" if model else why_no_model(options.model, case)
-    _check(options, report_timeout, shard)
+    check_options(options, report_timeout, shard)
     tally = Tally()
     paths = expand(inputs, tally, options.source)
-    used = _model_note(model, model_file, options.prevalence)
+    used = model_note(model, model_file, options.prevalence)
     first, every = shard or (1, 1)
     setup = _setup(options, rules, model_file)
-    manifest = _new_manifest(paths, options, rules, used, no_model, command, shard)
-    with RunFolder(Path(out), manifest, overwrite) as run:
+    manifest = new_manifest(paths, options, rules, used, no_model, command, shard)
+    with level_memory() as give_back, RunFolder(Path(out), manifest, overwrite) as run:
         following = _Following(run, tally, on_progress, "" if options.model == NO_MODEL else no_model)
         with working(workers, setup, report_timeout) as work:
             for part in _parts(paths, options, strict, tally, run):
                 following.begin(part)
                 if part.number % every == first - 1 and part.number not in run.parts:
                     _commit(run, part, work, strict, following, tally.fraction)
+                give_back()
         run.finish(tally.rows, tally.chosen, tally.left_out, also_csv)
-        return _result(run, tally, following.rejects)
+        return result_of(run, tally, following.rejects)
 
 
 def _setup(options: RunOptions, rules: RuleSet, model_file: str) -> Setup:
@@ -153,7 +155,10 @@ def _setup(options: RunOptions, rules: RuleSet, model_file: str) -> Setup:
     )
 
 
-def _check(options: RunOptions, report_timeout: float | None, shard: tuple[int, int] | None) -> None:
+def check_options(
+    options: RunOptions, report_timeout: float | None = None, shard: tuple[int, int] | None = None
+) -> None:
+    """Refuse options that make no sense (UsageError)."""
     if options.prevalence is not None and not 0 < options.prevalence < 1:
         raise UsageError(f"prevalence {options.prevalence} is not between 0 and 1 (0.005 is 0.5 %)")
     if options.screen not in SCREENS:
@@ -166,7 +171,7 @@ def _check(options: RunOptions, report_timeout: float | None, shard: tuple[int, 
         raise UsageError(f"shard {shard[0]}/{shard[1]} makes no sense; with 4 shards they are 1/4, 2/4, 3/4 and 4/4")
 
 
-def _model_note(model: CaseModel | None, file: str, prevalence: float | None) -> dict[str, Any] | None:
+def model_note(model: CaseModel | None, file: str, prevalence: float | None) -> dict[str, Any] | None:
     """What the manifest says of the model; nothing where there is none."""
     if model is None:
         return None
@@ -181,7 +186,8 @@ def _model_note(model: CaseModel | None, file: str, prevalence: float | None) ->
     }
 
 
-def _result(run: RunFolder, tally: Tally, first_rejects: Sequence[Reject]) -> RunResult:
+def result_of(run: RunFolder, tally: Tally, first_rejects: Sequence[Reject]) -> RunResult:
+    """The result of a finished run."""
     return RunResult(
         folder=run.folder,
         rows=tally.rows,
@@ -189,7 +195,7 @@ def _result(run: RunFolder, tally: Tally, first_rejects: Sequence[Reject]) -> Ru
         rejects=run.total("rejects"),
         mentions=run.total("mentions"),
         likely=run.total("likely"),
-        set_aside=sum(p["counts"].get("case|set aside", 0) for p in run.parts.values()),
+        set_aside=run.counts["case|set aside"],
         chosen=tally.chosen,
         left_out=tally.left_out,
         first_rejects=first_rejects,
@@ -217,7 +223,7 @@ def _parts(
     """The parts of the input; every row is in exactly one, and a run without rows has one empty part."""
     part, size = Part(0), run.manifest["part_rows"]
     reading = Options(options.columns, options.encoding, options.delimiter, options.source)
-    for name, number, made in read_rows(paths, reading, tally, strict):
+    for name, number, made in read_rows(paths, reading, tally, strict, run.folder):
         if part.rows >= size:
             yield part
             part = Part(part.number + 1)
@@ -273,7 +279,7 @@ class _Following:
 
 def _commit(run: RunFolder, part: Part, work: Work, strict: bool, following: _Following, fraction: float) -> None:
     """Process a part and commit it."""
-    made = _Made(run.total("cards"), part.rejects)
+    made = Made(run.total("cards"), part.rejects)
     for k, (place, rows) in enumerate(zip(part.reports, work([r for _, _, r in part.reports]), strict=True), 1):
         made.add(*place, rows)
         if strict and len(made.rejects) > len(part.rejects):
@@ -281,15 +287,11 @@ def _commit(run: RunFolder, part: Part, work: Work, strict: bool, following: _Fo
         if k % TICK == 0:
             following.tick(k / len(part.reports), len(made.reports), len(made.rejects), made.counts["likely"])
     following.note(made.rejects[len(part.rejects) :])
-    tables = {
-        "reports": parquet_bytes(made.reports, REPORT_COLUMNS),
-        "mentions": parquet_bytes(made.mentions, MENTION_COLUMNS),
-    }
-    run.commit(part.number, tables, {**made.notes(), "fraction": round(fraction, 6)})
+    run.commit(part.number, made.tables(), {**made.notes(), "fraction": round(fraction, 6)})
     following.committed(len(made.reports))
 
 
-class _Made:
+class Made:
     """What was made of a part so far: rows of the tables, rejects, cards and counts."""
 
     def __init__(self, cards_before: int, rejects: Sequence[Reject]) -> None:
@@ -323,6 +325,13 @@ class _Made:
         if rows["card"] and len(self._cards) < self._room:
             self._cards.append(rows["card"])
 
+    def tables(self) -> dict[str, bytes]:
+        """The tables of the part, as Parquet files."""
+        return {
+            "reports": parquet_bytes(self.reports, REPORT_COLUMNS),
+            "mentions": parquet_bytes(self.mentions, MENTION_COLUMNS),
+        }
+
     def notes(self) -> dict[str, Any]:
         """What is kept beside the tables of the part."""
         return {
@@ -337,7 +346,7 @@ class _Made:
         }
 
 
-def _new_manifest(
+def new_manifest(
     paths: Sequence[tuple[Place, str]],
     options: RunOptions,
     rules: RuleSet,
@@ -346,6 +355,7 @@ def _new_manifest(
     command: Sequence[str],
     shard: tuple[int, int] | None,
 ) -> dict[str, Any]:
+    """The manifest that a run begins with."""
     shared = {"shard": list(shard)} if shard else {}
     files = [_input(path, name) for path, name in paths]
     chosen = asdict(options)

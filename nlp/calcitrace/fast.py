@@ -19,7 +19,8 @@ from calcitrace.screen import all_necessary, longest_word, necessary
 from calcitrace.sites import Hit
 
 Span = tuple[int, int]
-MOST_WORDS = 20_000
+MOST_WORDS = 10_000
+MOST_DIGITS = 4  # longer numbers (accession numbers, say) do not come again
 SETS = 4
 KEY = 3  # letters by which needles are looked up
 TokenMatcher = Callable[[Sequence[str], Sequence[tuple[int, Term]]], list[tuple[int, int, int]]]
@@ -118,8 +119,10 @@ class RegexTable:
                 for needle, bits in self._needles.get(form[at : at + size], ()):
                     if form.startswith(needle, at):
                         rules = [a | b for a, b in zip(rules, bits, strict=True)]
-        self._known[form] = tuple(rules) if any(rules) else ()
-        return self._known[form]
+        found = tuple(rules) if any(rules) else ()
+        if len(form) <= MOST_DIGITS or not form.isdigit():
+            self._known[form] = found
+        return found
 
 
 @cache

@@ -10,7 +10,7 @@ from calcitrace.model import Mention, Report, Section
 from calcitrace.places import Circumstances, Places
 from calcitrace.ruleset import Site
 from calcitrace.sides import Sides
-from calcitrace.sites import MOST_CIRCUMSTANCES, Claim, Hit, Linker, Named, Sentence, one_side
+from calcitrace.sites import MOST_CIRCUMSTANCES, NOTHING_NAMED, Claim, Hit, Linker, Named, Sentence, one_side
 
 MAX_ABBREVIATION = 5
 TITLE_LINES = 4
@@ -70,7 +70,7 @@ class Session(Circumstances):
         if found is None:
             places = Places(self, sentence.words, self._sites(sentence).sites)
             allowed = [h for h in sentence.hits if places.allows(h)]
-            found = frozenset((h.name, h.term.told, places.sited(h)) for h in allowed)
+            found = self.linker.one(frozenset((h.name, h.term.told, places.sited(h)) for h in allowed))
             if len(sentence.claims_in) < MOST_CIRCUMSTANCES:
                 sentence.claims_in[key] = found
         return found
@@ -89,11 +89,13 @@ class Session(Circumstances):
 
     def _sites(self, sentence: Sentence) -> Named:
         """The structures that the sentence names in a report of this region."""
+        if not sentence.judged.sites:
+            return NOTHING_NAMED
         found = sentence.sites_in.get(self.region)
         if found is None:
-            sites = [(h, self.linker.sites[h.name]) for h in self._unambiguous(sentence.judged.sites)]
+            sites = tuple((h, self.linker.sites[h.name]) for h in self._unambiguous(sentence.judged.sites))
             last = next((s for _, s in reversed(sites) if s.kind in ("bone", "tendon")), None)
-            found = sentence.sites_in[self.region] = Named(sites, [s.kind for _, s in sites if not s.weak], last)
+            found = sentence.sites_in[self.region] = Named(sites, tuple(s.kind for _, s in sites if not s.weak), last)
         return found
 
     def sentence(self, sentence: Sentence) -> Sides:

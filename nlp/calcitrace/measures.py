@@ -57,7 +57,8 @@ def measurements(forms: Sequence[str], words: Mapping[str, frozenset[str]], earl
             found.append(Measure(k, k + 1, _BELOW[form]))
         elif form not in ("x", "by", "times", "-") and not _names_axis(forms, k):
             numbers = []
-    for measure in _joined(found, forms):
+    exact = [m for m in found if forms[m.i] not in _BELOW]
+    for measure in _joined(exact or found, forms):
         if _of_before(measure, forms, words) == earlier and not _distance(measure, forms, words):
             yield measure
 
@@ -105,6 +106,8 @@ def _of_before(measure: Measure, forms: Sequence[str], words: Mapping[str, froze
 def _distance(measure: Measure, forms: Sequence[str], words: Mapping[str, frozenset[str]]) -> bool:
     """Whether it tells how far something is from something else."""
     if any(w in words["sized_by"] for w in forms[max(0, measure.i - 2) : measure.i]):
+        return False
+    if "x" in forms[measure.i : measure.j]:
         return False
     after = measure.j + (measure.j < len(forms) and forms[measure.j] == ")")
     if any(_SIZE.match(w) for w in forms[after + 1 : after + 2]):  # "6 mm from 14"

@@ -115,12 +115,14 @@ class Assertion:
 
     @property
     def assertion(self) -> str:
-        """The guideline's one value, by precedence: hypothetical, historical or another person, absent, possible."""
+        """The guideline's one value, by precedence: hypothetical, of another person or historical, absent, possible.
+
+        What is denied of the past is absent.
+        """
         if self.temporality == Temporality.HYPOTHETICAL:
             return "hypothetical"
-        if self.temporality == Temporality.HISTORICAL or self.experiencer == Experiencer.OTHER:
-            return "historical"
-        return self.presence
+        past = self.temporality == Temporality.HISTORICAL and self.presence != "absent"
+        return "historical" if past or self.experiencer == Experiencer.OTHER else self.presence
 
 
 @dataclass(frozen=True, slots=True)

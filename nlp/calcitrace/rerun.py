@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from calcitrace.errors import RunError, UsageError
 from calcitrace.model import Report
 from calcitrace.rules import load_rules
-from calcitrace.runfolder import file_hash, read_manifest
+from calcitrace.runfolder import COPY, file_hash, read_manifest
 from calcitrace.sources import Options, Place, Query, Tally, place_of, read_rows, shown_id
 from calcitrace.tables import clean
 from calcitrace.workers import NO_MODEL, case_of, model_for
@@ -34,8 +34,15 @@ class Rerun:
                 "process the reports again with the rules of today"
             )
         self.case = case_of(self.rules, options["case"])
+        self._copies = [
+            {"name": name, "path": str(folder / name), "sha256": digest}
+            for part in self.manifest["parts"]
+            for name, digest in part["files"].items()
+            if name.startswith(f"{COPY}/")
+        ]
         source = options.get("source", "auto")
-        self.reading = Options(options["columns"], options["encoding"], options["delimiter"], source)
+        as_given = Options(options["columns"], options["encoding"], options["delimiter"], source)
+        self.reading = Options() if self._copies else as_given
 
     def reports(self) -> Iterator[Report]:
         """The reports of the run, in its order and with its ids.
@@ -48,13 +55,14 @@ class Rerun:
                 yield made
 
     def inputs(self) -> list[tuple[Place, str]]:
-        """The inputs of the run with their names, all as they were.
+        """The inputs of the run with their names, or its own copies of what it read, all as they were.
 
         Raises:
             RunError: an input is gone or is not the file that the run read.
         """
-        paths = [(place_of(f), f["name"]) for f in self.manifest["inputs"]]
-        for (place, _), file in zip(paths, self.manifest["inputs"], strict=True):
+        files = self._copies or self.manifest["inputs"]
+        paths = [(place_of(f), f["name"]) for f in files]
+        for (place, _), file in zip(paths, files, strict=True):
             try:
                 digest = place.described()["sha256"] if isinstance(place, Query) else file_hash(place)
             except OSError as error:

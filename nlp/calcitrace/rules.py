@@ -43,6 +43,7 @@ GROUP_KEYS = tuple(
 # others therefore reaches next to nothing itself.
 PSEUDO_SCOPE = 1
 NEEDED_LISTS = (
+    "hedges",
     "joiner",
     "stop",
     "lies_in",

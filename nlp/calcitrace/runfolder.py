@@ -10,7 +10,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ RUNNING, COMPLETE = "running", "complete"
 LOCK = ".lock"
 OURS = (LOCK, f"{MANIFEST}.tmp")  # what a run leaves that was killed before its first write was done
 TABLES = ("reports", "mentions")
+COPY = "input"  # folder of the reports as they were read, of a run that keeps them
 TOTALS = ("reports", "rejects", "mentions", "likely")
 NOTED = {"number", "files", "inputs", "counts", "rejected", "cards", *TOTALS}
 
@@ -45,8 +46,10 @@ class RunFolder:
         self.folder = folder
         self._lock: IO[bytes] | None = None
         self.manifest = dict(manifest)
-        self.parts: dict[int, dict[str, Any]] = {}
+        self.parts: set[int] = set()
+        self.counts: Counter[str] = Counter()  # by finding and assertion, case status and the like, over all parts
         self._totals: Counter[str] = Counter()
+        self._rows: Counter[tuple[str, int]] = Counter()  # by input: its reports (0) and rejects (1)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -80,12 +83,13 @@ class RunFolder:
                 f"{self.folder}: holds a run with other {', '.join(changed)}; choose another --out, or --overwrite"
             )
         self.manifest |= {k: earlier[k] for k in ("started", "part_rows") if k in earlier}
-        for part in map(_entry, self._sides()):
+        for part in self._sides():
             if self._intact(part):
                 self._keep(part)
 
     def _clear(self) -> None:
-        tables = [p for t in TABLES for p in (*(self.folder / t).glob("part-*.parquet"), self.folder / f"{t}.csv")]
+        tables = [p for t in (*TABLES, COPY) for p in (self.folder / t).glob("part-*.parquet")]
+        tables += [self.folder / f"{t}.csv" for t in TABLES]
         written = [self.folder / name for name in (MANIFEST, "rejects.jsonl", "summary.html")]
         for path in (*part_notes(self.folder), *tables, *written):
             path.unlink(missing_ok=True)
@@ -115,11 +119,14 @@ class RunFolder:
             commit_file(self.folder / file, data)
         side = {"number": number, **notes, "files": {f: hashlib.sha256(d).hexdigest() for f, d in files.items()}}
         commit_file(self.folder / "parts" / f"{name}.json", _json(side))
-        self._keep(_entry(side))
+        self._keep(side)
 
-    def _keep(self, part: dict[str, Any]) -> None:
-        self.parts[part["number"]] = part
-        self._totals.update({key: part[key] for key in (*TOTALS, "cards")})
+    def _keep(self, side: Mapping[str, Any]) -> None:
+        """Count a committed part; the rest of its notes stays on disk, where archives are large."""
+        self.parts.add(side["number"])
+        self.counts.update(side["counts"])
+        self._totals.update({key: side[key] for key in TOTALS} | {"cards": len(side["cards"])})
+        self._rows.update({(name, k): n for name, both in side["inputs"].items() for k, n in enumerate(both)})
 
     def take_parts(self, shard: Path) -> None:
         """Copy the parts of a shard's folder.
@@ -135,7 +142,7 @@ class RunFolder:
                     raise RunError(f"{shard / name}: is damaged; process this shard again")
                 commit_file(self.folder / name, data)
             commit_file(self.folder / "parts" / path.name, path.read_bytes())
-            self._keep(_entry(side))
+            self._keep(side)
 
     def total(self, key: str) -> int:
         """The sum of a count over the committed parts."""
@@ -159,14 +166,14 @@ class RunFolder:
             "reject_reasons": dict(reasons.most_common()),
             "left_out": dict(left_out),
             "inputs": [self._counted(f, chosen) for f in self.manifest["inputs"]],
-            "parts": [self.parts[n] for n in sorted(self.parts)],
         }
         if also_csv:
             for table in TABLES:
                 self._write_csv(table)
         cards = [card for side in self._sides() for card in side["cards"]]
-        commit_file(self.folder / "summary.html", write_summary(self.manifest, cards).encode("utf-8"))
-        self._save()
+        counted = {**self.manifest, "parts": [{"counts": self.counts}]}
+        commit_file(self.folder / "summary.html", write_summary(counted, cards).encode("utf-8"))
+        self._save(map(_entry, self._sides()))
 
     def _write_csv(self, table: str) -> None:
         parts = [self.folder / table / f"part-{n:05d}.parquet" for n in sorted(self.parts)]
@@ -188,17 +195,23 @@ class RunFolder:
 
     def _counted(self, file: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, Any]:
         """An input with its counts, which add up to those of the run, and what was chosen for it."""
-        reports, rejects = (sum(p["inputs"].get(file["name"], (0, 0))[k] for p in self.parts.values()) for k in (0, 1))
+        reports, rejects = (self._rows[file["name"], k] for k in (0, 1))
         counts = {"rows": reports + rejects, "reports": reports, "rejects": rejects}
         return {**file, **counts, "chosen": chosen.get(file["path"], "")}
 
-    def _save(self) -> None:
-        commit_file(self.folder / MANIFEST, _json(self.manifest))
+    def _save(self, parts: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Write the manifest, with the notes of the parts one by one: in a large archive they are long."""
+        rest = _json({k: v for k, v in self.manifest.items() if k != "parts"})
+        with committing(self.folder / MANIFEST) as handle:
+            handle.write(rest.removesuffix(b"\n}") + b',\n "parts": [')
+            for number, part in enumerate(parts):
+                handle.write((b",\n" if number else b"\n") + _json(part))
+            handle.write(b"]\n}")
 
 
 def part_notes(folder: Path) -> list[Path]:
     """The notes of the committed parts of a run folder, in order."""
-    return sorted((folder / "parts").glob("part-*.json"))
+    return sorted((folder / "parts").glob("part-*.json"), key=lambda p: (len(p.name), p.name))
 
 
 def at_work(folder: Path) -> bool | None:

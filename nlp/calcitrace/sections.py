@@ -17,7 +17,7 @@ from calcitrace.model import Section
 from calcitrace.ruleset import SectionRule
 
 TITLE, INDICATION, FINDINGS, IMPRESSION, OTHER = "title", "indication", "findings", "impression", "other"
-SHORT_SECTIONS = frozenset({"indication", "comparison", "technique", "exam"})
+SHORT_SECTIONS = frozenset({"indication", "comparison", "technique", "exam", "prior_report"})
 _LEFT_BY_SUBHEAD = {TITLE, OTHER, "comparison", "technique", "exam"}
 _LINE = re.compile(r"[^\n]*\n?")
 _COLON_HEAD = re.compile(
@@ -62,6 +62,7 @@ class Sectioner:
         self._inline_caps = re.compile(rf"(?<=[.;)\]!?] )[ \t]*(?P<head>{shouted})(?=[ \t]+[A-Z\d])")
         self._dashed = re.compile(rf"[ \t]*(?P<head>{alternatives})[ \t]+[-\u2013][ \t]+(?=\S)", re.I)
         self._inline = re.compile(rf"(?:(?<=[.;:)\]!?])|(?<=\s\s)|(?<=\. ))[ \t]*(?P<head>{alternatives})[ \t]*:", re.I)
+        self._stopped = re.compile(rf"[ \t]*(?P<head>{shouted})\.(?=[ \t]+\S)")
         self._first_words = {h.split(" ", 1)[0] for h in known}
         self._opening = re.compile(rf"[ \t]*(?P<head>{alternatives})(?=[ \t]+[-\u2013]?[ \t]*[A-Z0-9\[(])", re.I)
 
@@ -115,9 +116,9 @@ class Sectioner:
         if colon:
             return self._colon_head(colon, current)
         begins = self._begins_known(line)
-        dashed = self._dashed.match(line) if begins else None
-        if dashed:
-            return self._head(dashed)
+        set_off = (self._dashed.match(line) or self._stopped.match(line)) if begins else None
+        if set_off:
+            return self._head(set_off)
         bare = _BARE_HEAD.match(line)
         if bare and len(bare["head"].split()) <= MAX_HEAD_WORDS:
             start, end = bare.span("head")
@@ -133,7 +134,7 @@ class Sectioner:
 
     def _begins_known(self, line: str) -> bool:
         """Whether the first word of a line is one that a known heading begins with."""
-        return not line.isascii() or line.split(None, 1)[0].lower() in self._first_words
+        return not line.isascii() or line.split(None, 1)[0].rstrip(".").lower() in self._first_words
 
     def _colon_head(self, colon: re.Match[str], current: str) -> _Head | None:
         words = colon["head"].strip()
@@ -173,11 +174,11 @@ class Sectioner:
     def _closed(self, section: Section, end: int, text: str, has_findings: bool) -> Iterator[Section]:
         """The section cut at `end`; a short section's prose is findings where none are headed.
 
-        It begins after a blank line, or after a first line that does no more than name dated studies.
+        It begins after a blank line, with a list, or after a first line that does no more than name dated studies.
         """
         section = _extent(section, end=end)
         if section.name in SHORT_SECTIONS and not has_findings:
-            blank = _BLANK.search(text, section.body, end)
+            blank = _BLANK.search(text, section.body, end) or _THEN_LISTED.match(text, section.body, end)
             if not blank and section.name == "comparison":
                 blank = _LISTED.match(text, section.body, end)
             if blank:
@@ -207,6 +208,7 @@ class Sectioner:
 
 
 _BLANK = re.compile(r"\S[^\n]*\n[ \t\r]*\n(?=\s*\S)")
+_THEN_LISTED = re.compile(r"(?:[ \t]*\S[^\n]*\n)+?(?=[ \t]*(?:1[.)]|[-*\u2022])[ \t]+\S)")
 _LISTED = re.compile(
     r"[ \t]*(?:(?:and|of|from|MRI?|CT|XR|US|x-?rays?|films?|radiographs?|ultrasound|study|exam|dated|none|available"
     r"|prior|previous|left|right|shoulder|hip|knee|[A-Z][a-z]{2,8}|[A-Z]{3,9})[ ,]+|\d[\d/.-]*[ ,]*){1,8}"

@@ -16,6 +16,7 @@ from calcitrace.subjects import subject
 from calcitrace.words import Words
 
 _VAGUE = 8.0
+_AT_ONCE = 1  # words between "a deposit" and "of 9 mm"
 _SIZED_NOUN = 5  # words within which a measured noun follows its size
 
 
@@ -97,15 +98,18 @@ class Sides(Places):
         return found
 
     def _longest(self) -> list[Hit]:
-        """The hits whose words are not those of another of their finding, nor part of them."""
+        """The hits that share no word with a longer one of their finding."""
         kept: list[Hit] = []
         for hit in sorted(self._targets, key=lambda t: (t.term.alone, -t.size, t.i)):
-            if not any(hit in k and hit.name == k.name for k in kept):
+            if not any(hit.name == k.name and k.i < hit.j and hit.i < k.j for k in kept):
                 kept.append(hit)
         return sorted(kept, key=lambda t: (t.i, t.j))
 
     def _sizes(self) -> dict[Hit, float]:
-        """Each measurement goes to the mention that it stands by; a mention keeps the one that stands closest."""
+        """Each measurement goes to the mention that it stands by; a mention keeps the one that stands closest.
+
+        That of a quality is also of the deposit it is taken for: "a 9 mm focus, dark on T2, in keeping with calcium".
+        """
         found: dict[Hit, tuple[float, float]] = {}
         for measure in self._measures:
             if not self._whole:
@@ -114,7 +118,12 @@ class Sides(Places):
             costs = ((self._size_cost(t, measure, t in spoken_of), t) for t in self._whole)
             cost, near = min(costs, key=lambda c: (c[0], c[1].i))
             found[near] = min(found.get(near, (FAR, 0.0)), (cost, -measure.size_mm))
-        return {hit: -size for hit, (_, size) in found.items()}
+        sizes = {hit: -size for hit, (_, size) in found.items()}
+        for quality in (h for h in sizes.copy() if h.name in self._session.linker.describes):
+            named = [h for h in self._whole if h.i >= quality.j and h.name in self._session.linker.tells_tendon]
+            if named and named[0] not in sizes:
+                sizes[named[0]] = sizes[quality]
+        return sizes
 
     def _size_cost(self, hit: Hit, measure: Measure, spoken_of: bool) -> float:
         """How far a measurement is from a mention: "a 9 mm dense deposit", "the deposit ... measures 9 mm"."""
@@ -124,6 +133,8 @@ class Sides(Places):
         cost = len(between) + sum(6.0 for w in between if w in linker.breaks or w in (",", "and"))
         if after and not any(w in linker.joiners or w in linker.verbs or w in (",", "(") for w in between):
             return 0.1 * len(between)
+        if not after and len(between) <= _AT_ONCE and not any(w in linker.breaks or w in (",", "and") for w in between):
+            return 0.3
         if not after and any(w in linker.words["present_size"] or w in (",", ":", "(") for w in between):
             return 0.5 if spoken_of else 0.5 + 0.3 * cost
         return 1.0 + cost

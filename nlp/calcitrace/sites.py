@@ -58,19 +58,26 @@ class Judged:
 Claim = tuple[str, frozenset[str], bool]  # a finding, those of which one must be told, whether it is sited
 
 
+NOTHING_JUDGED = Judged((), (), ())  # one for all sentences of which it is true
+
+
 class Named(NamedTuple):
     """The structures that a sentence names, the kinds of those that tell of what it speaks, and the last site."""
 
-    sites: list[tuple[Hit, Site]]
-    kinds: list[str]
+    sites: Sequence[tuple[Hit, Site]]
+    kinds: Sequence[str]
     last: Site | None
+
+
+NOTHING_NAMED = Named((), (), None)
 
 
 @dataclass(slots=True)
 class Sentence:
     """What a sentence's text says by itself, whatever report it stands in; equal sentences share one.
 
-    `words` are counted from the sentence's beginning; `sides` are the sides it names, `slips` those of dictation;
+    `words` are counted from the sentence's beginning, and have no places where there are no hits (most sentences of an
+    archive are remembered, and most have none); `sides` are the sides it names, `slips` those of dictation;
     `asks` are the findings of which it matters whether the report has named them; `measures` says that it may tell the
     size of what was spoken of before.
     """
@@ -78,7 +85,7 @@ class Sentence:
     text: str
     words: Words
     judged: Judged
-    hits: list[Hit]
+    hits: Sequence[Hit]
     sides: Sequence[str]
     slips: frozenset[str]
     asks: frozenset[str]
@@ -122,6 +129,7 @@ class Linker:
             self.site_phrases.setdefault(phrase, []).append(site)
         self._sites = Phrases(self.site_phrases)
         self.tells_tendon = {f.name for f in rules.findings.values() if f.tells_tendon}
+        self.describes = {f.name for f in rules.findings.values() if f.describes}
         sides = {t.phrase: name for name, terms in rules.sides.items() for t in terms if t.phrase}
         findings = [t.phrase for f in rules.findings.values() for t in f.terms if t.phrase]
         self._structures = Phrases([*(p for p, s in named if s.kind != "lesion"), *sides, *findings])
@@ -136,6 +144,7 @@ class Linker:
         self.region_of = lru_cache(REMEMBERED)(self._region_of)
         self.side_of = lru_cache(REMEMBERED)(self._side_of)
         self.sites_of = lru_cache(REMEMBERED)(self._sites_of)
+        self.one = lru_cache(REMEMBERED)(_itself)  # of equal sets that many sentences keep
 
     def _names_structure(self, heading: str) -> bool:
         """Whether a heading names anatomy, a side or a finding, so that it is a subhead of the findings."""
@@ -161,6 +170,10 @@ class Linker:
 
     def _read(self, text: str) -> tuple[str, ...]:
         return split_words(text, self.spelling).forms
+
+
+def _itself(found: frozenset[Any]) -> frozenset[Any]:
+    return found
 
 
 def one_side(sides: Iterable[str]) -> str:

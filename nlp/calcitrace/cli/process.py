@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 
 MOST_ENDINGS = 8
-FILES = "CSV, TSV, JSONL, Parquet, .xlsx, .txt, HL7 (.hl7) or FHIR (.ndjson) files or folders; .gz too."
-Files = Annotated[list[Path] | None, typer.Argument(help=FILES)]
+FILES = (
+    "CSV, TSV, JSONL, Parquet, .xlsx, .txt, HL7 (.hl7) or FHIR (.ndjson) files or folders; .gz too. With --engine "
+    "spark, whatever Spark reads: also jdbc:... and names of tables."
+)
+Files = Annotated[list[str] | None, typer.Argument(help=FILES)]
 Source = Annotated[str, typer.Option("--from", help="Format of the inputs: hl7, fhir, omop ..., else told by name.")]
 Sql = Annotated[str, typer.Option(help="Instead of files: a SELECT with ORDER BY, or a .sql file that holds it.")]
 Url = Annotated[
@@ -31,6 +34,17 @@ Column = Annotated[str, typer.Option(help="Column of this field, where its name 
 Screening = Annotated[str, typer.Option(help="Which reports are read in full: rules, case or none (see above).")]
 Audit = Annotated[float | None, typer.Option(help="With --screen case: share of reports read in full at random.")]
 Timeout = Annotated[float | None, typer.Option(help="Seconds a report may take; then it is rejected.")]
+SPARK = "Spark"
+Engine = Annotated[str, typer.Option(help="local (the default), or spark (extra `spark`).", rich_help_panel=SPARK)]
+MASTER = "As of spark-submit: local[8], yarn, spark://HOST:7077; else as your site's Spark is set up, or local."
+Master = Annotated[str, typer.Option(help=MASTER, rich_help_panel=SPARK)]
+KIND = "parquet, csv, json, orc, avro, jdbc, table or another format that Spark knows; else told by name."
+Kind = Annotated[str, typer.Option(help=KIND, rich_help_panel=SPARK)]
+PAIRS = (
+    "KEY=VALUE, again and again: an option of Spark's reader (dbtable, query, user, sep, encoding ...), or a setting "
+    "of Spark where KEY begins with spark. (spark.jars=DRIVER.jar). A VALUE env:NAME is taken from the environment."
+)
+Pairs = Annotated[list[str] | None, typer.Option("--spark-option", help=PAIRS, rich_help_panel=SPARK)]
 Shard = Annotated[str, typer.Option(help="Do one share of the work, as in 2/8; `merge` joins all shares.")]
 
 
@@ -41,10 +55,35 @@ is not stored.
 
 Example: calcitrace process --sql "select * from notes order by note_id" --url postgresql://me@host/ris --out run
 
-Example: calcitrace process archive/ --out run --screen case --audit-fraction 0.001 --workers 8"""
+Example: calcitrace process archive/ --out run --screen case --audit-fraction 0.001 --workers 8
+
+On Spark: the same rows, in another order; the folder also holds input/*.parquet, the reports as Spark read them. Rows
+have no number there: a reject is told by its file and id. In a cluster, start it with spark-submit (docs/scaling.md).
+
+Example: calcitrace process --engine spark archive/ --out run --spark-option spark.driver.memory=4g"""
+PROCESS = """Read reports and write mentions, assessments and a summary page to a run folder.
+
+The folder holds reports/*.parquet (one row a report), mentions/*.parquet, rejects.jsonl, manifest.json and
+summary.html. Column names are recognised; what was chosen is printed. A later text under one report id is kept
+as ID~v2, ~v3 and so on. An interrupted run goes on when the same command is given again.
+
+Each report gets a case status by the case definition and, from a model, a calibrated probability; likely cases
+are those at or above the model's threshold. The starter model was trained on synthetic reports: `calcitrace model`
+prints its card, `calcitrace train` learns from yours.
+
+A large archive: reports in which no rule can fire are not read in full, which changes nothing of the result
+(--screen rules). With --screen case only those are that could meet a tier of the case definition; the others keep a
+row (status screened_out, no mentions), and --audit-fraction measures what that misses. `calcitrace status` tells
+how far a run has come."""
+NOT_ON_SPARK = {
+    "source": "--from",
+    **{name: f"--{name.replace('_', '-')}" for name in ("sql", "url", "encoding", "delimiter", "workers", "shard")},
+    "report_timeout": "--report-timeout",
+}
+ONLY_ON_SPARK = {"master": "--master", "spark_format": "--spark-format", "spark_option": "--spark-option"}
 
 
-@app.command(epilog=DATABASE)
+@app.command(help=PROCESS, epilog=DATABASE)
 def process(
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder to write (or to continue).")],
     inputs: Files = None,
@@ -77,34 +116,42 @@ def process(
     format: Annotated[str, typer.Option(help="parquet (the default), or csv to write CSV files too.")] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row that must be rejected.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew over another run.")] = False,
+    engine: Engine = "",
+    master: Master = "",
+    spark_format: Kind = "",
+    spark_option: Pairs = None,
 ) -> None:
-    """Read reports and write mentions, assessments and a summary page to a run folder.
-
-    The folder holds reports/*.parquet (one row a report), mentions/*.parquet, rejects.jsonl, manifest.json and
-    summary.html. Column names are recognised; what was chosen is printed. A later text under one report id is kept
-    as ID~v2, ~v3 and so on. An interrupted run goes on when the same command is given again.
-
-    Each report gets a case status by the case definition and, from a model, a calibrated probability; likely cases
-    are those at or above the model's threshold. The starter model was trained on synthetic reports: `calcitrace model`
-    prints its card, `calcitrace train` learns from yours.
-
-    A large archive: reports in which no rule can fire are not read in full, which changes nothing of the result
-    (--screen rules). With --screen case only those are that could meet a tier of the case definition; the others keep a
-    row (status screened_out, no mentions), and --audit-fraction measures what that misses. `calcitrace status` tells
-    how far a run has come.
-    """
+    """Read reports and write a run folder."""
     given = dict(locals())
+    said = _settings(given)
+    run = _spark_run if said.get("engine") == "spark" else _local_run
+    with RunBar() as bar:
+        result = run(inputs or [], out, said, overwrite, bar)
+    bar.tell(result.chosen, result.lacking)
+    _report_result(result)
+
+
+def _local_run(inputs: list[str], out: Path, said: Mapping[str, Any], overwrite: bool, bar: RunBar) -> RunResult:
+    """A run by this process and its workers."""
     from calcitrace.config import run_options
     from calcitrace.corpus import process as run
 
-    said = _settings(given)
-    asked = _asked(inputs or [], said.get("sql", ""), said.get("url", ""))
+    url = said.get("url", "")
+    asked = _asked(list(map(Path, inputs)), said.get("sql", ""), url)
     how = (said.get("workers", 1), said.get("strict", False), said.get("format") == "csv", overwrite)
     more = (said.get("report_timeout"), _shard(said.get("shard", "")))
-    with RunBar() as bar:
-        result = run(asked, out, run_options(said), *how, bar.advance, _command(url), *more)
-    bar.tell(result.chosen, result.lacking)
-    _report_result(result)
+    return run(asked, out, run_options(said), *how, bar.advance, _command(url), *more)
+
+
+def _spark_run(inputs: list[str], out: Path, said: Mapping[str, Any], overwrite: bool, bar: RunBar) -> RunResult:
+    """A run on Spark."""
+    from calcitrace.config import run_options
+    from calcitrace.sparkinput import Reader
+    from calcitrace.sparkrun import run
+
+    reader = Reader(said.get("spark_format", ""), said.get("spark_option", {}))
+    how = (said.get("strict", False), said.get("format") == "csv", overwrite)
+    return run(inputs, out, run_options(said), reader, said.get("master", ""), *how, bar.advance, sys.argv)
 
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,10 +159,24 @@ def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
     from calcitrace.config import COLUMN_FLAGS, settings
 
     columns = {field: given[flag] for flag, field in COLUMN_FLAGS.items() if flag in given}
-    said = settings(given["config"], {**given, "columns": columns})
+    pairs = _pairs(given["spark_option"] or [])
+    said = settings(given["config"], {**given, "columns": columns, "spark_option": pairs})
     if said.get("format", "csv") not in ("parquet", "csv"):
-        raise UsageError(f"--format {said['format']!r} is not one of parquet, csv")
+        raise UsageError(f"--format {said['format']!r} is not one of parquet, csv (--spark-format is of the inputs)")
+    if said.get("engine", "local") not in ("local", "spark"):
+        raise UsageError(f"--engine {said['engine']!r} is not one of local, spark")
+    other = NOT_ON_SPARK if said.get("engine") == "spark" else ONLY_ON_SPARK
+    wrong = [flag for name, flag in other.items() if name in said]
+    if wrong:
+        raise UsageError(f"{', '.join(wrong)}: not with --engine {said.get('engine', 'local')}")
     return said
+
+
+def _pairs(words: list[str]) -> dict[str, str] | None:
+    """The options that KEY=VALUE words give; None where there are none."""
+    from calcitrace.sparkinput import settings_of
+
+    return settings_of(words) if words else None
 
 
 def _command(url: str) -> list[str]:

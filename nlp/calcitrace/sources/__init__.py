@@ -14,6 +14,7 @@ from calcitrace.sources.columns import CHOICES, FIELDS, FLAGS, PIECES, choose_co
 from calcitrace.sources.delimited import read_list
 from calcitrace.sources.formats import ENDINGS, SOURCES, format_of, source_of
 from calcitrace.sources.reading import NOTE, Bad, Options, Person, Row, Tally, decode
+from calcitrace.sources.seen import Seen
 from calcitrace.sources.sql import Query, read_sql, without_password
 from calcitrace.sources.versions import Versions
 from calcitrace.studydate import is_unreadable
@@ -82,21 +83,34 @@ def read_reports(
 
 
 def read_rows(
-    paths: Sequence[tuple[Place, str]], options: Options, tally: Tally, strict: bool = False
+    paths: Sequence[tuple[Place, str]],
+    options: Options,
+    tally: Tally,
+    strict: bool = False,
+    scratch: Path | None = None,
 ) -> Iterator[tuple[str, int, Report | Reject]]:
     """Every row of the inputs (see `expand`) as (input, row, report or reject), in order.
 
     Rows are counted as the format counts them: by line, in Excel's way, or from 1. A file that cannot be read is
-    one reject with row 0; memory grows by the ids and texts (as digests) that versions and repeats are told by.
-    HL7 and FHIR inputs are read twice, since a later row may withdraw an earlier one.
+    one reject with row 0. The ids and texts that versions and repeats are told by are kept (as digests) in a temporary
+    file in the folder `scratch` once they are many. HL7 and FHIR inputs are read twice, since a later row may withdraw
+    an earlier one.
 
     Raises:
         SourceError: no file at all could be read.
         BrokenOffError: a database broke off, or its rows changed, while they were read.
         StrictError: a row was rejected and `strict` is set.
+        RunError: the temporary file cannot be written.
     """
     tally.total_bytes = sum(_size(p) for p, _ in paths)
-    versions, faults, ahead = Versions(), 0, Ahead(_ahead(paths, options))
+    with Seen(scratch) as seen:
+        yield from _settled(paths, options, tally, strict, Versions(seen))
+
+
+def _settled(
+    paths: Sequence[tuple[Place, str]], options: Options, tally: Tally, strict: bool, versions: Versions
+) -> Iterator[tuple[str, int, Report | Reject]]:
+    faults, ahead = 0, Ahead(_ahead(paths, options))
     for k, (path, name) in enumerate(paths):
         read_before, dates = tally.done_bytes, _OddDates()
         for number, found in _rows(path, options, tally):

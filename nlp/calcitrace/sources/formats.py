@@ -53,7 +53,7 @@ def read_parquet(path: Path, options: Options, tally: Tally) -> Numbered:
             columns = choose_columns(table.schema_arrow.names, options.columns)
             rows, size = table.metadata.num_rows, path.stat().st_size
             tally.choose(path, columns, f"{rows} rows")
-            for batch in table.iter_batches(batch_size=BATCH, columns=columns.names):
+            for batch in table.iter_batches(batch_size=BATCH, columns=columns.names, use_threads=False):
                 for row in _plain_rows(batch):
                     number += 1
                     yield number, row if isinstance(row, Bad) else columns.row(row)
