@@ -2,7 +2,8 @@
 
 Two lines are replaced in a page. `<!-- include FILE: Heading -->` becomes that section of a document of the checkout
 (without a heading, all of it), and `<!-- generated: name -->` what `registries.py` makes of the code. Links of either
-lead to the page that holds what they name; what no page holds is named by its path.
+lead to the page that holds what they name; what no page holds is named by its path. A line that begins `> Read as a file?`
+tells who opens the page in the checkout where to look instead, and is left out.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ HOMES = {  # the page that holds a document of the checkout, or a section of one
     "evaluation/README.md": "evaluation.md",
     "evaluation/results": "evaluation.md#results",
 }
+OF_FILE = re.compile(r"^> Read as a file\?.*\n\n?", re.MULTILINE)
 DIRECTIVE = re.compile(r"^<!-- (include|generated):? (.+?) -->$", re.MULTILINE)
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^(```.*?^```$)", re.MULTILINE | re.DOTALL)
@@ -57,7 +59,7 @@ def expanded(markdown: str, page: str) -> str:
         name, _, heading = said.partition(": ")
         return relinked(section((ROOT / name).read_text(encoding="utf-8"), heading), dirname(name), name, page)
 
-    return DIRECTIVE.sub(put_in, relinked(markdown, normpath(f"docs/{dirname(page)}"), "", page))
+    return DIRECTIVE.sub(put_in, relinked(OF_FILE.sub("", markdown), normpath(f"docs/{dirname(page)}"), "", page))
 
 
 def section(text: str, heading: str) -> str:

@@ -90,6 +90,17 @@ def test_every_page_is_built(site: Path, built: dict[Path, Page]) -> None:
     assert list(site.rglob("*.py")) == []
 
 
+def test_a_page_that_is_filled_says_where_its_words_are(site: Path) -> None:
+    """Who reads it as a file is told, in links that lead somewhere; on the site nothing of it is left."""
+    for page in PAGES:
+        text = (DOCS / page).read_text(encoding="utf-8")
+        told = re.findall(r"^> Read as a file\? .*", text, re.MULTILINE)
+        assert len(told) == bool(re.search(r"^<!-- (?:include|generated)", text, re.MULTILINE)), page
+        links = [(DOCS / page).parent / link for line in told for link in re.findall(r"\]\(([^)#]+)", line)]
+        assert [link for link in links if not link.exists()] == []
+        assert "Read as a file" not in (site / page).with_suffix(".html").read_text(encoding="utf-8")
+
+
 def test_no_link_leads_nowhere(site: Path, built: dict[Path, Page]) -> None:
     """Each link within the site ends at a page, and at an anchor where it names one."""
     dead = []
