@@ -136,6 +136,38 @@ def test_the_screen_sees_through_what_reading_sees_through(annotator: Annotator,
             assert screen(text)
 
 
+PIECES = st.sampled_from(
+    [
+        "FINDINGS: ", "Findings ", "IMPRESSION:\n", "IMPRESSION ", "Rotator cuff: ", "Lungs: ", "CT CHEST\n", "1. ", "- ",
+        "CALCIFICATION OF THE TENDON. ", "Calcified granuloma of the lung. ", "There is calcification", " of the tendon. ",
+        "It erodes the bone. ", "it lies in the humeral head.", "Negative for the following.\n", "Heart is normal. ",
+        "Calcium has entered the tuberosity, ", "approx. ", "\n", "\n\n", " ", "No. 2 ", "\u00e4", "Bone: no. ", "DENSE ",
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts=st.lists(PIECES, max_size=14).map("".join), body_part=st.sampled_from(["", "shoulder", "chest"]))
+def test_stretches_tell_all_that_the_whole_report_could_mention(
+    workers: dict[str, Worker], texts: str, body_part: str
+) -> None:
+    """Whatever the layout: a decisive finding that the report could mention is one that its telling stretches could."""
+    screen, annotator = workers["case"]._screen, workers["case"]._annotator
+    report = Report("x", texts, body_part=body_part)
+    told = annotator.could_mention_in(report, screen.telling(texts), screen.telling)
+    assert annotator.could_mention(report) & screen.decisive <= told
+
+
+@pytest.mark.parametrize("number", range(len(MUTATIONS)))
+def test_stretches_tell_all_of_altered_reports(workers: dict[str, Worker], number: int) -> None:
+    """The same of reports of the gold standard in other case, wraps, spelling and Unicode."""
+    screen, annotator = workers["case"]._screen, workers["case"]._annotator
+    for given_ in random.Random(number).sample(gold("train2", "train5", "everyday2"), 60):  # noqa: S311 - no secret
+        report = Report("x", MUTATIONS[number](given_.text), body_part=given_.body_part)
+        told = annotator.could_mention_in(report, screen.telling(report.text), screen.telling)
+        assert annotator.could_mention(report) & screen.decisive <= told
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(["bone", "calc", "ero", "s?", "(?:ion|ive)", "[a-z]+", " ", "(?:in|of) "]), min_size=1))
 def test_what_a_regex_needs_stands_in_all_it_matches(parts: list[str]) -> None:

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calcitrace.sentences import MAX_SENTENCE, split_sentences
+from calcitrace.sentences import MAX_SENTENCE, split_sentences, stretches, stretches_at
 
 PIECES = st.sampled_from(
     [
         "No fracture", "spur", "DENSE", "Dr", ".", ". ", "?", "!", "\n", "\n\n", "\r\n", "\r", "\f", " ", "\t", "1.",
         "2)", "- ", "\u2022", "1.5 cm", "No. 2", "T2", "[**2019-03-02**]", "____", "(", ")", ":", ";", "\u00a0", "\x00",
-        "e.g.", "none of the following",
+        "e.g.", "none of the following", "No fracture. ", "Normal.\n", "\n\n\n",
     ]
 )  # fmt: skip
 TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=40).map("".join))
@@ -272,3 +272,30 @@ def test_text_that_nothing_ends_is_cut_at_white_space() -> None:
 def test_a_word_without_end_is_cut_too() -> None:
     """A single word of any length is cut, and no letter is lost."""
     assert "".join(split("x" * 5000)) == "x" * 5000
+
+
+@given(TEXTS, st.data())
+@settings(deadline=None, max_examples=300)
+def test_a_stretch_holds_whole_sentences(text: str, data: st.DataObject) -> None:
+    """Whatever the section and the width, a sentence lies within one stretch."""
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    width = data.draw(st.sampled_from([0, 60, 100]))
+    pieces = list(stretches(text))
+    for a, b in split_sentences(text, start, end, width):
+        assert any(text[a:b] in piece for piece in pieces)
+
+
+@given(TEXTS)
+@settings(deadline=None, max_examples=300)
+def test_the_stretches_at_places_are_those_that_hold_them(text: str) -> None:
+    """The places of all letters give all stretches that hold one, in order."""
+    letters = [k for k, c in enumerate(text) if c.isalpha()]
+    assert list(stretches_at(text, letters)) == [s for s in stretches(text) if any(map(str.isalpha, s))]
+
+
+def test_what_ends_a_stretch() -> None:
+    """A blank line, the stop of a long word, and a stop at the end of a line; a list that was announced goes on."""
+    text = "CT CHEST\nClear lungs. Size 1.5 cm. Normal\n\nNo mass.\nNo clot."
+    assert list(stretches(text)) == ["CT CHEST\nClear lungs.", "Size 1.5 cm. Normal", "No mass.", "No clot."]
+    assert list(stretches("None of the following.\nclot")) == ["None of the following.\nclot"]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 Sentence = tuple[int, int]
 
 _PLAIN = r"(?<=[a-z]{5})\.(?=\s[A-Z])"  # after a long word and before a capital: the common case; it always ends
-_PLAIN_STOP = re.compile(_PLAIN)
+_WHOLE = re.compile(r"\.(?=\s[A-Z])(?<=[a-z]{5}\.)")  # the same, found quicker
+_WHOLE_OR_LINE = re.compile(r"\.(?:(?=\n)|(?=\s[A-Z])(?<=[a-z]{5}\.))")
+_BLANK_LINE = "\n\n"
+_FOLLOWS = "following"  # in all that announces a list
 _BREAK = re.compile(
     rf"(?P<plain>{_PLAIN})"
     r"|(?P<line>[ \t\r\f\v]*\n\s*)|(?P<stop>[.!?]+[\"')\]]*)(?=\s|[^\W\d_]|\[|$)|\f|\u2022"
@@ -47,38 +49,48 @@ def split_sentences(text: str, start: int = 0, end: int | None = None, width: in
     width = wrap_width(text) if width is None else width
     sentences: list[Sentence] = []
     begin = start
-    for cut in (*_cuts(text, start, end, width, start), end):
+    for cut in (*_cuts(text, start, end, width), end):
         sentences += _trimmed(text, begin, cut)
         begin = cut
     return sentences
 
 
-def sentences_at(text: str, places: Iterable[int], start: int, end: int, width: int) -> list[Sentence]:
-    """Those of the sentences of `text[start:end]` that hold one of these places, which are in order."""
-    sentences: list[Sentence] = []
-    begin = start
+def stretches(text: str) -> Iterator[str]:
+    """Pieces of a text that hold whole sentences each, whatever its sections and its width.
+
+    A sentence always ends at a blank line, after a full stop of the common case, and after one that ends a line unless
+    it announces a list.
+    """
+    stops = _stops(text)
+    for paragraph in text.split(_BLANK_LINE):
+        *ended, last = stops.split(paragraph)
+        for stretch in ended:
+            yield f"{stretch}.".strip()
+        yield last.strip()
+
+
+def stretches_at(text: str, places: Iterable[int]) -> Iterator[str]:
+    """Those of the stretches of a text that hold one of these places, which are in order and at no full stop."""
+    stops, end = _stops(text), 0
     for place in places:
-        if begin <= place < end:
-            begin = _sure_begin(text, begin, place)
-            for cut in chain(_cuts(text, start, end, width, begin), [end]):
-                if cut > place:
-                    sentences += _trimmed(text, begin, cut)
-                begin = cut
-                if cut > place:
-                    break
-    return sentences
+        if place >= end:
+            stop, blank = stops.search(text, place), text.find(_BLANK_LINE, place)
+            begin = max(end, text.rfind(_BLANK_LINE, end, place))
+            end = min(stop.end() if stop else len(text), blank if blank >= 0 else len(text))
+            at = text.rfind(".", begin, place)
+            while at >= 0 and not stops.match(text, at):
+                at = text.rfind(".", begin, at)
+            yield text[max(begin, at + 1) : end].strip()
 
 
-def _sure_begin(text: str, begin: int, place: int) -> int:
-    """A place at or after `begin`, and near before `place`, where a sentence begins whatever stands before it."""
-    at = text.rfind(".", begin, place)
-    while at >= 0 and not _PLAIN_STOP.match(text, at):
-        at = text.rfind(".", begin, at)
-    return max(begin, at + 1)
+def _stops(text: str) -> re.Pattern[str]:
+    """The full stops that end a sentence of this text in any case."""
+    return _WHOLE if _FOLLOWS in text.lower() else _WHOLE_OR_LINE
 
 
-def _cuts(text: str, start: int, end: int, width: int, begin: int) -> Iterator[int]:
-    """Where the sentences of `text[start:end]` end, from one on that begins at `begin`."""
+def _cuts(text: str, start: int, end: int, width: int) -> Iterator[int]:
+    """Where the sentences of `text[start:end]` end."""
+    begin = start
     for found in _BREAK.finditer(text, begin, end):
         kind = found.lastgroup
         cut = found.end() if kind in ("plain", "stop") else found.start()

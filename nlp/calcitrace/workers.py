@@ -89,10 +89,10 @@ class Worker:
     def _could_be_case(self, report: Report) -> bool:
         """Whether the case screen lets a report through: each step sees more and takes longer than the one before."""
         screen, annotator = self._screen, self._annotator
-        look = screen.look(report.text)
-        if look is None:
+        telling = screen.telling(report.text)
+        if not telling:
             return False
-        if look.spots is not None and not screen.beside(look, annotator.could_mention_at(report, look.spots)):
+        if screen.decisive.isdisjoint(annotator.could_mention_in(report, telling, screen.telling)):
             return False
         return screen.lets(annotator.could_mention(report))
 
