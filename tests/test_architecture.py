@@ -42,6 +42,7 @@ lint
 tables summary
 runfolder
 crew
+casescreen
 workers
 classifier
 corpus why

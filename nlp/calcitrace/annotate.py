@@ -60,7 +60,7 @@ class Annotator:
         self._flagger = Flagger(self.rules, self.linker)
         self._compared = frozenset(s.name for s in self.rules.sections.values() if s.unless_restated)
         self._read = lru_cache(REMEMBERED)(self._judged)
-        self._claims_in = lru_cache(STRETCHES)(self._claims_in_any)
+        self.claims_in = lru_cache(STRETCHES)(self._claims_in_any)
         self._layout = lru_cache(2)(self._laid_out)
         self._sectioner = Sectioner(self.rules.sections, self.linker.names_structure)
 
@@ -100,20 +100,21 @@ class Annotator:
         return found
 
     def could_mention_in(
-        self, report: Report, stretches: Iterable[str], tells: Callable[[str], object]
+        self, report: Report, stretches: Iterable[str], tells: Callable[[str], bool]
     ) -> frozenset[str]:
         """What these stretches of a report could mention, whatever the others say.
 
         Where the words of a stretch alone do not tell how it is cut into sentences, the report is laid out, and those
         sentences count which `tells` says are of interest.
         """
-        found = [self._claims_in(stretch) for stretch in stretches]
+        found = [self.claims_in(stretch) for stretch in stretches]
         if None in found:
             sentences = (report.text[start:end] for start, end, _ in self._layout(report.text)[1])
             found = [self._claims_of(sentence) for sentence in sentences if tells(sentence)]
-        claims = frozenset[Claim]().union(*filter(None, found))
-        session = Session(self.linker, report) if claims else None
-        return self._named(claims, session is not None and session.region_is_sure and session.elsewhere())
+        session = Session(self.linker, report)
+        here = not (session.region_is_sure and session.elsewhere())
+        claims = (claim for own in found for claim in own or ())
+        return frozenset(name for name, _, sited in claims if here or sited or not self._is_local(name))
 
     def _claims_in_any(self, stretch: str) -> frozenset[Claim] | None:
         """What a stretch of whole sentences could mention wherever it stands; None where that is left open.

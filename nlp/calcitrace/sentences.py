@@ -7,15 +7,15 @@ run-ons. Works on positions only; the text is never changed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 Sentence = tuple[int, int]
 
 _PLAIN = r"(?<=[a-z]{5})\.(?=\s[A-Z])"  # after a long word and before a capital: the common case; it always ends
 _WHOLE = re.compile(r"\.(?=\s[A-Z])(?<=[a-z]{5}\.)")  # the same, found quicker
-_WHOLE_OR_LINE = re.compile(r"\.(?:(?=\n)|(?=\s[A-Z])(?<=[a-z]{5}\.))")
-_BLANK_LINE = "\n\n"
-_FOLLOWS = "following"  # in all that announces a list
+_WHOLE_OR_LINE = re.compile(r"\.(?:(?=\s[A-Z])(?<=[a-z]{5}\.)|(?=\s*\n)(?<=[^:\n]\.))")
+_BLANK_LINE, _BLANK_LINES = "\n\n", re.compile(r"\n(?<=\n\n)")
+_LINES = re.compile(r"\n(?:(?<=\n\n)|(?<=:\n)(?=[A-Z]))")
 _BREAK = re.compile(
     rf"(?P<plain>{_PLAIN})"
     r"|(?P<line>[ \t\r\f\v]*\n\s*)|(?P<stop>[.!?]+[\"')\]]*)(?=\s|[^\W\d_]|\[|$)|\f|\u2022"
@@ -55,37 +55,35 @@ def split_sentences(text: str, start: int = 0, end: int | None = None, width: in
     return sentences
 
 
-def stretches(text: str) -> Iterator[str]:
-    """Pieces of a text that hold whole sentences each, whatever its sections and its width.
+def pieces(text: str) -> list[str]:
+    """A text in pieces that hold whole sentences each, whatever its sections and its width; equal ones say the same.
 
-    A sentence always ends at a blank line, after a full stop of the common case, and after one that ends a line unless
-    it announces a list.
+    A sentence always ends at a full stop of the common case, and at one that ends a line unless it announces a list.
+    The stop is left out; what comes after the last one ends in a blank line.
     """
-    stops = _stops(text)
-    for paragraph in text.split(_BLANK_LINE):
-        *ended, last = stops.split(paragraph)
-        for stretch in ended:
-            yield f"{stretch}.".strip()
-        yield last.strip()
+    return (_WHOLE if _announces(text) else _WHOLE_OR_LINE).split(f"{text}{_BLANK_LINE}")
 
 
-def stretches_at(text: str, places: Iterable[int]) -> Iterator[str]:
-    """Those of the stretches of a text that hold one of these places, which are in order and at no full stop."""
-    stops, end = _stops(text), 0
-    for place in places:
-        if place >= end:
-            stop, blank = stops.search(text, place), text.find(_BLANK_LINE, place)
-            begin = max(end, text.rfind(_BLANK_LINE, end, place))
-            end = min(stop.end() if stop else len(text), blank if blank >= 0 else len(text))
-            at = text.rfind(".", begin, place)
-            while at >= 0 and not stops.match(text, at):
-                at = text.rfind(".", begin, at)
-            yield text[max(begin, at + 1) : end].strip()
+def stretches(text: str) -> Iterator[str]:
+    """The same in smaller stretches, which have their stops: all of the text but white space."""
+    return (stretch for piece in pieces(text) for stretch in stretches_of(piece))
 
 
-def _stops(text: str) -> re.Pattern[str]:
-    """The full stops that end a sentence of this text in any case."""
-    return _WHOLE if _FOLLOWS in text.lower() else _WHOLE_OR_LINE
+def stretches_of(piece: str) -> list[str]:
+    """The stretches of a piece.
+
+    A sentence always ends at a blank line, and where a line ends in a colon, unless it announces a list.
+    """
+    said = piece if piece.endswith(_BLANK_LINE) else f"{piece}."
+    if "\n" not in piece:
+        return [said.strip()]
+    cut = (_BLANK_LINES if _announces(piece) else _LINES).split(said)
+    return [stretch for stretch in map(str.strip, cut) if stretch]
+
+
+def _announces(text: str) -> bool:
+    """Whether a text announces a list, which goes on where other sentences end."""
+    return "the following" in text.lower() and _LEAD.search(text) is not None
 
 
 def _cuts(text: str, start: int, end: int, width: int) -> Iterator[int]:

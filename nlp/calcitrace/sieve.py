@@ -16,7 +16,7 @@ from itertools import combinations
 
 from calcitrace.ruleset import CaseDefinition, Finding, RuleSet, Term
 from calcitrace.screen import alternatives, prepare
-from calcitrace.sentences import stretches, stretches_at
+from calcitrace.sentences import stretches
 from calcitrace.words import FOLD, INVISIBLE, PREFIXES
 
 SCREENS = ("rules", "case", "none")
@@ -78,6 +78,7 @@ def _letters(text: str) -> bytes:
     return b" %b " % text.encode("ascii", "replace").translate(_LETTERS, b"\0")
 
 
+_JOINED = " . "
 MARKS = "#,"  # they can be all that is left of a word
 _LETTERS = bytes(c if chr(c).islower() else ord(" ") for c in bytes(range(128)).lower() + b" " * 128)
 
@@ -179,7 +180,7 @@ class Screen:
         """Whether the report must be read in full, as far as the words of its raw text tell."""
         if self._case is None:
             return self._says_something(text)
-        return bool(self.telling(text)) and self.lets(self.named(text))
+        return any(map(self.telling, stretches(text))) and self.lets(self.named(text))
 
     def _says_something(self, text: str) -> bool:
         """Whether any finding could be mentioned; most reports say so in their first stretches."""
@@ -190,11 +191,23 @@ class Screen:
                 return True
         return bool(self._named(self._open(hit)))
 
-    def telling(self, text: str) -> list[str]:
-        """The stretches of a text that could mention a decisive finding; without any, no tier can be met."""
-        places = None if self._always else self._places(text)
-        there = stretches(text) if places is None else stretches_at(text, places)
-        return [stretch for stretch in there if self._claims_in(stretch) & self._bearing]
+    def telling(self, stretch: str) -> bool:
+        """Whether a stretch of whole sentences could mention a decisive finding; without one, no tier can be met."""
+        return self._claims_in(stretch) & self._bearing != 0
+
+    def among(self, pieces: list[str]) -> list[str]:
+        """Those of the pieces of a text that could mention a decisive finding, at a first glance."""
+        places = None if self._always else self._places(_JOINED.join(pieces))
+        if places is None:
+            return pieces
+        found, end, k = list[str](), 0, -1
+        for place in places:
+            while place >= end:
+                k += 1
+                end += len(pieces[k]) + len(_JOINED)
+                if place < end:
+                    found.append(pieces[k])
+        return found
 
     def named(self, text: str) -> frozenset[str]:
         """The findings and conditions that the stretches of a text could mention, each by itself."""
