@@ -23,7 +23,7 @@ from calcitrace.sentences import split_sentences, wrap_width
 from calcitrace.sides import Sides
 from calcitrace.sites import MOST_CIRCUMSTANCES, NOTHING_JUDGED, Claim, CueHit, Hit, Linker, Sentence
 from calcitrace.targets import counting, spoken_of, standing
-from calcitrace.words import Words, split_words
+from calcitrace.words import Words, split_words, word_range
 
 REMEMBERED = 16_000_000  # bytes of sentences, by what follows: some 11,000
 SENTENCE, LETTER, HIT, STEP = 500, 10, 800, 1000  # bytes, as measured
@@ -314,10 +314,8 @@ class Annotator:
             _apply_section(rule, hit.name, values, claims)
         deciding += [c for c in cues if c.group.past_if_denied]
         shown = sorted({(c.i, c.j, c.term.rule_id) for c in deciding})
-        cue_list = tuple(
-            Cue(text[words.starts[i] : words.ends[j - 1]], words.starts[i], words.ends[j - 1], rule_id)
-            for i, j, rule_id in shown
-        )
+        places = [(words.starts[i], words.ends[j - 1], rule_id) for i, j, rule_id in shown]
+        cue_list = tuple(Cue(text[start:end], start, end, rule_id) for start, end, rule_id in places)
         if values["temporality"] == "hypothetical" or (values["presence"] == "absent") != (
             values["change"] == "resolved"
         ):
@@ -377,13 +375,6 @@ def _make_opinion(values: dict[str, str]) -> None:
 def _is_plain(stretch: str) -> bool:
     """Whether a stretch lies in one line of usual length and letters."""
     return stretch.isascii() and len(stretch) <= MOST_LETTERS and "\n" not in stretch and "\f" not in stretch
-
-
-def word_range(words: Words, start: int, end: int) -> tuple[int, int]:
-    """The words `i:j` that share a character with `start:end`; empty where none does."""
-    i = bisect.bisect_right(words.ends, start)
-    j = bisect.bisect_left(words.starts, end)
-    return i, max(i, j)
 
 
 def _mention(hit: Hit, words: Words, text: str, section: Section, asserted: Assertion, sided: Sides) -> Mention:

@@ -6,6 +6,7 @@ no-break spaces, spelling variants and the other accidents of text, while offset
 
 from __future__ import annotations
 
+import bisect
 import re
 import string
 import sys
@@ -141,6 +142,13 @@ def _any_words(text: str, spelling: Mapping[str, str], start: int, end: int) -> 
         starts.append(found.start())
         ends.append(found.end())
     return Words(tuple(forms), tuple(starts), tuple(ends))
+
+
+def word_range(words: Words, start: int, end: int) -> tuple[int, int]:
+    """The words `i:j` that share a character with `start:end`; empty where none does."""
+    i = bisect.bisect_right(words.ends, start)
+    j = bisect.bisect_left(words.starts, end)
+    return i, max(i, j)
 
 
 def _silent(text: str, at: int, end: int) -> bool:
