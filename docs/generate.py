@@ -2,8 +2,8 @@
 
 Two lines are replaced in a page. `<!-- include FILE: Heading -->` becomes that section of a document of the checkout
 (without a heading, all of it), and `<!-- generated: name -->` what `registries.py` makes of the code. Links of either
-lead to the page that holds what they name; what no page holds is named by its path. A line that begins `> Read as a file?`
-tells who opens the page in the checkout where to look instead, and is left out.
+lead to the page that holds what they name; what no page holds is named by its path. A line that begins
+`> Read as a file?` tells who opens the page in the checkout where to look instead, and is left out.
 """
 
 from __future__ import annotations
