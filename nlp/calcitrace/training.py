@@ -87,7 +87,8 @@ def train(
         weak: how many reports without a label are added with what the case definition says of them, at little weight.
         note: a sentence for the card, such as who adjudicated.
         seed: of folds and solver; the same seed gives the same file.
-        on_progress, on_step: told what is being done, and how much of it is done, of how much.
+        on_progress: told what is being done.
+        on_step: told how much of it is done, of how much.
         id_column: the column of report ids, where it has no usual name.
 
     Raises:
@@ -96,10 +97,7 @@ def train(
     """
     from calcitrace.classifier import SEED, fit
 
-    if not 0 < sensitivity <= 1:
-        raise UsageError(f"sensitivity {sensitivity} is not above 0 and at most 1 (0.97 keeps 97 % of the cases)")
-    if weak < 0:
-        raise UsageError(f"{weak} weak labels make no sense; give 0 for none")
+    _check(sensitivity, weak)
     seed = SEED if seed is None else seed
     read, left_out = read_labels(Path(labels), id_column)
     source = Rerun(Path(run))
@@ -122,6 +120,13 @@ def train(
     counts = _counts(labelled)
     told = _threshold_from(fitted, counts[0], sensitivity), _warnings(fitted, counts, not start and earlier is None)
     return Trained(model, Path(out), sum(counts), counts[0], left_out, weak_used, *told)
+
+
+def _check(sensitivity: float, weak: int) -> None:
+    if not 0 < sensitivity <= 1:
+        raise UsageError(f"sensitivity {sensitivity} is not above 0 and at most 1 (0.97 keeps 97 % of the cases)")
+    if weak < 0:
+        raise UsageError(f"{weak} weak labels make no sense; give 0 for none")
 
 
 def _counts(labelled: Labelled) -> tuple[int, int]:
