@@ -3,10 +3,15 @@
     python evaluation/archive.py --reports 100000 --in-scope 0.03 --out archive.parquet
 
 Each report is one of the gold standard (train and everyday parts) with its sizes and dates changed, an accession
-number, and the sentences about normal structures that fill real reports. In scope are reports of the train parts that
-speak of a calcification. Of the others `TRICKY` come from the everyday parts, which were written to mislead, and the
-rest say little but that all is normal; so about a third of them hold a word for calcium. The same seed gives the same
-archive. Sentences repeat as they do in an archive; how much real ones repeat is not known here, so benchmarks say it.
+number, and the sentences about normal structures that fill real reports (normal_sentences.txt). In scope are reports of
+the train parts that speak of a calcification. Of the others `TRICKY` come from the everyday parts, which were written
+to mislead, and the rest say little but that all is normal. The same seed gives the same archive.
+
+Lengths and words are those that the targets of speed were set with, in a study of 25,000 synthetic reports of the
+chest, abdomen, head and joints: of a mixed archive 1,432 characters (611 to 2,500) and 24 sentences a report, with
+"calcif" in 37 % of the reports, "edema" in 33 % and "mass" in 35 %; of one in which all are in scope 1,804 characters.
+Shorter reports would make much of what is paid for each report, longer ones of what is paid for each sentence.
+Sentences repeat as they do in an archive; how much real ones repeat is not known here, so benchmarks say it.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,66 +30,7 @@ GOLD = Path(__file__).parent / "gold"
 TRAIN = ("train", "train2", "train3", "train4", "train5", "train6", "train7")
 EVERYDAY = ("everyday", "everyday2")
 BATCH = 10_000
-NORMAL = {
-    "joint": (
-        "Joint spaces are maintained.",
-        "Alignment is anatomic.",
-        "The articular cartilage is preserved without focal full-thickness loss.",
-        "No loose body is seen.",
-        "The visualized ligaments are intact.",
-        "Muscle bulk is symmetric without fatty atrophy.",
-        "The neurovascular bundle is unremarkable.",
-        "The long head of the biceps tendon is located in its groove and has normal signal.",
-        "There is mild degenerative change of the acromioclavicular joint.",
-        "The subscapularis tendon is intact to its insertion.",
-        "The labrum is suboptimally evaluated without intra-articular contrast.",
-        "No abnormality of the visualized lung apex.",
-        "Subcutaneous tissues are unremarkable.",
-        "Bone mineralization is appropriate for age.",
-        "The teres minor tendon and muscle are normal.",
-        "There is no significant tendon retraction.",
-        "The coracoacromial arch is of a type II configuration with a small lateral downslope.",
-        "The coracoclavicular ligaments are continuous.",
-        "The rotator interval structures are normal in appearance.",
-        "The inferior glenohumeral ligament is of normal thickness.",
-        "The quadrilateral space is free of abnormality.",
-        "No Hill-Sachs deformity or bony Bankart lesion is demonstrated.",
-        "The spinoglenoid and suprascapular notches are clear.",
-        "The deltoid muscle and its attachments are intact.",
-        "Visualized portions of the chest wall are unremarkable.",
-        "Sequences were degraded by mild patient motion but remain diagnostic.",
-        "The study was performed according to the standard departmental protocol.",
-        "The axillary soft tissues are within normal limits.",
-    ),
-    "body": (
-        "The heart is normal in size.",
-        "No pericardial effusion.",
-        "The liver is normal in size and attenuation without focal abnormality.",
-        "The gallbladder is unremarkable.",
-        "The spleen, pancreas and adrenal glands are normal.",
-        "The kidneys enhance symmetrically without hydronephrosis.",
-        "No enlarged lymph nodes by size criteria.",
-        "The visualized bowel is normal in caliber.",
-        "The lungs are clear without consolidation.",
-        "No pneumothorax.",
-        "The mediastinal contours are within normal limits.",
-        "The aorta is normal in caliber with mild atherosclerotic change.",
-        "Degenerative changes are seen throughout the spine.",
-        "The urinary bladder is unremarkable.",
-        "The thyroid gland is normal.",
-        "The paranasal sinuses are clear.",
-        "The ventricles and sulci are normal for age.",
-        "There is no free fluid in the pelvis.",
-        "The portal and hepatic veins are patent.",
-        "The appendix is normal.",
-        "The central airways are patent.",
-        "The intrahepatic and extrahepatic bile ducts are not dilated.",
-        "Vascular structures opacify normally.",
-        "The abdominal wall is intact without hernia.",
-        "The study was performed according to the standard departmental protocol.",
-        "Automated exposure control was used to keep the dose as low as reasonably achievable.",
-    ),
-}
+NORMAL = Path(__file__).with_name("normal_sentences.txt")
 ORDINARY = (
     "Mild scattered degenerative change, commensurate with age.",
     "No acute fracture or dislocation is identified.",
@@ -107,8 +54,19 @@ BODY = frozenset(
     "chest abdomen breast pelvis head neck brain dental temporal_bone obstetric orbit orbits aorta jaw cardiac heart"
     " scrotum sinus sinuses liver thyroid kidney renal adrenal face mandible urogram mrcp kub whole_body".split()
 )
-NORMAL_IN = {"MR": (10, 18), "CT": (8, 16)}  # sentences; radiographs and ultrasound have fewer
-NORMAL_ELSE = (3, 7)
+ADDED = {"MR": (570, 1240), "CT": (900, 1880)}  # characters
+ADDED_ELSE = (500, 1680)
+LONGEST = 2500
+PARAGRAPH = (3, 8)  # sentences
+TAILS = (
+    *[""] * 5,
+    " on the images provided",
+    " as far as can be assessed",
+    " at the levels that were imaged",
+    " within the limits of this technique",
+    " on the present examination",
+    " as on the previous examination",
+)
 TRICKY = 0.6
 _CONCLUSION = re.compile(r"(?im)^\W*(?:impression|conclusions?|opinion|comment|summary)\b")
 _SIZE = re.compile(r"(?<![\d.,])(\d{1,2})(?= ?(?:x \d|mm\b|cm\b))")
@@ -169,8 +127,8 @@ def _changed(origin: dict[str, str], number: int, draw: random.Random) -> Made:
     shift, factor = draw.randint(-6, 6), draw.choice((0.8, 0.9, 1.0, 1.1, 1.2))
     text = _YEAR.sub(lambda m: str(min(int(m.group()) + shift, 2025)), origin["text"])
     text = _SIZE.sub(lambda m: str(max(round(int(m[1]) * factor), 1)), text)
-    normal = NORMAL["body" if origin["body_part"] in BODY else "joint"]
-    text = _filled(text, draw.sample(normal, draw.randint(*NORMAL_IN.get(origin["modality"], NORMAL_ELSE))))
+    room = min(draw.randint(*ADDED.get(origin["modality"], ADDED_ELSE)), LONGEST - len(text))
+    text = _filled(text, _fill(_normal(origin["body_part"]), room, draw))
     accession = f"{draw.randint(10**7, 10**8 - 1)}"
     year = 2005 + draw.randrange(20)
     return Made(
@@ -185,11 +143,32 @@ def _changed(origin: dict[str, str], number: int, draw: random.Random) -> Made:
     )
 
 
-def _filled(text: str, normal: Sequence[str]) -> str:
-    """The report with sentences about normal structures before its conclusion."""
+@cache
+def _normal(body_part: str) -> tuple[str, ...]:
+    """The sentences of normal reports of a body part."""
+    kinds = ("body",) if body_part in BODY else ("joint", "shoulder") if body_part == "shoulder" else ("joint",)
+    listed = {part.split("]")[0]: part.split("\n")[1:] for part in NORMAL.read_text(encoding="utf-8").split("\n[")}
+    return tuple(sentence for kind in kinds for sentence in listed[kind] if sentence)
+
+
+def _fill(normal: Sequence[str], room: int, draw: random.Random) -> str:
+    """Paragraphs of sentences about normal structures, of this many characters at most."""
+    fill, left = "", draw.randint(*PARAGRAPH)
+    for plain in draw.sample(normal, len(normal)):
+        sentence = f"{plain[:-1]}{draw.choice(TAILS)}."
+        if len(fill) + len(sentence) > room:
+            break
+        left -= 1
+        fill += sentence + (" " if left else "\n")
+        left = left or draw.randint(*PARAGRAPH)
+    return fill.rstrip()
+
+
+def _filled(text: str, normal: str) -> str:
+    """The report with paragraphs about normal structures before its conclusion."""
     conclusion = _CONCLUSION.search(text)
     at = conclusion.start() if conclusion else len(text)
-    return f"{text[:at].rstrip()}\n{' '.join(normal)}\n\n{text[at:]}".rstrip()
+    return f"{text[:at].rstrip()}\n{normal}\n\n{text[at:]}".rstrip()
 
 
 def write_archive(archive: Iterator[Made], out: Path) -> int:

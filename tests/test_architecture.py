@@ -43,6 +43,7 @@ lint
 tables summary
 runfolder
 crew
+casescreen
 workers
 classifier
 corpus why

@@ -25,6 +25,7 @@ from calcitrace.crew import Crew
 from calcitrace.errors import RunError
 from calcitrace.rules import patterns_folder
 from calcitrace.screen import of_regex
+from calcitrace.sentences import pieces, stretches_of
 from calcitrace.shards import merge
 from calcitrace.sieve import Screen, plain, telling_findings
 from calcitrace.sources.seen import Seen
@@ -136,6 +137,41 @@ def test_the_screen_sees_through_what_reading_sees_through(annotator: Annotator,
         assert named <= everything.possible(text)
         if assess(annotator.annotate(Report("x", text)), rules, case).case_status != "no":
             assert screen(text)
+
+
+PIECES = st.sampled_from(
+    [
+        "FINDINGS: ", "Findings ", "IMPRESSION:\n", "IMPRESSION ", "Rotator cuff: ", "Lungs: ", "CT CHEST\n", "1. ",
+        "CALCIFICATION OF THE TENDON. ", "Calcified granuloma of the lung. ", "There is calcification", "- ", "DENSE ",
+        " of the tendon. ", "It erodes the bone. ", "it lies in the humeral head.", "Negative for the following.\n",
+        "Calcium has entered the tuberosity, ", "Heart is normal. ", "approx. ", "\n", "\n\n", " ", "No. 2 ", "\u00e4",
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts=st.lists(PIECES, max_size=14).map("".join), body_part=st.sampled_from(["", "shoulder", "chest"]))
+def test_stretches_tell_all_that_the_whole_report_could_mention(
+    workers: dict[str, Worker], texts: str, body_part: str
+) -> None:
+    """Whatever the layout: a decisive finding that the report could mention is one that its telling stretches could."""
+    assert _missed(workers["case"], Report("x", texts, body_part=body_part)) == set()
+
+
+@pytest.mark.parametrize("number", range(len(MUTATIONS)))
+def test_stretches_tell_all_of_altered_reports(workers: dict[str, Worker], number: int) -> None:
+    """The same of reports of the gold standard in other case, wraps, spelling and Unicode."""
+    for given_ in random.Random(number).sample(gold("train2", "train5", "everyday2"), 60):  # noqa: S311 - no secret
+        report = Report("x", MUTATIONS[number](given_.text), body_part=given_.body_part)
+        assert _missed(workers["case"], report) == set()
+
+
+def _missed(worker: Worker, report: Report) -> frozenset[str]:
+    """The decisive findings that a report could mention and none of its pieces, each by itself."""
+    assert worker._could_be_case
+    screen, annotator = worker._could_be_case._screen, worker._annotator
+    told = [s for p in screen.among(pieces(report.text)) for s in stretches_of(p) if screen.telling(s)]
+    return annotator.could_mention(report) & screen.decisive - annotator.could_mention_in(report, told, screen.telling)
 
 
 @settings(max_examples=60, deadline=None)

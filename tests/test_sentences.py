@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calcitrace.sentences import MAX_SENTENCE, split_sentences
+from calcitrace.sentences import MAX_SENTENCE, pieces, split_sentences, stretches, stretches_of
 
 PIECES = st.sampled_from(
     [
         "No fracture", "spur", "DENSE", "Dr", ".", ". ", "?", "!", "\n", "\n\n", "\r\n", "\r", "\f", " ", "\t", "1.",
         "2)", "- ", "\u2022", "1.5 cm", "No. 2", "T2", "[**2019-03-02**]", "____", "(", ")", ":", ";", "\u00a0", "\x00",
-        "e.g.", "none of the following",
+        "e.g.", "none of the following", "No fracture. ", "Normal.\n", "\n\n\n",
     ]
 )  # fmt: skip
 TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=40).map("".join))
@@ -272,3 +272,31 @@ def test_text_that_nothing_ends_is_cut_at_white_space() -> None:
 def test_a_word_without_end_is_cut_too() -> None:
     """A single word of any length is cut, and no letter is lost."""
     assert "".join(split("x" * 5000)) == "x" * 5000
+
+
+@given(TEXTS, st.data())
+@settings(deadline=None, max_examples=300)
+def test_a_stretch_holds_whole_sentences(text: str, data: st.DataObject) -> None:
+    """Whatever the section and the width, a sentence lies within one stretch."""
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    width = data.draw(st.sampled_from([0, 60, 100]))
+    whole = list(stretches(text))
+    for a, b in split_sentences(text, start, end, width):
+        assert any(text[a:b] in stretch for stretch in whole)
+
+
+@given(TEXTS)
+@settings(deadline=None, max_examples=300)
+def test_the_stretches_of_a_text_are_those_of_its_pieces(text: str) -> None:
+    """In order, and nothing but white space is lost."""
+    found = [stretch for piece in pieces(text) for stretch in stretches_of(piece)]
+    assert found == list(stretches(text))
+    assert "".join("".join(found).split()) == "".join(text.split())
+
+
+def test_what_ends_a_stretch() -> None:
+    """A blank line, the stop of a long word, a stop or colon that ends a line; a list that was announced goes on."""
+    text = "CT CHEST\nClear lungs. Size 1.5 cm. Normal\n\nHeart:\nNo mass.\nNo clot."
+    assert list(stretches(text)) == ["CT CHEST\nClear lungs.", "Size 1.5 cm. Normal", "Heart:", "No mass.", "No clot."]
+    assert list(stretches("None of the following.\nclot")) == ["None of the following.\nclot"]

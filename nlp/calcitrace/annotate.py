@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, overload
@@ -19,14 +19,18 @@ from calcitrace.restate import settle
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet, SectionRule
 from calcitrace.sections import Sectioner
-from calcitrace.sentences import sentences_at, split_sentences, wrap_width
+from calcitrace.sentences import split_sentences, wrap_width
 from calcitrace.sides import Sides
 from calcitrace.sites import MOST_CIRCUMSTANCES, NOTHING_JUDGED, Claim, CueHit, Hit, Linker, Sentence
 from calcitrace.targets import counting, spoken_of, standing
-from calcitrace.words import Words, split_words
+from calcitrace.words import Words, split_words, word_range
 
 REMEMBERED = 16_000_000  # bytes of sentences, by what follows: some 11,000
 SENTENCE, LETTER, HIT, STEP = 500, 10, 800, 1000  # bytes, as measured
+STRETCHES, MOST_LETTERS = 4000, 400
+MOST_CUTS = 4
+MARK = 13  # characters; a full stop further on does not end the mark of a list item
+NOWHERE = Report("", "")
 _NOTHING: frozenset[str] = frozenset()
 _NEVER: dict[object, Any] = {}  # filled: it is for hits, and shared by all sentences that have none
 Step = tuple[tuple[Mention, bool], ...]
@@ -60,6 +64,7 @@ class Annotator:
         self._hedges = self.rules.words["hedges"]
         self._compared = frozenset(s.name for s in self.rules.sections.values() if s.unless_restated)
         self._read = Lately(self._judged, _cost, REMEMBERED)
+        self.claims_in = lru_cache(STRETCHES)(self._claims_in_any)
         self._layout = lru_cache(2)(self._laid_out)
         self._sectioner = Sectioner(self.rules.sections, self.linker.names_structure)
 
@@ -98,18 +103,45 @@ class Annotator:
             found[number] = self._assert(hit, cues, words, text, sections[section])
         return found
 
-    def could_mention_at(self, report: Report, spots: Sequence[int]) -> frozenset[str]:
-        """What the sentences that hold one of these places (in order) could mention, whatever the others say."""
-        text, claims = report.text, set[Claim]()
-        session, width = Session(self.linker, report), wrap_width(text)
-        for section in self._sectioner.split(text):
-            if not _holds(section.body, section.end, spots):
-                continue
-            session.open(section)
-            for start, end in sentences_at(text, spots, section.body, section.end, width):
-                sentence = self._read(text[start:end])
-                claims |= session.claims_anyhow(sentence, start) if sentence.hits else frozenset()
-        return self._named(claims, session.region_is_sure and session.elsewhere())
+    def could_mention_in(
+        self, report: Report, stretches: Iterable[str], tells: Callable[[str], bool]
+    ) -> frozenset[str]:
+        """What these stretches of a report could mention, whatever the others say.
+
+        Where the words of a stretch alone do not tell how it is cut into sentences, the report is laid out, and those
+        sentences count which `tells` says are of interest.
+        """
+        found = [self.claims_in(stretch) for stretch in stretches]
+        if None in found:
+            sentences = (report.text[start:end] for start, end, _ in self._layout(report.text)[1])
+            found = [self._claims_of(sentence) for sentence in sentences if tells(sentence)]
+        session = Session(self.linker, report)
+        here = not (session.region_is_sure and session.elsewhere())
+        claims = (claim for own in found for claim in own or ())
+        return frozenset(name for name, _, sited in claims if here or sited or not self._is_local(name))
+
+    def _claims_in_any(self, stretch: str) -> frozenset[Claim] | None:
+        """What a stretch of whole sentences could mention wherever it stands; None where that is left open.
+
+        A heading in it may be one or not, and the mark at its beginning (that of a list) may be a sentence or not: all
+        ways to cut it are taken together.
+        """
+        if not _is_plain(stretch):
+            return None
+        cuts = self._sectioner.possible_heads(stretch)
+        mark = stretch.find(".", 0, MARK) + 1
+        if len(cuts) + bool(mark) > MOST_CUTS:
+            return None
+        begins = {0, mark, *(place for cut in cuts for place in cut)}
+        ends = {mark or len(stretch), len(stretch), *(start for start, _ in cuts)}
+        ways = ((begin, end) for begin in begins for end in ends if begin < end)
+        parts = {stretch[a:b] for way in ways for a, b in split_sentences(stretch, *way, width=0)}
+        return frozenset[Claim]().union(*map(self._claims_of, parts))
+
+    def _claims_of(self, sentence: str) -> frozenset[Claim]:
+        """What a sentence could mention wherever it stands."""
+        read = self._read(sentence)
+        return frozenset(Session(self.linker, NOWHERE).claims_anywhere(read)) if read.hits else frozenset()
 
     def could_mention(self, report: Report) -> frozenset[str]:
         """The findings and conditions that have a term at a place where it counts: all that a mention can be of."""
@@ -282,10 +314,8 @@ class Annotator:
             _apply_section(rule, hit.name, values, claims)
         deciding += [c for c in cues if c.group.past_if_denied]
         shown = sorted({(c.i, c.j, c.term.rule_id) for c in deciding})
-        cue_list = tuple(
-            Cue(text[words.starts[i] : words.ends[j - 1]], words.starts[i], words.ends[j - 1], rule_id)
-            for i, j, rule_id in shown
-        )
+        places = [(words.starts[i], words.ends[j - 1], rule_id) for i, j, rule_id in shown]
+        cue_list = tuple(Cue(text[start:end], start, end, rule_id) for start, end, rule_id in places)
         if values["temporality"] == "hypothetical" or (values["presence"] == "absent") != (
             values["change"] == "resolved"
         ):
@@ -342,17 +372,9 @@ def _make_opinion(values: dict[str, str]) -> None:
         values["presence"] = "possible"
 
 
-def _holds(start: int, end: int, places: Sequence[int]) -> bool:
-    """Whether one of the places, which are in order, lies in `start:end`."""
-    k = bisect.bisect_left(places, start)
-    return k < len(places) and places[k] < end
-
-
-def word_range(words: Words, start: int, end: int) -> tuple[int, int]:
-    """The words `i:j` that share a character with `start:end`; empty where none does."""
-    i = bisect.bisect_right(words.ends, start)
-    j = bisect.bisect_left(words.starts, end)
-    return i, max(i, j)
+def _is_plain(stretch: str) -> bool:
+    """Whether a stretch lies in one line of usual length and letters."""
+    return stretch.isascii() and len(stretch) <= MOST_LETTERS and "\n" not in stretch and "\f" not in stretch
 
 
 def _mention(hit: Hit, words: Words, text: str, section: Section, asserted: Assertion, sided: Sides) -> Mention:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from calcitrace.model import Mention, Report, Section
@@ -14,6 +14,7 @@ from calcitrace.sites import MOST_CIRCUMSTANCES, NOTHING_NAMED, Claim, Hit, Link
 
 MAX_ABBREVIATION = 5
 TITLE_LINES = 4
+NO_REGION = "-"  # one of which no structure is
 
 
 class Session(Circumstances):
@@ -75,13 +76,13 @@ class Session(Circumstances):
                 sentence.claims_in[key] = found
         return found
 
-    def claims_anyhow(self, sentence: Sentence, start: int) -> frozenset[Claim]:
-        """The same, whatever the sentences before it have named."""
-        found: frozenset[Claim] = frozenset()
-        for site in self.linker.any_sites:
-            self.last_site = site
-            found |= self.claims(sentence, start)
-        return found
+    def claims_anywhere(self, sentence: Sentence) -> Iterator[Claim]:
+        """What the sentence could mention in any report, under any heading and after any other sentence."""
+        for region in {"", NO_REGION, *(self.linker.sites[h.name].region for h in sentence.judged.sites)}:
+            self.region = region
+            places = Places(self, sentence.words, self._sites(sentence).sites)
+            allowed = (h for h in sentence.hits if places.allows_somewhere(h))
+            yield from ((h.name, h.term.told, places.sited(h)) for h in allowed)
 
     def _remember(self, named: Named) -> None:
         self._named.append(named)

@@ -6,10 +6,10 @@ preposition, right before, elsewhere in the clause, in the subhead, in the sente
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from calcitrace.ruleset import Site
+from calcitrace.ruleset import KINDS, Site, Term
 from calcitrace.sites import Hit, Linker
 from calcitrace.words import Words
 
@@ -69,19 +69,38 @@ class Places:
 
     def allows(self, hit: Hit) -> bool:
         """Whether the place of the mention is one where its words count (`at`, `not_at` of its term)."""
+        return self._counts_at(hit, lambda: [self.kind(hit)])
+
+    def allows_somewhere(self, hit: Hit) -> bool:
+        """Whether there are a heading and a sentence before at which the place would be one where its words count."""
+        return self._counts_at(hit, lambda: [self._own_kind(hit)] if self._own_kind(hit) else ["", *KINDS])
+
+    def _counts_at(self, hit: Hit, kinds: Callable[[], Sequence[str]]) -> bool:
+        """Whether its words count at one of these kinds of structure, which are asked for only where it matters."""
         term = hit.term
         if term.known:
             return False
         if not term.at and not term.not_at:
             return True
-        kind = self.kind(hit)
-        kinds = {kind, "bone"} if kind == "bone_interior" else {kind}
-        if "bone_interior" in term.at and self._contained(hit):
-            kinds.add("bone_interior")
-        return (not term.at or bool(kinds & term.at)) and kind not in term.not_at
+        contained = {"bone_interior"} if "bone_interior" in term.at and self._contained(hit) else set()
+        return any(kind not in term.not_at and self._is_at(term, kind, contained) for kind in kinds())
+
+    def _is_at(self, term: Term, kind: str, contained: set[str]) -> bool:
+        """Whether words that sit at this kind of structure, and are contained in these, are where the term asks for."""
+        there = {kind, "bone"} if kind == "bone_interior" else {kind}
+        return not term.at or bool((there | contained) & term.at)
 
     def kind(self, hit: Hit) -> str:
         """The anatomy kind at which the mention sits, or "" where nothing tells."""
+        own = self._own_kind(hit)
+        if own:
+            return own
+        if self._session.subsites and (self._on_line or self._session.subsites[0].kind not in _ONLY_CLOSE):
+            return self._session.subsites[0].kind
+        return self._session.last_site.kind if self._session.last_site else ""
+
+    def _own_kind(self, hit: Hit) -> str:
+        """The same by the mention's own sentence alone."""
         near = sorted((c, s.kind) for c, s in self._costs(hit))
         for cost, kind in near:
             if cost <= _CLOSE or kind not in _ONLY_CLOSE:
@@ -90,9 +109,7 @@ class Places:
                 return "bone"
         if near and near[0][0] <= _SAME_MATTER:  # the sentence speaks of nothing but organs or cartilage
             return near[0][1]
-        if self._session.subsites and (self._on_line or self._session.subsites[0].kind not in _ONLY_CLOSE):
-            return self._session.subsites[0].kind
-        return self._session.last_site.kind if self._session.last_site else ""
+        return ""
 
     def _contained(self, hit: Hit) -> bool:
         """Whether the words say that it lies in a bone: "calcium in the tuberosity", "in the patella, a fleck"."""

@@ -31,6 +31,7 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _QUALIFIERS = re.compile(r"\[\*\*.*?\*\*\]|<[A-Z]+>|\(.*?\)|\b(?:\d|dated|by|on)\b.*$|[\d/_.-]+")
 _PARTS = re.compile(r"[ \t]*(?:/|&|\+|,|\band\b)[ \t]*", re.I)
 _IN_BRACKETS = re.compile(r"\(.*?\)")
+_STOP = ". "
 MAX_HEAD_WORDS = 7
 REMEMBERED = 3000  # lines repeat
 
@@ -104,6 +105,14 @@ class Sectioner:
             inside += (m for m in self._inline_caps.finditer(line) if _opens(m["head"], line[m.end() :]))
         heads = [self._head(m) for m in sorted(inside, key=lambda m: m.start("head")) if m.start("head") >= since]
         return (opens, *heads) if opens else tuple(heads)
+
+    def possible_heads(self, stretch: str) -> set[tuple[int, int]]:
+        """Where headings may stand in a stretch of a line, (start, body) of each, whatever report it is of."""
+        if not (":" in stretch or _SHOUTED.search(stretch) or self._begins_known(stretch)):
+            return set()
+        begins_line = (h for first in (True, False) for h in self._of_line(stretch, first, FINDINGS, False))
+        after_stop = (h.moved(-len(_STOP)) for h in self._of_line(_STOP + stretch, False, FINDINGS, False))
+        return {(h.start, h.body) for h in (*begins_line, *after_stop)}
 
     def _head(self, found: re.Match[str]) -> _Head:
         """A known heading where it was found."""

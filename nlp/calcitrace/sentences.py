@@ -7,13 +7,15 @@ run-ons. Works on positions only; the text is never changed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterator
 
 Sentence = tuple[int, int]
 
 _PLAIN = r"(?<=[a-z]{5})\.(?=\s[A-Z])"  # after a long word and before a capital: the common case; it always ends
-_PLAIN_STOP = re.compile(_PLAIN)
+_WHOLE = re.compile(r"\.(?=\s[A-Z])(?<=[a-z]{5}\.)")  # the same, found quicker
+_WHOLE_OR_LINE = re.compile(r"\.(?:(?=\s[A-Z])(?<=[a-z]{5}\.)|(?=\s*\n)(?<=[^:\n]\.))")
+_BLANK_LINE, _BLANK_LINES = "\n\n", re.compile(r"\n(?<=\n\n)")
+_LINES = re.compile(r"\n(?:(?<=\n\n)|(?<=:\n)(?=[A-Z]))")
 _BREAK = re.compile(
     rf"(?P<plain>{_PLAIN})"
     r"|(?P<line>[ \t\r\f\v]*\n\s*)|(?P<stop>[.!?]+[\"')\]]*)(?=\s|[^\W\d_]|\[|$)|\f|\u2022"
@@ -47,38 +49,46 @@ def split_sentences(text: str, start: int = 0, end: int | None = None, width: in
     width = wrap_width(text) if width is None else width
     sentences: list[Sentence] = []
     begin = start
-    for cut in (*_cuts(text, start, end, width, start), end):
+    for cut in (*_cuts(text, start, end, width), end):
         sentences += _trimmed(text, begin, cut)
         begin = cut
     return sentences
 
 
-def sentences_at(text: str, places: Iterable[int], start: int, end: int, width: int) -> list[Sentence]:
-    """Those of the sentences of `text[start:end]` that hold one of these places, which are in order."""
-    sentences: list[Sentence] = []
+def pieces(text: str) -> list[str]:
+    """A text in pieces that hold whole sentences each, whatever its sections and its width; equal ones say the same.
+
+    A sentence always ends at a full stop of the common case, and at one that ends a line unless it announces a list.
+    The stop is left out; what comes after the last one ends in a blank line.
+    """
+    return (_WHOLE if _announces(text) else _WHOLE_OR_LINE).split(f"{text}{_BLANK_LINE}")
+
+
+def stretches(text: str) -> Iterator[str]:
+    """The same in smaller stretches, which have their stops: all of the text but white space."""
+    return (stretch for piece in pieces(text) for stretch in stretches_of(piece))
+
+
+def stretches_of(piece: str) -> list[str]:
+    """The stretches of a piece.
+
+    A sentence always ends at a blank line, and where a line ends in a colon, unless it announces a list.
+    """
+    said = piece if piece.endswith(_BLANK_LINE) else f"{piece}."
+    if "\n" not in piece:
+        return [said.strip()]
+    cut = (_BLANK_LINES if _announces(piece) else _LINES).split(said)
+    return [stretch for stretch in map(str.strip, cut) if stretch]
+
+
+def _announces(text: str) -> bool:
+    """Whether a text announces a list, which goes on where other sentences end."""
+    return "the following" in text.lower() and _LEAD.search(text) is not None
+
+
+def _cuts(text: str, start: int, end: int, width: int) -> Iterator[int]:
+    """Where the sentences of `text[start:end]` end."""
     begin = start
-    for place in places:
-        if begin <= place < end:
-            begin = _sure_begin(text, begin, place)
-            for cut in chain(_cuts(text, start, end, width, begin), [end]):
-                if cut > place:
-                    sentences += _trimmed(text, begin, cut)
-                begin = cut
-                if cut > place:
-                    break
-    return sentences
-
-
-def _sure_begin(text: str, begin: int, place: int) -> int:
-    """A place at or after `begin`, and near before `place`, where a sentence begins whatever stands before it."""
-    at = text.rfind(".", begin, place)
-    while at >= 0 and not _PLAIN_STOP.match(text, at):
-        at = text.rfind(".", begin, at)
-    return max(begin, at + 1)
-
-
-def _cuts(text: str, start: int, end: int, width: int, begin: int) -> Iterator[int]:
-    """Where the sentences of `text[start:end]` end, from one on that begins at `begin`."""
     for found in _BREAK.finditer(text, begin, end):
         kind = found.lastgroup
         cut = found.end() if kind in ("plain", "stop") else found.start()

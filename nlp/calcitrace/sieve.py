@@ -10,19 +10,19 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import combinations
-from typing import NamedTuple
 
 from calcitrace.ruleset import CaseDefinition, Finding, RuleSet, Term
 from calcitrace.screen import alternatives, prepare
+from calcitrace.sentences import stretches
 from calcitrace.words import FOLD, INVISIBLE, PREFIXES
 
 SCREENS = ("rules", "case", "none")
 LEAST, LEAST_REST = 3, 4  # letters
 MOST_TELLING = 6  # letters; more do not make a string rarer
-MOST_USUAL = 16
+STRETCHES, MOST_LETTERS = 20_000, 200  # remembered: about 6 megabytes
 Claim = tuple[str, frozenset[str]]  # a finding that could be mentioned, and the findings of which one must be too
 
 
@@ -45,7 +45,7 @@ class _Needles:
     """Sets of strings, all looked for at once (Aho and Corasick 1975); one with a blank before it begins a word."""
 
     def __init__(self, sets: Mapping[int, Iterable[str]]) -> None:
-        from ahocorasick_rs import AhoCorasick, MatchKind
+        from ahocorasick_rs import BytesAhoCorasick, Implementation
 
         needles: dict[str, int] = {}
         for place, strings in sets.items():
@@ -53,56 +53,41 @@ class _Needles:
                 needles[string] = needles.get(string, 0) | 1 << place
         self._everywhere = needles.pop("", 0)
         self._bits = list(needles.values())
-        self._find = AhoCorasick(list(needles), matchkind=MatchKind.Standard).find_matches_as_indexes
+        self._placed = not self._everywhere and needles.keys().isdisjoint(MARKS)
+        letters = [needle.encode() for needle in needles]
+        self._find = BytesAhoCorasick(letters, implementation=Implementation.DFA).find_matches_as_indexes
 
-    def matches(self, letters: str) -> list[tuple[int, int, int]]:
-        """(number of the string, start, end) of all that stand there."""
-        found: list[tuple[int, int, int]] = self._find(letters, overlapping=True)
-        return found
-
-    def sets(self, matches: Iterable[tuple[int, int, int]]) -> int:
-        """The sets of which a string stands there, as bits."""
+    def sets(self, text: str) -> int:
+        """The sets of which a string stands in a text, as bits."""
         bits, hit = self._bits, self._everywhere
-        for number, _, _ in matches:
+        spelt = text if text.isascii() else plain(text)
+        marks = "".join(mark for mark in MARKS if mark in spelt)
+        for number, _, _ in self._find(_letters(spelt) + marks.encode(), overlapping=True):
             hit |= bits[number]
         return hit
 
-    def starts(self, matches: Iterable[tuple[int, int, int]], sets: int, letters: str) -> list[int] | None:
-        """Where in the text strings of these sets stand, in order; None if one of them is a mark."""
-        bits = self._bits
-        found = sorted({start - (letters[start] != " ") for number, start, _ in matches if bits[number] & sets})
-        return None if found and found[-1] >= letters.rindex("\n") else found
-
-    def first(self, letters: str) -> str:
-        """A string of any set that stands there, "" where none does."""
-        return next((letters[start:end] for _, start, end in self.matches(letters)), "")
+    def places(self, text: str) -> list[int] | None:
+        """Where in a text strings stand, a letter of each, in order; None where that cannot be told."""
+        if not self._placed or not text.isascii() or "\0" in text:
+            return None
+        return [end - 2 for _, _, end in self._find(_letters(text))]
 
 
-def _letters(plain_text: str) -> str:
-    """The small letters of a plain text, a blank for anything else and before the first; then the marks it holds."""
-    letters = plain_text.encode("ascii", "replace").translate(_BLANKED).decode("ascii")
-    return f" {letters}\n{''.join(mark for mark in MARKS if mark in plain_text)}"
+def _letters(text: str) -> bytes:
+    """The letters of a text as small ones, a blank for anything else, before the first and after the last."""
+    return b" %b " % text.encode("ascii", "replace").translate(_LETTERS, b"\0")
 
 
+_JOINED = " . "
 MARKS = "#,"  # they can be all that is left of a word
-_BLANKED = bytes(c if chr(c).islower() else ord(" ") for c in range(256))
+_LETTERS = bytes(c if chr(c).islower() else ord(" ") for c in bytes(range(128)).lower() + b" " * 128)
 
 
 def _needle(string: str) -> str:
     """What must stand among the letters of a text that holds the string: its longest stretch of letters, or a mark."""
-    blanked = _letters(string).split("\n")[0][1:]
+    blanked = _letters(string).decode()[1:]
     stretches = [f" {w}" if f" {w}" in blanked else w for w in blanked.split()]
     return max(stretches, key=len) if stretches else next((c for c in string if c in MARKS), "")
-
-
-class Look(NamedTuple):
-    """What a screen sees of a report: the findings that it could mention, and where in the text decisive ones could be.
-
-    Without places (None) they could be anywhere.
-    """
-
-    named: frozenset[str]
-    spots: Sequence[int] | None
 
 
 class Screen:
@@ -116,7 +101,7 @@ class Screen:
 
     def __init__(self, rules: RuleSet, case: CaseDefinition | None = None) -> None:
         prepare(rules)
-        self._case = case
+        self._case, self._common = case, rules.words["common"]
         self.decisive = decisive_findings(case) if case else frozenset()
         self._sets: dict[frozenset[str], int] = {}
         self._claims: list[Claim] = []
@@ -124,7 +109,7 @@ class Screen:
         for finding in _wanted(rules, case):
             for term in finding.terms:
                 if not term.known:  # it counts only where another term of its finding does
-                    found = self._needs(term, rules.words["common"])
+                    found = self._needs(term)
                     ways.setdefault((finding.name, term.after | term.told), set()).update(found)
         self._pieces = list(self._sets)
         self._first: dict[int, list[tuple[int, int]]] = {}
@@ -134,27 +119,32 @@ class Screen:
         self._bearing = sum(1 << k for k, claim in enumerate(self._claims) if self._bears(claim))
         self._rarest = sum(1 << place for place in self._first)
         spelt = [(plain(word), standard) for word, standard in rules.spelling.items()]
-        written = lru_cache(maxsize=None)(lambda piece: tuple(_written(piece, spelt, rules.words["common"])))
+        written = lru_cache(maxsize=None)(lambda piece: tuple(_written(piece, spelt, self._common)))
         strings = [[n for piece in pieces for n in written(piece)] for pieces in self._pieces]
-        self._needles = _Needles(dict(enumerate(strings)))
-        self._glance = _Needles({place: strings[place] for place in self._telling()})
-        self._usual: list[str] = []
+        self._sets_in = _Needles(dict(enumerate(strings))).sets
+        bearing = (p for p, needs in self._first.items() if self._always or any(c & self._bearing for _, c in needs))
+        self._places = _Needles({place: strings[place] for place in bearing}).places
+        self._enough = sum(1 << place for place in self._telling())
+        self._hit = _remembered(self._sets_in)
+        self._claims_in = _remembered(lambda stretch: self._open(self._sets_in(stretch)))
         self._named = lru_cache(maxsize=2000)(self._of_claims)
         self.lets = lru_cache(maxsize=2000)(self._lets)
 
-    def _needs(self, term: Term, common: frozenset[str]) -> Iterator[int]:
+    def _needs(self, term: Term) -> Iterator[int]:
         """The sets of pieces of words of which one each must stand where the term matches, as bits, in every way."""
         if term.phrase:
-            telling = {w for w in term.phrase if w not in common and len(w) >= LEAST} or {max(term.phrase, key=len)}
-            yield self._noted({frozenset({f" {word}"}) for word in telling}, common)
+            telling = {w for w in term.phrase if w not in self._common and len(w) >= LEAST} or {
+                max(term.phrase, key=len)
+            }
+            yield self._noted({frozenset({f" {word}"}) for word in telling})
             return
         for sets in alternatives(term):
-            yield self._noted({frozenset(_word(s, common) for s in strings) for strings in sets}, common)
+            yield self._noted({frozenset(_word(s, self._common) for s in strings) for strings in sets})
 
-    def _noted(self, found: Iterable[frozenset[str]], common: frozenset[str]) -> int:
+    def _noted(self, found: Iterable[frozenset[str]]) -> int:
         """Sets of pieces as bits, those that tell most before the others."""
         sets = [s for s in found if all(map(str.strip, s))]
-        sets.sort(key=lambda pieces: (sum(p.strip() in common for p in pieces), len(pieces)))
+        sets.sort(key=lambda pieces: (sum(p.strip() in self._common for p in pieces), len(pieces)))
         sets = [s for s in sets if all(len(p.strip()) >= LEAST for p in s)] or sets
         return sum({1 << self._sets.setdefault(pieces, len(self._sets)) for pieces in sets})
 
@@ -170,10 +160,10 @@ class Screen:
                 places = (b for b in range(need.bit_length()) if need >> b & 1)
                 self._first.setdefault(max(places, key=self._worth), []).append((need, bit))
 
-    def _worth(self, place: int) -> tuple[int, int]:
-        """How few reports hold a string of a set: longer ones are rarer, then fewer of them."""
-        pieces = self._pieces[place]
-        return min(MOST_TELLING, *(len(p.strip()) for p in pieces)), -len(pieces)
+    def _worth(self, place: int) -> tuple[bool, int, int]:
+        """How few reports hold a string of a set: common words are in most, longer ones are rarer, then fewer."""
+        pieces = [p.strip() for p in self._pieces[place]]
+        return self._common.isdisjoint(pieces), min(MOST_TELLING, *map(len, pieces)), -len(pieces)
 
     def _bears(self, claim: Claim) -> bool:
         """Whether a claim is of a decisive finding, and needs no other decisive one told before."""
@@ -181,58 +171,65 @@ class Screen:
         return finding in self.decisive and not (asked and asked <= self.decisive)
 
     def _telling(self) -> Iterator[int]:
-        """Sets to look for before all others.
-
-        Without a case, those that are enough for a finding; with one, those of which every case needs one.
-        """
+        """The sets of which one string is enough for a finding."""
         for place, needs in self._first.items():
-            for need, claim in needs:
-                asked = self._claims[claim.bit_length() - 1][1]
-                if claim & self._bearing if self._case else (not asked and need.bit_count() == 1):
-                    yield place
+            if any(need.bit_count() == 1 and not self._claims[c.bit_length() - 1][1] for need, c in needs):
+                yield place
 
     def __call__(self, text: str) -> bool:
-        """Whether the report must be read in full."""
-        if self._case is None and self._says_something(_letters(plain(text))):
-            return True
-        return self.look(text) is not None
+        """Whether the report must be read in full, as far as the words of its raw text tell."""
+        if self._case is None:
+            return self._says_something(text)
+        return any(map(self.telling, stretches(text))) and self.lets(self.named(text))
 
-    def look(self, text: str) -> Look | None:
-        """What is seen of a report that must be read in full; None for another."""
-        letters = _letters(plain(text))
-        if self._case is not None and not (self._always or self._glance.first(letters)):
-            return None
-        matches = self._needles.matches(letters)
-        claims, places = self._open(self._needles.sets(matches))
-        named = self._named(claims)
-        if not self.lets(named):
-            return None
-        placed = not self._always and text.isascii() and "\0" not in text
-        return Look(named, self._needles.starts(matches, places, letters) if placed else None)
+    def _says_something(self, text: str) -> bool:
+        """Whether any finding could be mentioned; most reports say so in their first stretches."""
+        hit = 0
+        for stretch in stretches(text):
+            hit |= self._hit(stretch)
+            if hit & self._enough:
+                return True
+        return bool(self._named(self._open(hit)))
 
-    def beside(self, look: Look, found: frozenset[str]) -> bool:
-        """Whether a report must be read in full whose spots hold these findings.
+    def telling(self, stretch: str) -> bool:
+        """Whether a stretch of whole sentences could mention a decisive finding; without one, no tier can be met."""
+        return self._claims_in(stretch) & self._bearing != 0
 
-        Where no decisive one is found, there is none; where one is, others could be told of it anywhere.
-        """
-        return self.lets(look.named if found & self.decisive else look.named - self.decisive)
+    def among(self, pieces: list[str]) -> list[str]:
+        """Those of the pieces of a text that could mention a decisive finding, at a first glance."""
+        places = None if self._always else self._places(_JOINED.join(pieces))
+        if places is None:
+            return pieces
+        found, end, k = list[str](), 0, -1
+        for place in places:
+            while place >= end:
+                k += 1
+                end += len(pieces[k]) + len(_JOINED)
+                if place < end:
+                    found.append(pieces[k])
+        return found
+
+    def named(self, text: str) -> frozenset[str]:
+        """The findings and conditions that the stretches of a text could mention, each by itself."""
+        claims = 0
+        for stretch in stretches(text):
+            claims |= self._claims_in(stretch)
+        return self._named(claims)
 
     def possible(self, text: str) -> frozenset[str]:
         """The findings and conditions that a report with this text could mention."""
-        return self._named(self._open(self._needles.sets(self._needles.matches(_letters(plain(text)))))[0])
+        return self._named(self._open(self._sets_in(text)))
 
-    def _open(self, hit: int) -> tuple[int, int]:
-        """What a text with strings of these sets could claim, and the sets by which decisive claims are, as bits."""
-        claims, places, rare = self._always, 0, hit & self._rarest
+    def _open(self, hit: int) -> int:
+        """What a text with strings of these sets could claim, as bits."""
+        claims, rare = self._always, hit & self._rarest
         while rare:
             lowest = rare & -rare
             rare ^= lowest
             for need, claim in self._first[lowest.bit_length() - 1]:
                 if need & hit == need:
                     claims |= claim
-                    if claim & self._bearing:
-                        places |= lowest
-        return claims, places
+        return claims
 
     def _of_claims(self, bits: int) -> frozenset[str]:
         claims = [c for k, c in enumerate(self._claims) if bits >> k & 1]
@@ -241,18 +238,15 @@ class Screen:
             found |= more
         return frozenset(found)
 
-    def _says_something(self, letters: str) -> bool:
-        """Whether a string stands there that is enough for a finding; what was seen before is looked for first."""
-        if any(string in letters for string in self._usual):
-            return True
-        seen = self._glance.first(letters)
-        if seen:
-            self._usual = [seen, *self._usual[: MOST_USUAL - 1]]
-        return bool(seen)
-
     def _lets(self, named: frozenset[str]) -> bool:
         """Whether a report that mentions no more than these findings and conditions must be read in full."""
         return bool(named) if self._case is None else could_be(self._case, named)
+
+
+def _remembered(read: Callable[[str], int]) -> Callable[[str], int]:
+    """The same function, which remembers what it read in stretches of usual length: they repeat."""
+    kept = lru_cache(STRETCHES)(read)
+    return lambda stretch: kept(stretch) if len(stretch) <= MOST_LETTERS else read(stretch)
 
 
 def _word(string: str, common: frozenset[str]) -> str:

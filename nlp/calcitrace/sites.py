@@ -113,8 +113,6 @@ class Linker:
 
     def __init__(self, rules: RuleSet) -> None:
         self.sites = rules.sites
-        kinds = {s.kind: s for s in rules.sites.values()}
-        self.any_sites = (None, kinds.get("bone"), kinds.get("tendon"))  # all that makes a difference of a last site
         self.spelling = rules.spelling
         self.words = rules.words
         self.joiners = rules.words["joiner"]

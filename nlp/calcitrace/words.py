@@ -6,7 +6,9 @@ no-break spaces, spelling variants and the other accidents of text, while offset
 
 from __future__ import annotations
 
+import bisect
 import re
+import string
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -47,6 +49,13 @@ _WORD = re.compile(
     """,
     re.VERBOSE,
 )
+# what a stretch of plain words, numbers and marks is made of, so that no other alternative of _WORD can match in it
+_PLAIN_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:'(?:t|s|re|ve|ll)\b)?|\d+(?:[.,]\d+)*|[^\sA-Za-z0-9-]")
+_PLAIN = (string.ascii_letters + string.digits + " \n\t\r" + ",.;:()%?!\"'=>&#@-").encode()
+_MORE = ("..", " .", "s.p", "r.o", "xxx")
+_LOOSE = re.compile(r"-(?:(?![A-Za-z0-9])|(?<![A-Za-z0-9]-))")
+_TIMES = re.compile(r"x\s?\d")
+_ALL_PREFIXES = frozenset(PREFIXES)
 _HYPHEN = re.compile(rf"[{_HYPHENS}\s]+")
 _FIXED = {"placeholder": PLACEHOLDER, "leader": ":"}  # "Fracture ..... none" reads as "Fracture: none"
 _DASHES = "\u2013\u2014\u2212"
@@ -99,6 +108,26 @@ def split_words(text: str, spelling: Mapping[str, str], start: int = 0, end: int
     a de-identification placeholder is one neutral word.
     """
     end = len(text) if end is None else end
+    return _usual_words(text, spelling, start, end) or _any_words(text, spelling, start, end)
+
+
+def _usual_words(text: str, spelling: Mapping[str, str], start: int, end: int) -> Words | None:
+    """The words of a stretch of plain words, numbers and marks: most sentences; None of one that may hold more."""
+    piece = text[start:end]
+    lowered = piece.lower()
+    if not piece.isascii() or piece.encode().translate(None, _PLAIN) or any(map(lowered.__contains__, _MORE)):
+        return None
+    if piece[:1] == "." or ("-" in piece and _LOOSE.search(piece)) or ("x" in lowered and _TIMES.search(lowered)):
+        return None
+    spans = [found.span() for found in _PLAIN_WORD.finditer(piece)]
+    words = [lowered[i:j] for i, j in spans]
+    if not _ALL_PREFIXES.isdisjoint(words):
+        return None
+    forms = tuple([sys.intern(spelling.get(word, word)) for word in words])
+    return Words(forms, tuple([start + i for i, _ in spans]), tuple([start + j for _, j in spans]))
+
+
+def _any_words(text: str, spelling: Mapping[str, str], start: int, end: int) -> Words:
     forms: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -113,6 +142,13 @@ def split_words(text: str, spelling: Mapping[str, str], start: int = 0, end: int
         starts.append(found.start())
         ends.append(found.end())
     return Words(tuple(forms), tuple(starts), tuple(ends))
+
+
+def word_range(words: Words, start: int, end: int) -> tuple[int, int]:
+    """The words `i:j` that share a character with `start:end`; empty where none does."""
+    i = bisect.bisect_right(words.ends, start)
+    j = bisect.bisect_left(words.starts, end)
+    return i, max(i, j)
 
 
 def _silent(text: str, at: int, end: int) -> bool:

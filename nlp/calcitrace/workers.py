@@ -44,6 +44,7 @@ class Worker:
 
     def __init__(self, setup: Setup) -> None:
         from calcitrace.annotate import Annotator
+        from calcitrace.casescreen import CaseScreen
 
         self.rules = load_rules(setup.patterns or None)
         if self.rules.hash != setup.ruleset_hash:
@@ -52,7 +53,8 @@ class Worker:
         self.model = load_model(setup.model) if setup.model else None
         self._setup = setup
         self._annotator = Annotator(self.rules)
-        self._screen = Screen(self.rules, self.case if setup.screen == "case" else None)
+        self._screen = Screen(self.rules) if setup.screen == "rules" else None
+        self._could_be_case = CaseScreen(self.rules, self.case, self._annotator) if setup.screen == "case" else None
 
     def __call__(self, report: Report) -> dict[str, Any]:
         """The report's rows, or the reason why it is quarantined (never its text)."""
@@ -77,28 +79,17 @@ class Worker:
 
     def _passed_over(self, report: Report) -> str:
         """The status of a report that need not be read in full, "" of one that must be."""
-        screen = self._setup.screen
-        if screen == "none":
-            return ""
-        if screen == "rules":
+        if self._screen:
             return "" if self._screen(report.text) else UNREAD
-        if audited(report.report_id, self._setup.audit):
-            return ""
-        return "" if self._could_be_case(report) else OUT
-
-    def _could_be_case(self, report: Report) -> bool:
-        """Whether the case screen lets a report through: each step sees more and takes longer than the one before."""
-        screen, annotator = self._screen, self._annotator
-        look = screen.look(report.text)
-        if look is None:
-            return False
-        if look.spots is not None and not screen.beside(look, annotator.could_mention_at(report, look.spots)):
-            return False
-        return screen.lets(annotator.could_mention(report))
+        if self._could_be_case and not audited(report.report_id, self._setup.audit):
+            return "" if self._could_be_case(report) else OUT
+        return ""
 
 
 def audited(report_id: str, share: float) -> bool:
     """Whether a report is one of the random share that is read in full whatever the screen says; the same each time."""
+    if not share:
+        return False
     digest = hashlib.blake2b(report_id.encode("utf-8", "replace"), digest_size=8, key=b"audit").digest()
     return int.from_bytes(digest, "big") < share * 2**64
 
