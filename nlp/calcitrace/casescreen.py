@@ -50,7 +50,7 @@ class CaseScreen:
         return told
 
     def _could_tell(self, stretch: str) -> bool:
-        """Whether a stretch could mention a decisive finding: by its words, and by its sentences where these can be told."""
+        """Whether a stretch could mention a decisive finding, by its words and, if that can be told, its sentences."""
         if not self._screen.telling(stretch):
             return False
         claims = self._annotator.claims_in(stretch)
