@@ -43,7 +43,7 @@ class Worker:
     """Turns reports into plain rows; each process builds its own and keeps it."""
 
     def __init__(self, setup: Setup) -> None:
-        from calcitrace.annotate import Annotator
+        from calcitrace.annotate import REMEMBERED, Annotator
 
         self.rules = load_rules(setup.patterns or None)
         if self.rules.hash != setup.ruleset_hash:
@@ -51,7 +51,8 @@ class Worker:
         self.case = case_of(self.rules, setup.case)
         self.model = load_model(setup.model) if setup.model else None
         self._setup = setup
-        self._annotator = Annotator(self.rules)
+        # few sentences are read behind the case screen: enough of them, and all within the first thousands of reports
+        self._annotator = Annotator(self.rules, remembered=REMEMBERED // 2 if setup.screen == "case" else REMEMBERED)
         self._screen = Screen(self.rules, self.case if setup.screen == "case" else None)
 
     def __call__(self, report: Report) -> dict[str, Any]:
