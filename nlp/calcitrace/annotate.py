@@ -25,7 +25,7 @@ from calcitrace.sites import MOST_CIRCUMSTANCES, NOTHING_JUDGED, Claim, CueHit, 
 from calcitrace.targets import counting, spoken_of, standing
 from calcitrace.words import Words, split_words, word_range
 
-REMEMBERED = 16_000_000  # bytes of sentences, by what follows: some 11,000
+REMEMBERED = 20_000_000  # bytes of sentences, by what follows: some 12,000
 SENTENCE, LETTER, HIT, STEP = 500, 10, 800, 1000  # bytes, as measured
 STRETCHES, MOST_LETTERS = 4000, 400
 MOST_CUTS = 4
@@ -52,9 +52,10 @@ class Annotator:
     Args:
         rules: the rule set; by default the one that ships with calcitrace.
         engine: "fast", or "medspacy" for the reference path (stock medspaCy components, the same answers).
+        remembered: about how many bytes of sentences are kept, since they come again.
     """
 
-    def __init__(self, rules: RuleSet | None = None, engine: str = "fast") -> None:
+    def __init__(self, rules: RuleSet | None = None, engine: str = "fast", remembered: int = REMEMBERED) -> None:
         if engine not in ENGINES:
             raise ValueError(f"engine {engine!r} is not one of {', '.join(ENGINES)}")
         self.rules = rules or load_rules()
@@ -63,7 +64,7 @@ class Annotator:
         self._flagger = Flagger(self.rules, self.linker)
         self._hedges = self.rules.words["hedges"]
         self._compared = frozenset(s.name for s in self.rules.sections.values() if s.unless_restated)
-        self._read = Lately(self._judged, _cost, REMEMBERED)
+        self._read = Lately(self._judged, _cost, remembered)
         self.claims_in = lru_cache(STRETCHES)(self._claims_in_any)
         self._layout = lru_cache(2)(self._laid_out)
         self._sectioner = Sectioner(self.rules.sections, self.linker.names_structure)

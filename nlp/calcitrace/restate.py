@@ -6,7 +6,7 @@ tendinitis", and the findings see none: it is past (annotation guideline, ruling
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -20,10 +20,20 @@ def settle(mentions: Sequence[Mention], rules: RuleSet) -> tuple[Mention, ...]:
     past = [m for m in mentions if _tells_of_before(m, rules)]
     if not past:
         return tuple(mentions)
-    body = [m for m in mentions if not _of_the_past(m.section, rules)]
+    body = _two_of_each(m for m in mentions if not _of_the_past(m.section, rules))
     now = {m.mention_id: _now(m, body, rules) for m in past}
     denied = {m.sentence for m in past if m.assertion == "present" and _denied(now[m.mention_id])}
     return tuple(_settled(m, now[m.mention_id], denied, rules) if m.mention_id in now else m for m in mentions)
+
+
+def _two_of_each(mentions: Iterable[Mention]) -> list[Mention]:
+    """Of mentions that say the same of the same place the first two, which tell as much to any other or one of them."""
+    kinds: dict[tuple[str, ...], list[Mention]] = {}
+    for m in mentions:
+        same = kinds.setdefault((m.finding, m.bone, m.laterality, m.assertion), [])
+        if len(same) < 2:
+            same.append(m)
+    return [m for same in kinds.values() for m in same]
 
 
 def _tells_of_before(mention: Mention, rules: RuleSet) -> bool:
