@@ -241,7 +241,6 @@ def campaign(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     archive = folder / "archive"
     rows = list(rows_of(make_archive(arguments.reports, 0.03, arguments.seed)))
     write(rows, archive)
-    struck_in: dict[str, dict[str, int]] = {}
 
     def timed(name: str, job: Callable[[], Any]) -> dict[str, list[str]]:
         began = time.monotonic()
@@ -255,15 +254,15 @@ def campaign(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         return lambda: on_spark([str(archive)], folder / name, options, reader, arguments.master)
 
     expected = timed("local", lambda: process(archive, folder / "local", options, workers=2))
-    calm = timed("spark", cluster("spark"))
-    pause = arguments.pause or [share * took["spark"] / arguments.kills for share in (0.3, 1.0)]
+    assert timed("spark", cluster("spark")) == expected, "the run on Spark differs from the local one"
+    by_pace = (0.3 * took["spark"] / arguments.kills, took["spark"] / arguments.kills)
+    pause = tuple(arguments.pause or by_pace)
     killer = Killer(folder / "spark killed", arguments.kills, pause, arguments.seed)
     kills: dict[str, int] = {}
     gave_up = [0]
     job = going_on(cluster("spark killed"), gave_up)
     killed = timed("spark killed", lambda: kills.update(disturbed(job, killer)))
     struck_in = {name: struck(folder / f"log {name}") for name in ("spark", "spark killed")}
-    assert calm == expected, "the run on Spark differs from the local one"
     assert killed == expected, "the run on Spark whose workers were killed differs from the local one"
     return {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
