@@ -30,6 +30,7 @@ from typing import Any
 from archive import Made, make_archive  # type: ignore[attr-defined]
 
 from calcitrace import RunOptions, load_rules, process
+from calcitrace.errors import BrokenOffError
 from calcitrace.sparkinput import Reader
 from calcitrace.sparkrun import run as on_spark
 
@@ -87,8 +88,8 @@ def digest(found: dict[str, list[str]]) -> dict[str, str]:
 
 
 def settings(log: Path) -> dict[str, str]:
-    """What the cluster is told: the package of this checkout, and to log its events."""
-    log.mkdir()
+    """What the cluster is told: the package of this checkout, to log its events, and not to give up soon."""
+    log.mkdir(exist_ok=True)
     return {
         "spark.executorEnv.PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         "spark.eventLog.enabled": "true",
@@ -96,6 +97,7 @@ def settings(log: Path) -> dict[str, str]:
         "spark.eventLog.rolling.enabled": "false",
         "spark.eventLog.dir": log.resolve().as_uri(),
         "spark.task.maxFailures": "12",
+        "spark.stage.maxConsecutiveAttempts": "20",
     }
 
 
@@ -150,7 +152,11 @@ def executors() -> list[int]:
 
 
 class Killer(threading.Thread):
-    """Kills workers at random moments once parts are there, until `kills` have struck or it is told to end."""
+    """Kills workers at random moments once parts are there, until `kills` have struck or it is told to end.
+
+    Between kills of workers is a pause of so many seconds; after that of an executor, whose share of the sorted rows is
+    lost as well, it lets at least one more part be done.
+    """
 
     def __init__(self, run: Path, kills: int, pause: tuple[float, float], seed: int = 0) -> None:
         super().__init__(daemon=True)
@@ -161,12 +167,18 @@ class Killer(threading.Thread):
 
     def run(self) -> None:
         """Wait for the first part, then strike again and again."""
-        while not (list((self._run / "parts").glob("*.json")) or self.over.is_set()):
+        while not (self._parts() or self.over.is_set()):
             time.sleep(0.1)
         while not self.over.is_set() and self.struck.total() < self._kills:
             of_executor = self.struck.total() % EXECUTOR_EVERY == EXECUTOR_EVERY - 1
+            done = self._parts()
             self._strike("executor", executors) if of_executor else self._strike("worker at work", workers_at_work)
             self.over.wait(self._draw.uniform(*self._pause))
+            while of_executor and self._parts() == done and not self.over.is_set():
+                self.over.wait(1)
+
+    def _parts(self) -> int:
+        return len(list((self._run / "parts").glob("*.json")))
 
     def _strike(self, kind: str, these: Callable[[], list[int]]) -> None:
         found = these()
@@ -174,6 +186,21 @@ class Killer(threading.Thread):
             with suppress(ProcessLookupError):
                 os.kill(self._draw.choice(found), signal.SIGKILL)
                 self.struck[kind] += 1
+
+
+def going_on(job: Callable[[], Any], gave_up: list[int]) -> Callable[[], None]:
+    """The job, given again where Spark gives up, as one is told to; counts how often."""
+
+    def on_and_on() -> None:
+        while True:
+            try:
+                job()
+                return
+            except BrokenOffError as error:
+                print(error, flush=True)
+                gave_up[0] += 1
+
+    return on_and_on
 
 
 def disturbed(job: Callable[[], Any], killer: Killer) -> dict[str, int]:
@@ -192,7 +219,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reports", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--pause", type=float, nargs=2, default=(3.0, 12.0), help="seconds between kills, from and to")
+    parser.add_argument("--pause", type=float, nargs=2, help="seconds between kills; by default so that all strike")
     parser.add_argument("--screen", default="rules")
     parser.add_argument("--master", default="local-cluster[2,1,1024]")
     parser.add_argument("--seed", type=int, default=0)
@@ -214,7 +241,6 @@ def campaign(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     archive = folder / "archive"
     rows = list(rows_of(make_archive(arguments.reports, 0.03, arguments.seed)))
     write(rows, archive)
-    struck_in: dict[str, dict[str, int]] = {}
 
     def timed(name: str, job: Callable[[], Any]) -> dict[str, list[str]]:
         began = time.monotonic()
@@ -228,13 +254,15 @@ def campaign(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         return lambda: on_spark([str(archive)], folder / name, options, reader, arguments.master)
 
     expected = timed("local", lambda: process(archive, folder / "local", options, workers=2))
-    calm = timed("spark", cluster("spark"))
-    killer = Killer(folder / "spark killed", arguments.kills, arguments.pause, arguments.seed)
+    assert timed("spark", cluster("spark")) == expected, "the run on Spark differs from the local one"
+    by_pace = (0.3 * took["spark"] / arguments.kills, took["spark"] / arguments.kills)
+    pause = tuple(arguments.pause or by_pace)
+    killer = Killer(folder / "spark killed", arguments.kills, pause, arguments.seed)
     kills: dict[str, int] = {}
-    job = cluster("spark killed")
+    gave_up = [0]
+    job = going_on(cluster("spark killed"), gave_up)
     killed = timed("spark killed", lambda: kills.update(disturbed(job, killer)))
     struck_in = {name: struck(folder / f"log {name}") for name in ("spark", "spark killed")}
-    assert calm == expected, "the run on Spark differs from the local one"
     assert killed == expected, "the run on Spark whose workers were killed differs from the local one"
     return {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -247,6 +275,7 @@ def campaign(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "later versions": sum(bool(json.loads(r)["version_of"]) for r in expected["reports"]),
         "parts": len(list((folder / "spark killed" / "parts").iterdir())),
         "kills": kills,
+        "times Spark gave up and the same command went on": gave_up[0],
         "told by Spark": struck_in,
         "seconds": took,
         "lost": 0,

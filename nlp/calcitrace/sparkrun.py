@@ -51,8 +51,12 @@ MAX_PARTS = 20_000
 WAVE = 8  # parts of one Spark job
 PART = "number int, reports binary, mentions binary, input binary, notes string"
 GROUP = "calcitrace"
+MAX_KINDS = 5
 ADAPTIVE = "spark.sql.adaptive.enabled"
 COPIED = dict.fromkeys(FIELDS, ("string", "as read"))
+_GAVE_UP = re.compile(
+    r"failed (?:the maximum allowable number of times: )?\d+(?: times)?|\b[\w.$]+(?:Exception|Error|Failure)\b"
+)
 _FAULT = re.compile(r"calcitrace fault: (\w+ at [\w.<>]+:\d+)")
 
 
@@ -272,8 +276,11 @@ def _in_waves(spark: Any, parts: Any, numbers: Sequence[int]) -> Generator[tuple
 
 
 def _why(error: BaseException) -> str:
-    fault = _FAULT.search(str(error))
-    return f"{fault[1]}, a fault of calcitrace: please report it" if fault else why(error)
+    """Why Spark gave up, by the kinds of errors in its message, which may hold report text."""
+    said = str(error)
+    if fault := _FAULT.search(said):
+        return f"{fault[1]}, a fault of calcitrace: please report it"
+    return ", ".join(list(dict.fromkeys(_GAVE_UP.findall(said)))[:MAX_KINDS]) or why(error)
 
 
 class _Committing:
