@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calcitrace.cli.app import say
-from calcitrace.sources import NOTE
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -74,6 +73,8 @@ class RunBar:
 
         Each note is a line of its own.
         """
+        from calcitrace.sources import NOTE
+
         alike: dict[str, list[str]] = {}
         for path, said in chain.from_iterable(t.items() for t in told):
             for line in said.replace(f", {NOTE}", f"\n{NOTE}").split("\n"):
