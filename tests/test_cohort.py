@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from calcitrace import RunOptions, build_cohort, process
 from calcitrace.adjudication import Store
 from calcitrace.cohortfolder import write_cohort
-from calcitrace.criteria import read_criteria
+from calcitrace.criteria import Exclusion, read_criteria
 from calcitrace.decisions import Opinion
 from calcitrace.errors import RunError, UsageError
 from calcitrace.exports import EXPORTS, export
-from calcitrace.methods import methods
+from calcitrace.methods import exclusion_reasons, methods
 from calcitrace.review.queue import QueueOptions, make_queue
 
 MARK = "Zqxmarker"
@@ -404,3 +404,12 @@ def test_the_built_in_criteria_name_what_they_are() -> None:
     said = read_criteria()
     assert said.title
     assert len(said.sha256) == 64
+
+
+def test_methods_tell_what_an_exclusion_looks_for() -> None:
+    """By mentions or by codes, and when, so that the paragraph stands without the criteria file."""
+    by_mention = Exclusion("Surgery", frozenset({"surgery"}), frozenset({"historical"}), "before")
+    by_code = Exclusion("Arthritis", wanted=("M05*", "M06*"), codes={}, table="codes.csv")
+    told = " ".join(exclusion_reasons((by_mention, by_code)).values())
+    assert "a mention of surgery that is historical, on or before the index date" in told
+    assert "a code M05*, M06* in codes.csv, at any time" in told

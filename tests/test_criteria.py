@@ -156,7 +156,7 @@ def test_the_help_tells_every_key_that_can_be_read(command: Command) -> None:
     assert len(lines) == len(paths(CRITERIA))
     assert all(": " in line and " Value: " in line for line in lines)
     assert {f.name for f in fields(Criteria)} - {"file", "sha256", "path"} == set(CRITERIA)
-    own = {f.name for f in fields(Exclusion)} - {"people"}
+    own = {f.name for f in fields(Exclusion)} - {"people", "wanted"}
     assert set(CRITERIA["exclude"].keys) == own | {"patient", "code", "date", "site"}
 
 

@@ -28,15 +28,16 @@ Person = tuple[str, str]
 class Exclusion:
     """One reason to leave a patient out: a finding or condition that is mentioned, or a code in a table.
 
-    `when` is "ever", or "before": on or before the index date. `codes` are (site, patient) -> dates of the codes that
-    were looked for (None where the table has no date); an empty site stands for every site. `people` are all (site,
-    patient) of the `table`, whatever their codes.
+    `when` is "ever", or "before": on or before the index date. `wanted` are the codes as given, and `codes` are
+    (site, patient) -> dates of those that were found (None where the table has no date); an empty site stands for
+    every site. `people` are all (site, patient) of the `table`, whatever their codes.
     """
 
     name: str
     mention: frozenset[str] = frozenset()
     assertions: frozenset[str] = frozenset(KNOWN)
     when: str = WHEN[0]
+    wanted: tuple[str, ...] = ()
     codes: Mapping[Person, tuple[date | None, ...]] | None = None
     people: frozenset[Person] = frozenset()
     table: str = ""
@@ -297,6 +298,7 @@ def _codes(item: Table, folder: Path, order: str) -> dict[str, Any]:
         advice = "; name its columns with patient, code, date and site" if "columns" in str(error) else ""
         raise item.fail(f"{error}{advice}", item.text("table")) from None
     return {
+        "wanted": tuple(codes),
         "codes": {who: tuple(dates) for who, dates in found.items()},
         "people": frozenset(people),
         "table": path.name,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from calcitrace.criteria import Criteria
+from calcitrace.criteria import Criteria, Exclusion
 from calcitrace.flow import Flow
 from calcitrace.phrases import by, many
 from calcitrace.summary import threshold_of
@@ -78,8 +78,23 @@ def _criteria(criteria: Criteria, flow: Flow) -> Iterator[str]:
     and_likely = " that is a likely case by the model" if criteria.likely_case else ""
     least = f" and a probability of at least {criteria.probability:g}" if criteria.probability is not None else ""
     yield f"A case report was one with case status {' or '.join(criteria.tiers)}{least}{and_likely}."
+    why = exclusion_reasons(criteria.exclude)
     for name in (*flow.no_case[1:], *flow.excluded):
-        yield f"{name}: {many(flow.patients[name], 'patient')}."
+        yield f"{name}{why.get(name, '')}: {many(flow.patients[name], 'patient')}."
+
+
+def exclusion_reasons(exclusions: Sequence[Exclusion]) -> dict[str, str]:
+    """What each exclusion looks for, by its name, in brackets."""
+    return {e.name: f" ({_reason(e)})" for e in exclusions}
+
+
+def _reason(exclusion: Exclusion) -> str:
+    """What an exclusion looks for, and when."""
+    when = ", on or before the index date" if exclusion.when == "before" else ", at any time"
+    if exclusion.wanted:
+        return f"a code {', '.join(exclusion.wanted)} in {exclusion.table}{when}"
+    names = " or ".join(n.replace("_", " ") for n in sorted(exclusion.mention))
+    return f"a mention of {names} that is {' or '.join(sorted(exclusion.assertions))}{when}"
 
 
 def _run(manifest: Mapping[str, Any], criteria: Criteria) -> str:

@@ -66,6 +66,8 @@ def threshold(
 
     made = set_workload(model, run, out, reads_per_1000)
     print(f"threshold {made.model.threshold:.4f}: marks {made.marked:,} of {made.reports:,} reports of {run}")
+    if not made.marked:
+        say(f"it marks nothing: {reads_per_1000:g} of 1,000 is less than one of {made.reports:,}; use a larger run")
     if made.interval:
         low, high = made.interval
         print(f"sensitivity by cross-validation: {made.kept}/{made.cases} ({low:.3f} to {high:.3f})")

@@ -254,6 +254,8 @@ def _report_result(result: RunResult) -> None:
     if result.set_aside:
         print(f"the case definition alone would add {result.set_aside:,}; see case_status, or use --no-model")
     print(f"wrote {result.folder}; open {result.folder / 'summary.html'} in a browser")
+    if not result.rows:
+        say("no row was read: does the input hold more than a header?")
     if result.left_out:
         say(f"left out, of no known format: {_endings(Counter(result.left_out))}")
     for reject in result.first_rejects:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from calcitrace.cli.app import Patterns, rules_app
+from calcitrace.cli.app import Patterns, rules_app, say
 from calcitrace.cli.bar import Counting
 from calcitrace.cli.reading import Reading, reads
 from calcitrace.errors import ExitCode, UsageError
@@ -38,6 +38,8 @@ def rules_check(
 
     rules = load_rules(patterns or reading.options.patterns or None)
     faults, examples = check(rules)
+    if not (patterns or reading.options.patterns):
+        say("checked the rules that are installed; --patterns FOLDER checks your own")
     if on:
         with Counting("reports read") as bar:
             faults = in_order([*faults, *usage(rules, reading.reports(on), bar.one)])
