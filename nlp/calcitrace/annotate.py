@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, overload
 
+from calcitrace.circumstances import Outcomes
 from calcitrace.dates import change_since, only_date
 from calcitrace.engine import ENGINES
 from calcitrace.flags import Flagger
@@ -21,18 +22,18 @@ from calcitrace.ruleset import RuleSet, SectionRule
 from calcitrace.sections import Sectioner
 from calcitrace.sentences import split_sentences, wrap_width
 from calcitrace.sides import Sides
-from calcitrace.sites import MOST_CIRCUMSTANCES, NOTHING_JUDGED, Claim, CueHit, Hit, Linker, Sentence
+from calcitrace.sites import NOTHING_JUDGED, Claim, CueHit, Hit, Linker, Sentence
 from calcitrace.targets import counting, spoken_of, standing
 from calcitrace.words import Words, split_words, word_range
 
-REMEMBERED = 20_000_000  # bytes of sentences, by what follows: some 12,000
+REMEMBERED = 45_000_000  # bytes of sentences, by what follows: some 12,000
 SENTENCE, LETTER, HIT, STEP = 500, 10, 800, 1000  # bytes, as measured
 STRETCHES, MOST_LETTERS = 4000, 400
 MOST_CUTS = 4
 MARK = 13  # characters; a full stop further on does not end the mark of a list item
 NOWHERE = Report("", "")
 _NOTHING: frozenset[str] = frozenset()
-_NEVER: dict[object, Any] = {}  # filled: it is for hits, and shared by all sentences that have none
+_NEVER = Outcomes[Any]()  # filled: it is for hits, and shared by all sentences that have none
 Step = tuple[tuple[Mention, bool], ...]
 
 
@@ -224,7 +225,8 @@ class Annotator:
                 if sentence.measures and found:
                     _measure_last(found, sentence.words.forms, number, self.rules)
                 continue
-            step = self._step(sentence, sections[place], session, session.enter(start), named)
+            session.enter(start)
+            step = self._step(sentence, sections[place], session, named)
             named.update(m.finding for m, _ in step)
             found += [_Found(m, homeless, start, number) for m, homeless in step]
         if session.elsewhere():
@@ -235,30 +237,27 @@ class Annotator:
         annotated = AnnotatedReport(report, sections, places, forms, linked, conditions)
         return replace(annotated, flags=self._flagger.flags(annotated, read))
 
-    def _step(
-        self, sentence: Sentence, section: Section, session: Session, known: tuple[object, ...], named: set[str]
-    ) -> Step:
+    def _step(self, sentence: Sentence, section: Section, session: Session, named: set[str]) -> Step:
         """The mentions of one sentence, with whether each is at no bone, tendon, bursa or joint; places from its start.
 
         What was found is kept with the sentence, for when it stands in the same circumstances again.
         """
-        key = (*known, section.name, (sentence.asks & named) or _NOTHING)
-        before = sentence.read_in.get(key)
+        besides = (section.name, (sentence.asks & named) or _NOTHING)
+        before = sentence.read_in.find(session, besides)
         if before is None:
-            step = tuple(self._mentions(sentence, section, session, named))
-            before = step, session.last_tendon, session.last_side
-            if len(sentence.read_in) < MOST_CIRCUMSTANCES:
-                sentence.read_in[key] = before
+            sided, observed = session.sides(sentence)
+            step = tuple(self._mentions(sentence, section, sided, named))
+            before = step, observed.changed
+            if sentence.read_in.keep(before, observed.asked, session, besides):
                 self._read.grew(sentence.text, sentence, STEP)
-        else:
-            session.remember(sentence, *before[1:])
+        session.remember(sentence, before[1])
         found: Step = before[0]
         return found
 
     def _mentions(
-        self, sentence: Sentence, section: Section, session: Session, named: Container[str]
+        self, sentence: Sentence, section: Section, sided: Sides, named: Container[str]
     ) -> Iterator[tuple[Mention, bool]]:
-        words, sided = sentence.words, session.sentence(sentence)
+        words = sentence.words
         counted = list(counting(sentence.judged.targets, sided, named, self.rules))
         for hit, cues in spoken_of(counted, words.forms, self.rules):
             asserted = self._assert(hit, cues, words, sentence.text, section)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from calcitrace.circumstances import Circumstances, Observed
 from calcitrace.model import Mention, Report, Section
-from calcitrace.places import Circumstances, Places
+from calcitrace.places import Places
 from calcitrace.ruleset import Site
 from calcitrace.sides import Sides
-from calcitrace.sites import MOST_CIRCUMSTANCES, NOTHING_NAMED, Claim, Hit, Linker, Named, Sentence, one_side
+from calcitrace.sites import NOTHING_NAMED, Claim, Hit, Linker, Named, Sentence, one_side
 
 MAX_ABBREVIATION = 5
 TITLE_LINES = 4
@@ -47,17 +49,17 @@ class Session(Circumstances):
         skeletal = sum(kinds[k] for k in ("bone", "joint", "bursa"))
         return not kinds["tendon"] and kinds["organ"] >= max(skeletal, 1)
 
-    def enter(self, start: int) -> tuple[object, ...]:
-        """Go on to a sentence with targets, which starts there; what its links will depend on besides its own words."""
+    def enter(self, start: int) -> None:
+        """Go on to a sentence with targets, which starts there."""
         if not self._begun:
             self._begin()
         self.on_heading_line = start < self._line_end
-        return self.as_key()
 
-    def remember(self, sentence: Sentence, last_tendon: Site | None, last_side: str) -> None:
-        """A sentence was read before under the same circumstances, and this is what came of it."""
+    def remember(self, sentence: Sentence, changed: Mapping[str, Any]) -> None:
+        """A sentence with targets has been read: these circumstances it has changed."""
         self._remember(self._sites(sentence))
-        self.last_tendon, self.last_side = last_tendon, last_side
+        for name, value in changed.items():
+            setattr(self, name, value)
 
     def pass_by(self, sentence: Sentence) -> None:
         """A sentence without a target only becomes the memory for the next."""
@@ -66,14 +68,13 @@ class Session(Circumstances):
     def claims(self, sentence: Sentence, start: int) -> frozenset[Claim]:
         """What the sentence, which starts there, could mention, by the place of its hits."""
         self.on_heading_line = start < self._line_end
-        key = (self.region, self.subsites, self.last_site, self.on_heading_line)
-        found = sentence.claims_in.get(key)
+        found = sentence.claims_in.find(self)
         if found is None:
-            places = Places(self, sentence.words, self._sites(sentence).sites)
+            observed = self._observed(sentence)
+            places = Places(observed, sentence.words, self._sites(sentence).sites)
             allowed = [h for h in sentence.hits if places.allows(h)]
             found = self.linker.one(frozenset((h.name, h.term.told, places.sited(h)) for h in allowed))
-            if len(sentence.claims_in) < MOST_CIRCUMSTANCES:
-                sentence.claims_in[key] = found
+            sentence.claims_in.keep(found, observed.asked, self)
         return found
 
     def claims_anywhere(self, sentence: Sentence) -> Iterator[Claim]:
@@ -99,17 +100,25 @@ class Session(Circumstances):
             found = sentence.sites_in[self.region] = Named(sites, tuple(s.kind for _, s in sites if not s.weak), last)
         return found
 
-    def sentence(self, sentence: Sentence) -> Sides:
-        """The links of one sentence, which also becomes the memory for the next."""
-        named, targets = self._sites(sentence), sentence.hits
-        found = Sides(self, sentence.words, named.sites, sentence.judged.sides, targets)
-        self._remember(named)
+    def sides(self, sentence: Sentence) -> tuple[Sides, Observed]:
+        """The links of a sentence's mentions, and the circumstances as they are observed while these are worked out."""
+        observed, targets, named = self._observed(sentence), sentence.hits, self._sites(sentence)
+        found = Sides(observed, sentence.words, named.sites, sentence.judged.sides, targets)
+        if named.last:
+            observed.last_site = named.last
         telling = [t for t in targets if t.name in self.linker.tells_tendon]
         for target in telling or targets:
             near = found.near(target, "tendon")
-            if near and (telling or not self.last_tendon):
-                self.last_tendon = near
-        return found
+            if near and (telling or not observed.last_tendon):
+                observed.last_tendon = near
+        return found, observed
+
+    def _observed(self, sentence: Sentence) -> Observed:
+        """The circumstances, to be observed; which structures a sentence names may hang on the region."""
+        observed = Observed(self)
+        if any(self.linker.sites[h.name].region for h in sentence.judged.sites):
+            observed.asked.add("region")
+        return observed
 
     def finish(self, mentions: tuple[Mention, ...]) -> tuple[Mention, ...]:
         """The mentions with what only the whole report can tell: an unsaid side or tendon is that of all the others."""

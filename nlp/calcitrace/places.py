@@ -7,10 +7,10 @@ preposition, right before, elsewhere in the clause, in the subhead, in the sente
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from calcitrace.circumstances import Circumstances
 from calcitrace.ruleset import KINDS, Site, Term
-from calcitrace.sites import Hit, Linker
+from calcitrace.sites import Hit
 from calcitrace.words import Words
 
 FAR = 100.0
@@ -27,44 +27,11 @@ _OPENS = frozenset({",", ";", ":", ".", "and"})
 _ONLY_CLOSE = frozenset({"organ", "cartilage", "bone_interior"})
 
 
-@dataclass(slots=True)
-class Circumstances:
-    """What a sentence stands in, as far as the links of its mentions depend on it.
-
-    `side` is that of the whole report, `subside` and `subsites` those of the heading above; the last site, tendon and
-    side are those that the sentences before have named.
-    """
-
-    linker: Linker
-    region: str = ""
-    side: str = "none"
-    subside: str = "none"
-    subsites: tuple[Site, ...] = ()
-    last_site: Site | None = None
-    last_tendon: Site | None = None
-    last_side: str = "none"
-    on_heading_line: bool = False  # it stands on the line of its subhead, or that stands on a line of its own
-
-    def as_key(self) -> tuple[object, ...]:
-        """All of it, to be looked up by."""
-        return (
-            self.region,
-            self.side,
-            self.subside,
-            self.subsites,
-            self.last_site,
-            self.last_tendon,
-            self.last_side,
-            self.on_heading_line,
-        )
-
-
 class Places:
     """Where the mentions of one sentence sit."""
 
     def __init__(self, session: Circumstances, words: Words, sites: Sequence[tuple[Hit, Site]]) -> None:
         self._session, self._words, self._sites = session, words, sites
-        self._on_line = session.on_heading_line
         self._known_costs: dict[tuple[int, int], list[tuple[float, Site]]] = {}
 
     def allows(self, hit: Hit) -> bool:
@@ -95,7 +62,9 @@ class Places:
         own = self._own_kind(hit)
         if own:
             return own
-        if self._session.subsites and (self._on_line or self._session.subsites[0].kind not in _ONLY_CLOSE):
+        if self._session.subsites and (
+            self._session.on_heading_line or self._session.subsites[0].kind not in _ONLY_CLOSE
+        ):
             return self._session.subsites[0].kind
         return self._session.last_site.kind if self._session.last_site else ""
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from calcitrace.circumstances import Circumstances
 from calcitrace.measures import Measure, measurements, size_changes
-from calcitrace.places import FAR, Circumstances, Places
+from calcitrace.places import FAR, Places
 from calcitrace.ruleset import Site
 from calcitrace.sites import Hit, Link
 from calcitrace.subjects import subject

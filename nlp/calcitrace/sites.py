@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from calcitrace.circumstances import Outcomes
 from calcitrace.model import Mention
 from calcitrace.ruleset import CueGroup, RuleSet, Site, Term
 from calcitrace.words import Words, split_words
 
-MOST_CIRCUMSTANCES = 8  # in which a sentence is remembered
 REMEMBERED = 2000  # headings and titles repeat
 READ_TWICE = 8  # lines that are asked for their region and for their side
 
@@ -91,8 +91,8 @@ class Sentence:
     asks: frozenset[str]
     measures: bool = False
     sites_in: dict[str, Named] = field(default_factory=dict)
-    claims_in: dict[object, frozenset[Claim]] = field(default_factory=dict)
-    read_in: dict[object, Any] = field(default_factory=dict)
+    claims_in: Outcomes[frozenset[Claim]] = field(default_factory=Outcomes)
+    read_in: Outcomes[Any] = field(default_factory=Outcomes)
 
 
 @dataclass(frozen=True, slots=True)

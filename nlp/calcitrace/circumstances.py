@@ -1,0 +1,93 @@
+"""What a sentence stands in, and what came of it where it stood in the same before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from calcitrace.ruleset import Site
+
+if TYPE_CHECKING:
+    from calcitrace.sites import Linker
+
+Came = TypeVar("Came")
+MOST_CIRCUMSTANCES = 32  # in which a sentence is remembered
+
+
+@dataclass(slots=True)
+class Circumstances:
+    """What a sentence stands in, as far as the links of its mentions depend on it.
+
+    `side` is that of the whole report, `subside` and `subsites` those of the heading above; the last site, tendon and
+    side are those that the sentences before have named.
+    """
+
+    linker: Linker
+    region: str = ""
+    side: str = "none"
+    subside: str = "none"
+    subsites: tuple[Site, ...] = ()
+    last_site: Site | None = None
+    last_tendon: Site | None = None
+    last_side: str = "none"
+    on_heading_line: bool = False  # it stands on the line of its subhead, or that stands on a line of its own
+
+
+_ALL = tuple(f.name for f in fields(Circumstances) if f.name != "linker")
+_OBSERVED = frozenset(_ALL)
+
+
+class Observed(Circumstances):
+    """A copy of circumstances that notes which of them are `asked` for, and those that are `changed`.
+
+    What came of a sentence holds wherever those that it asked for are the same: the way there went by nothing else.
+    """
+
+    asked: set[str]
+    changed: dict[str, Any]
+
+    def __init__(self, of: Circumstances) -> None:
+        object.__setattr__(self, "asked", set())
+        object.__setattr__(self, "changed", {})
+        for name in ("linker", *_ALL):
+            object.__setattr__(self, name, getattr(of, name))
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _OBSERVED:
+            self.asked.add(name)
+        return object.__getattribute__(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.changed[name] = value
+        object.__setattr__(self, name, value)
+
+
+class Outcomes(Generic[Came]):
+    """What came of a sentence under the circumstances that it has stood in so far, by those that it asked for."""
+
+    __slots__ = ("_by_asked", "_size")
+
+    def __init__(self) -> None:
+        self._by_asked: dict[tuple[str, ...], dict[tuple[object, ...], Came]] = {}
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def find(self, now: Circumstances, besides: object = None) -> Came | None:
+        """What came of it before, where what it asked for, and what is given `besides`, was the same."""
+        for asked, known in self._by_asked.items():
+            found = known.get((besides, *[getattr(now, name) for name in asked]))
+            if found is not None:
+                return found
+        return None
+
+    def keep(self, came: Came, asked: Collection[str], before: Circumstances, besides: object = None) -> bool:
+        """Keep what came of it where these were `asked` of the circumstances `before`, if there is room."""
+        if self._size == MOST_CIRCUMSTANCES:
+            return False
+        names = tuple(sorted(asked))
+        self._by_asked.setdefault(names, {})[besides, *[getattr(before, name) for name in names]] = came
+        self._size += 1
+        return True
