@@ -28,7 +28,7 @@ from calcitrace.words import Words, split_words, word_range
 
 REMEMBERED = 45_000_000  # bytes of sentences, by what follows: some 12,000
 SENTENCE, LETTER, HIT, STEP = 500, 10, 800, 1000  # bytes, as measured
-STRETCHES, MOST_LETTERS = 4000, 400
+STRETCHES, MOST_LETTERS = 16_000, 400  # about 5 megabytes
 MOST_CUTS = 4
 MARK = 13  # characters; a full stop further on does not end the mark of a list item
 NOWHERE = Report("", "")
@@ -138,7 +138,7 @@ class Annotator:
         ends = {mark or len(stretch), len(stretch), *(start for start, _ in cuts)}
         ways = ((begin, end) for begin in begins for end in ends if begin < end)
         parts = {stretch[a:b] for way in ways for a, b in split_sentences(stretch, *way, width=0)}
-        return frozenset[Claim]().union(*map(self._claims_of, parts))
+        return self.linker.one(frozenset[Claim]().union(*map(self._claims_of, parts)))
 
     def _claims_of(self, sentence: str) -> frozenset[Claim]:
         """What a sentence could mention wherever it stands."""
@@ -187,10 +187,10 @@ class Annotator:
         judged = self._judge(forms)
         sides, slips = tuple(self.linker.sides_in(forms)), self._flagger.slips(text)
         measures = bool(forms) and _may_measure(forms)
-        if not judged.targets:
+        if not judged.hits:
             own = judged if judged.sites or judged.sides else NOTHING_JUDGED
             return Sentence(text, Words(forms, (), ()), own, (), sides, slips, _NOTHING, measures, {}, _NEVER, _NEVER)
-        hits = tuple(h for h, _ in judged.targets)
+        hits = judged.hits
         placed = {h.name for h in hits if h.term.known or h.term.at or h.term.not_at}
         asks = placed.union(*(h.term.told for h in hits))
         return Sentence(text, words, judged, hits, sides, slips, self.linker.one(frozenset(asks)), measures)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from calcitrace.fast import Contexts, Modifier, PhraseTable, RegexTable, TokenTable
 from calcitrace.ruleset import CueGroup, RuleSet, Term
 from calcitrace.screen import prepare
-from calcitrace.sites import CueHit, Hit, Judged
+from calcitrace.sites import CueHit, Hit, Judged, Looking
 
 UNLABELLED = "caller"
 
@@ -39,11 +40,8 @@ class MedspacyJudge:
         kept = prune(hits, self._rules)
         if brought:
             kept = [Hit("finding", UNLABELLED, _CALLER, i, j) for i, j in brought]
-        cues = per_extent(kept, lambda targets: self._cues(doc, targets))
-        return Judged(
-            tuple(zip(kept, cues, strict=True)),
-            *(tuple(h for h in hits if h.what == what) for what in ("site", "side")),
-        )
+        cues = per_extent(kept, partial(self._cues, doc))  # now: a document is large
+        return _judged(kept, hits, lambda _: cues)
 
     def _doc(self, forms: Sequence[str]) -> Any:
         size = len(forms)
@@ -121,10 +119,9 @@ class FastJudge:
 
     def __call__(self, forms: Sequence[str], brought: Sequence[tuple[int, int]] = ()) -> Judged:
         """Judge the sentence with these standard words; `brought` are targets that the caller names itself."""
-        if brought:
-            kept = [Hit("finding", UNLABELLED, _CALLER, i, j) for i, j in brought]
-            return Judged(tuple(zip(kept, self._cues(forms, kept), strict=True)), (), ())
-        return self._judge(forms)
+        hits = [] if brought else self.hits(forms)
+        kept = [Hit("finding", UNLABELLED, _CALLER, i, j) for i, j in brought] or prune(hits, self._rules)
+        return _judged(kept, hits, partial(per_extent, cues_of=partial(self._cues, forms)))
 
     def hits(self, forms: Sequence[str]) -> list[Hit]:
         """Every target rule that matches, before any is pruned, in order of the words."""
@@ -135,15 +132,6 @@ class FastJudge:
     def modifiers(self, forms: Sequence[str]) -> tuple[list[Modifier], list[Modifier]]:
         """The context rules that match: those that count, with the scope that is left to them, and those pruned."""
         return self._contexts.read(forms)
-
-    def _judge(self, forms: Sequence[str]) -> Judged:
-        hits = self.hits(forms)
-        kept = prune(hits, self._rules)
-        return Judged(
-            tuple(zip(kept, per_extent(kept, lambda targets: self._cues(forms, targets)), strict=True)),
-            tuple(h for h in hits if h.what == "site"),
-            tuple(h for h in hits if h.what == "side"),
-        )
 
     def _cues(self, forms: Sequence[str], targets: Sequence[Hit]) -> list[tuple[CueHit, ...]]:
         edges = self._contexts.edges(forms, targets)
@@ -171,6 +159,12 @@ class FastJudge:
             self._matcher[_CALLER] = _blank(self._rules)
         pair: tuple[Any, Any] = self._matcher[_CALLER]
         return pair
+
+
+def _judged(kept: Sequence[Hit], hits: Sequence[Hit], look: Looking) -> Judged:
+    """A sentence's targets that are kept, and its anatomy."""
+    sites, sides = (tuple(h for h in hits if h.what == what) for what in ("site", "side"))
+    return Judged(tuple(kept), sites, sides, look)
 
 
 Owner = tuple[str, str, Term]
@@ -205,9 +199,7 @@ def never_modified(group: CueGroup, rules: RuleSet) -> set[str]:
     return {*group.never, *(rules.conditions if group.max_targets else ())}
 
 
-def per_extent(
-    targets: Sequence[Hit], cues_of: Callable[[list[Hit]], list[tuple[CueHit, ...]]]
-) -> list[tuple[CueHit, ...]]:
+def per_extent(targets: Sequence[Hit], cues_of: Looking) -> Sequence[tuple[CueHit, ...]]:
     """The cues of each target, where targets of the same words (edema of bone or of soft tissue) count as one."""
     first: dict[tuple[int, int], Hit] = {}
     for target in targets:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -46,19 +46,32 @@ class CueHit:
     j: int
 
 
-@dataclass(frozen=True, slots=True)
 class Judged:
-    """All that the rules say of one sentence, in word positions: targets with their cues, and anatomy."""
+    """All that the rules say of one sentence, in word positions: the hits of targets and of anatomy.
 
-    targets: tuple[tuple[Hit, tuple[CueHit, ...]], ...]
-    sites: tuple[Hit, ...]
-    sides: tuple[Hit, ...]
+    The cues of the targets are looked for when they are first asked for: a screen needs none.
+    """
+
+    __slots__ = ("_cues", "_look", "hits", "sides", "sites")
+
+    def __init__(self, hits: tuple[Hit, ...], sites: tuple[Hit, ...], sides: tuple[Hit, ...], look: Looking) -> None:
+        self.hits, self.sites, self.sides = hits, sites, sides
+        self._look: Looking | None = look
+        self._cues: Sequence[tuple[CueHit, ...]] = ()
+
+    @property
+    def targets(self) -> list[tuple[Hit, tuple[CueHit, ...]]]:
+        """The hits, each with its cues."""
+        if self._look is not None:
+            self._cues, self._look = self._look(self.hits), None
+        return list(zip(self.hits, self._cues, strict=True))
 
 
+Looking = Callable[[Sequence[Hit]], Sequence[tuple[CueHit, ...]]]  # for each of these hits its cues
 Claim = tuple[str, frozenset[str], bool]  # a finding, those of which one must be told, whether it is sited
 
 
-NOTHING_JUDGED = Judged((), (), ())  # one for all sentences of which it is true
+NOTHING_JUDGED = Judged((), (), (), lambda hits: ())  # one for all sentences of which it is true
 
 
 class Named(NamedTuple):
