@@ -73,10 +73,10 @@ def run(tmp_path: Path, reports: list[Report]) -> Path:
     return tmp_path / "run"
 
 
-def labels_file(folder: Path, rows: str) -> Path:
+def labels_file(folder: Path, rows: str, header: str = "report_id,label") -> Path:
     """A CSV file of labels."""
     path = folder / "labels.csv"
-    path.write_text("report_id,label\n" + rows, encoding="utf-8")
+    path.write_text(f"{header}\n{rows}", encoding="utf-8")
     return path
 
 
@@ -406,6 +406,7 @@ def test_weak_labels_are_drawn_without_keeping_the_archive() -> None:
         ("", "0 usable labels"),
         ("r0,1\nr0,0\nr8,0\n", "labels.csv:3: report id 'r0' was labelled before (line 2)"),
         ("r0,1\nr8,maybe\n", "labels.csv:3: the label is not one of"),
+        ("r0,1\nr8,definit\n", "true, unsure, yes; did you mean 'definite'?"),
         ("r0,1\n,0\n", "labels.csv:3: no report_id"),
         ("r0,1\nr8,0\nelsewhere,0\n", "1 of 3 labelled reports are not in this run, first 'elsewhere'"),
     ],
@@ -430,10 +431,19 @@ def test_labels_are_read_as_reports_are(delimiter: str, encoding: str, tmp_path:
 
 
 def test_labels_without_the_columns_are_told(tmp_path: Path) -> None:
-    """A file of another shape is told by its first line."""
-    path = tmp_path / "labels.csv"
-    path.write_text("id;y\nr0;1\n")
-    with pytest.raises(ModelError, match=r"labels.csv:1: needs the columns report_id and label; missing: label"):
+    """A file of another shape is told by its first line, with its columns and the option that names the ids."""
+    needs = "labels.csv:1: needs the columns report_id and label; missing: "
+    for header, told in (
+        ("id;y", "label; columns are: id, y$"),
+        ("ACCNR;label", "report_id; columns are: ACCNR, label; --id-column names the column of report ids$"),
+        ("ACCNR#label", r"report_id, label; only 1 column when split at ',' \(at '#' it would be 2\); save it with"),
+        ("r0;No fracture", r"report_id, label; none of its 2 columns has a usual name"),
+    ):
+        with pytest.raises(ModelError, match=needs + told):
+            read_labels(labels_file(tmp_path, "r0;1\n", header))
+    path = tmp_path / "labels.jsonl"
+    path.write_text('{"ACCNR": "r0", "label": 1}\n')
+    with pytest.raises(ModelError, match=r"needs report_id \(.*\) and label; columns are: ACCNR, label; --id-column"):
         read_labels(path)
 
 

@@ -19,7 +19,8 @@ from calcitrace.features import assessed, schema
 from calcitrace.model import Report
 from calcitrace.rerun import Rerun
 from calcitrace.runfolder import commit_file, file_hash
-from calcitrace.sources import read_list, shown_id
+from calcitrace.sources import ListError, listed, read_list, shown_id
+from calcitrace.strictyaml import meant
 from calcitrace.workers import model_for
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ CASE = frozenset({"1", "yes", "true", "case", "definite", "probable"})
 NO_CASE = frozenset({"0", "no", "false", "none"})
 LEFT_OUT = frozenset({"possible", "unsure", ""})
 SENSITIVITY = 0.97
+NAME_IDS = "; --id-column names the column of report ids"
 UNSURE = 0.05  # one less the confidence of the threshold
 WEAK_WEIGHT = 0.2
 SPARE = 3  # reports kept for each weak label that is wanted, since some are possible and left out
@@ -177,7 +179,7 @@ def read_labels(path: Path, id_column: str = "") -> tuple[dict[str, Label], int]
     found: dict[str, Label] = {}
     lines: dict[str, int] = {}
     left_out = 0
-    for line, row in label_rows(path, id_column):
+    for line, row in label_rows(path, id_column, NAME_IDS):
         report_id, said = row.get("report_id", ""), row.get("label", "").strip().lower()
         if not report_id:
             raise ModelError(f"{path}:{line}: no report_id; give the columns report_id and label")
@@ -191,9 +193,8 @@ def read_labels(path: Path, id_column: str = "") -> tuple[dict[str, Label], int]
         elif said in CASE | NO_CASE:
             found[report_id] = Label(said in CASE, row.get("group", ""))
         else:
-            raise ModelError(
-                f"{path}:{line}: the label is not one of {', '.join(sorted(CASE | NO_CASE | LEFT_OUT - {''}))}"
-            )
+            known = sorted(CASE | NO_CASE | LEFT_OUT - {""})
+            raise ModelError(f"{path}:{line}: the label is not one of {', '.join(known)}{meant(said, known, '')}")
     cases = sum(label.is_case for label in found.values())
     if not cases or cases == len(found):
         kind = "no case" if not cases else "only cases"
@@ -203,26 +204,27 @@ def read_labels(path: Path, id_column: str = "") -> tuple[dict[str, Label], int]
     return found, left_out
 
 
-def label_rows(path: Path, id_column: str = "") -> Iterator[tuple[int, dict[str, str]]]:
+def label_rows(path: Path, id_column: str = "", advice: str = "") -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a file of labels (CSV or JSONL) with their line numbers: report_id, label and group.
 
-    `id_column` is the column of report ids, where it has no usual name.
+    `id_column` is the column of report ids, where it has no usual name; `advice` ends the error where it is missing.
 
     Raises:
         ModelError: the file cannot be read, or a line is no label (path:line).
     """
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-        yield from _json_labels(path, id_column or "report_id")
+        yield from _json_labels(path, id_column or "report_id", advice)
         return
     ids = id_column or "report_id"
     try:
         for line, row in read_list(path, (ids, "label")):
             yield line, {"report_id": row[ids], "label": row["label"], "group": row.get("group", "")}
     except SourceError as error:
-        raise ModelError(str(error)) from None
+        lacks_ids = isinstance(error, ListError) and ids in error.missing
+        raise ModelError(f"{error}{advice if lacks_ids else ''}") from None
 
 
-def _json_labels(path: Path, ids: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _json_labels(path: Path, ids: str, advice: str) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -237,7 +239,8 @@ def _json_labels(path: Path, ids: str) -> Iterator[tuple[int, dict[str, str]]]:
         except (ValueError, RecursionError):
             raise ModelError(f"{path}:{line}: not valid JSON; each line is one JSON object") from None
         if not isinstance(row, dict) or not isinstance(row.get(ids), str):
-            raise ModelError(f"{path}:{line}: needs {ids} (a string) and label")
+            seen = f"; {listed(list(row), (ids, 'label'))}{advice}" if isinstance(row, dict) and ids not in row else ""
+            raise ModelError(f"{path}:{line}: needs {ids} (a text in quotes) and label{seen}")
         label = row.get("label", row.get("case", row.get("case_status", "")))
         said = str(int(label)) if isinstance(label, bool) else str(label)
         yield line, {"report_id": row[ids], "label": said, "group": str(row.get("group", ""))}

@@ -15,6 +15,7 @@ from calcitrace.exports.files import write_csv, write_parquet, write_spss, write
 from calcitrace.exports.omop import read_concepts, write_omop
 from calcitrace.exports.redcap import write_redcap
 from calcitrace.exports.variables import TABLES
+from calcitrace.strictyaml import meant
 
 __all__ = ["EXPORTS", "Choice", "Export", "Exported", "Extract", "LeftOut", "export", "read_concepts"]
 
@@ -105,7 +106,7 @@ def export(
     from calcitrace.timeline import COUNTED
 
     if to not in EXPORTS:
-        raise UsageError(f"no export is called {to!r}; there are {', '.join(EXPORTS)}")
+        raise UsageError(f"no export is called {to!r}{meant(to, EXPORTS)} there are {', '.join(EXPORTS)}")
     target, choice, how = Path(out), choice or Choice(), EXPORTS[to]
     if choice.with_text and not how.text:
         raise UsageError(f"{to} holds no report text; leave out --with-text")

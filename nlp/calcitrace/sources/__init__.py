@@ -10,8 +10,8 @@ from pathlib import Path
 from calcitrace.errors import SourceError, StrictError, UsageError
 from calcitrace.model import Reject, Report
 from calcitrace.sources.ahead import AHEAD, Ahead, worth_a_look
-from calcitrace.sources.columns import CHOICES, FIELDS, FLAGS, PIECES, choose_columns, joined, text_of
-from calcitrace.sources.delimited import read_list
+from calcitrace.sources.columns import CHOICES, FIELDS, FLAGS, PIECES, choose_columns, joined, listed, text_of
+from calcitrace.sources.delimited import ListError, read_list
 from calcitrace.sources.formats import ENDINGS, SOURCES, format_of, source_of
 from calcitrace.sources.reading import NOTE, Bad, Options, Person, Row, Tally, decode
 from calcitrace.sources.seen import Seen
@@ -26,6 +26,7 @@ __all__ = [
     "NOTE",
     "SOURCES",
     "Inputs",
+    "ListError",
     "Options",
     "Place",
     "Query",
@@ -34,6 +35,7 @@ __all__ = [
     "decode",
     "expand",
     "format_of",
+    "listed",
     "place_of",
     "read_list",
     "read_reports",
