@@ -408,7 +408,8 @@ def test_weak_labels_are_drawn_without_keeping_the_archive() -> None:
         ("r0,1\nr8,maybe\n", "labels.csv:3: the label is not one of"),
         ("r0,1\nr8,definit\n", "true, unsure, yes; did you mean 'definite'?"),
         ("r0,1\n,0\n", "labels.csv:3: no report_id"),
-        ("r0,1\nr8,0\nelsewhere,0\n", "1 of 3 labelled reports are not in this run, first 'elsewhere'"),
+        ("r0,1\nelsewhere,0\n", "labels.csv: 1 usable labels, only cases"),
+        ("x,1\ny,0\n", "run: 2 of 2 labelled reports are not in this run (first 'x', 'y'); name the run that read"),
     ],
 )
 def test_labels_that_cannot_be_learned_from_are_told(tmp_path: Path, run: Path, rows: str, said: str) -> None:
@@ -418,6 +419,17 @@ def test_labels_that_cannot_be_learned_from_are_told(tmp_path: Path, run: Path, 
         train(labels_file(tmp_path, rows), run, tmp_path / "m.json")
     assert said in str(error.value)
     assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "labels.csv"])
+
+
+def test_labels_of_other_reports_are_left_out_and_told(tmp_path: Path, run: Path) -> None:
+    """How many, the first of them and what a spreadsheet may have made of their ids; the card counts them, too."""
+    made = train(labels_file(tmp_path, right_labels() + "x3,1\nx1,0\nx4,0\nx2,0\n"), run, tmp_path / "m.json")
+    (told, *_) = made.warnings
+    said = "4 of 22 labelled reports are not in this run (first 'x1', 'x2', 'x3'); they were left out"
+    assert (told, made.labels) == (f"{run}: {said}", 18)
+    assert load_model(tmp_path / "m.json").card["labels"]["not in the run"] == 4
+    whole = train(labels_file(tmp_path, right_labels()), run, tmp_path / "n.json")
+    assert "not in the run" not in whole.model.card["labels"]
 
 
 @pytest.mark.parametrize(("delimiter", "encoding"), [(";", "cp1252"), ("\t", "utf-16"), (",", "utf-8-sig")])

@@ -476,11 +476,17 @@ def test_a_last_line_without_an_end_is_told(tmp_path: Path) -> None:
 
 
 def test_dates_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
-    """How many, and where the first stands; a date that can be day and month either way is none of them."""
-    dates = ("2021-03-02", "03.04.2021", "13.13.2021", "", "n/a", "2021")
+    """How many, where the first stands and what to do; those that the order of day and month makes clear, apart."""
+    dates = ("2021-03-02", "03.04.2021", "13.13.2021", "", "n/a", "2021", "04/05/2021", "31/12/2021")
     rows = "".join(f"{n},a{n},{written}\n" for n, written in enumerate(dates))
     got = read(put(tmp_path, "r.csv", f"id,text,date\n{rows}"))
-    assert got.told.endswith(", note: study dates that cannot be read: 2 (the first at r.csv:4)")
+    assert [note.split("; ")[0] for note in got.told.split(", note: ")[1:]] == [
+        "study dates that cannot be read: 2 (the first at r.csv:4)",
+        "study dates in which day and month could be either way: 2 (the first at r.csv:3)",
+    ]
+    assert "--date-column names another column" in got.told
+    assert got.told.endswith("date_order: dmy or mdy (of the others 1 can only be day first and 0 month first)")
+    assert "note" not in read(put(tmp_path, "r.csv", "id,text,date\n1,a,2021-03-02\n2,a,13.03.2021\n3,a,\n")).told
 
 
 def test_any_column_can_be_asked_for(tmp_path: Path) -> None:

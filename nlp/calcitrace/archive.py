@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from calcitrace.assess import assess
 from calcitrace.criteria import Criteria
-from calcitrace.criteriafit import OTHER, UNREADABLE, check_dates, check_findings, check_run_sites, check_values
+from calcitrace.criteriafit import (
+    OTHER,
+    check_dates,
+    check_findings,
+    check_run_sites,
+    check_values,
+    tell_missing,
+    tell_zeros,
+)
 from calcitrace.criteriakeys import OWN
 from calcitrace.errors import RunError
 from calcitrace.healing import normal_bones
@@ -25,7 +33,7 @@ from calcitrace.rerun import Rerun
 from calcitrace.rules import load_rules
 from calcitrace.runfolder import read_manifest
 from calcitrace.strictyaml import Faults
-from calcitrace.studydate import EITHER, age_in_years, is_unreadable, orders_of, study_date
+from calcitrace.studydate import EITHER, age_in_years, reading_of, study_date
 from calcitrace.tables import clean, mention_row
 from calcitrace.timeline import Entry
 from calcitrace.words import split_words
@@ -141,10 +149,13 @@ class Archive:
             check_values(self.criteria, self.rules, modalities, sites)
         for counted in table["study_date"].value_counts().to_pylist():
             written = counted["values"] or ""
-            dates[UNREADABLE if is_unreadable(written) else orders_of(written)] += counted["counts"]
+            dates[reading_of(written)] += counted["counts"]
         with faults.kept():
             self.notes += check_dates(self.criteria, dates)
         faults.check()
+        reports, patients = (set(table[c].to_pylist()) for c in ("report_id", "patient_id"))
+        self.notes += tell_missing(self.adjudications, reports)
+        self.notes += tell_zeros(self.criteria, patients - {None, ""})
         self.either_order = 0 if self.criteria.date_order else dates[EITHER]
 
     def _kind(self, said: str, run: int) -> str:

@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from calcitrace.criteria import Criteria, read_criteria
+from calcitrace.ids import lost_zeros, not_there
 from calcitrace.phrases import by, many
 from calcitrace.ruleset import RuleSet
 from calcitrace.sources import shown_id
 from calcitrace.strictyaml import Faults, meant
-from calcitrace.studydate import EITHER, ORDERS
+from calcitrace.studydate import EITHER, ORDERS, UNREADABLE
 
-OTHER, UNREADABLE = "other", "unreadable"
+OTHER = "other"
 MOST_SHOWN = 60
 SAYS = {"dmy": "day first", "mdy": "month first"}
 
@@ -151,6 +152,22 @@ def tell_codes(criteria: Criteria, found: Mapping[str, int]) -> Iterator[str]:
             yield said if n else f"{said}; nobody is left out by {exclusion.name!r} (ids must be written as there)"
             if not exclusion.codes:
                 yield f"{exclusion.table}: no row has a code of {exclusion.name!r}"
+
+
+def tell_zeros(criteria: Criteria, patients: Collection[str]) -> Iterator[str]:
+    """What to tell of ids in tables of codes that differ from those of patients of the runs by leading zeros alone."""
+    for exclusion in criteria.exclude:
+        asked = {patient for _, patient in exclusion.people}
+        if said := lost_zeros(asked.difference(patients), patients):
+            yield f"{exclusion.table}: of the ids that are no patients of these runs, {said.removeprefix('; ')}"
+
+
+def tell_missing(adjudicated: Collection[str], reports: Collection[str]) -> Iterator[str]:
+    """What to tell of adjudications of reports that are not in the runs."""
+    missing = {*adjudicated}.difference(reports)
+    if missing:
+        said = not_there(missing, len(adjudicated), "adjudicated reports", "these runs", reports)
+        yield f"adjudications: {said}; they count nowhere"
 
 
 def tell_modalities(unknown: Counter[str]) -> Iterator[str]:
