@@ -105,8 +105,7 @@ def train(
     seed = SEED if seed is None else seed
     given, left_out = read_labels(Path(labels), id_column)
     source = Rerun(Path(run))
-    read, absent = _of_run(given, source.folder)
-    _check_both_kinds(read, Path(labels))
+    read, absent = _of_run(given, source.folder, Path(labels))
     earlier, _ = model_for(start, source.rules, source.case)
     on_progress(f"reading {len(read):,} labelled reports")
     labelled, weak_used = labelled_reports(read, source, weak, on_step)
@@ -135,11 +134,11 @@ def _file_of(labels: Path, possible: int, absent: int) -> dict[str, Any]:
     return {**told, "not in the run": absent} if absent else told
 
 
-def _of_run(labels: Mapping[str, Label], run: Path) -> tuple[dict[str, Label], tuple[str, ...]]:
+def _of_run(labels: Mapping[str, Label], run: Path, path: Path) -> tuple[dict[str, Label], tuple[str, ...]]:
     """The labels whose reports a run holds, and a warning of the others, where there are any.
 
     Raises:
-        ModelError: it holds none of them.
+        ModelError: it holds none of them, or all that it holds are the same.
     """
     there = {i for i in report_ids(run) if i in labels}
     missing = labels.keys() - there
@@ -148,7 +147,9 @@ def _of_run(labels: Mapping[str, Label], run: Path) -> tuple[dict[str, Label], t
     said = f"{run}: {not_there(missing, len(labels), 'labelled reports', 'this run', report_ids(run))}"
     if not there:
         raise ModelError(f"{said}; name the run that read these reports with --run")
-    return {i: label for i, label in labels.items() if i in there}, (f"{said}; they were left out",)
+    read = {i: label for i, label in labels.items() if i in there}
+    _check_both_kinds(read, path)
+    return read, (f"{said}; they were left out",)
 
 
 def _check(sensitivity: float, weak: int) -> None:

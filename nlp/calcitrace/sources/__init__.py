@@ -160,8 +160,8 @@ class _OddDates:
             tally.note(
                 path,
                 f"study dates in which day and month could be either way: {self._told(EITHER)}; a cohort takes them "
-                f"for unclear unless its criteria say date_order: dmy or mdy (of the others {day:,} can only be day first "
-                f"and {month:,} month first)",
+                f"for unclear unless its criteria say date_order: dmy or mdy (of the others {day:,} can only be day "
+                f"first and {month:,} month first)",
             )
 
     def _told(self, kind: str) -> str:
