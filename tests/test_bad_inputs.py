@@ -298,7 +298,7 @@ def test_bad_rule_file(name: str, command: Any, tmp_path: Path) -> None:
     [
         (["--format", "xml"], USAGE, "--format 'xml' is not one of parquet, csv"),
         (["--case", "nothing"], USAGE, "no case definition 'nothing'; there are:"),
-        (["--workers", "0"], USAGE, "Invalid value for '--workers'"),
+        (["--workers", "0"], USAGE, "workers must be 1 or more"),
         (["--workers", "many"], USAGE, "Invalid value for '--workers'"),
         (["--no-such-option"], USAGE, "No such option"),
         (["--strict"], FAILED, "r.csv:3: empty text; stopped because of --strict"),

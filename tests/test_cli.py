@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,22 @@ def test_every_command_has_help(words: list[str], command: Any) -> None:
     ended = command(*words, "--help")
     assert (ended.code, ended.err) == (0, "")
     assert "Usage: calcitrace" in ended.out
+
+
+def test_help_flows_and_does_not_repeat_itself() -> None:
+    """A paragraph is one line, which the terminal wraps, and no two options of a command are told in the same words."""
+    import typer
+
+    from calcitrace.cli import app
+
+    def leaves(command: Any) -> Iterator[Any]:
+        inner = getattr(command, "commands", {})
+        yield from (leaf for c in inner.values() for leaf in leaves(c)) if inner else (command,)
+
+    for command in leaves(typer.main.get_command(app)):
+        told = [p.help for p in command.params if getattr(p, "help", None)]
+        assert len({*told}) == len(told), command.name
+        assert all("\n" not in part for part in re.split(r"\n\n+", f"{command.help}\n\n{command.epilog}")), command.name
 
 
 def test_version(command: Any) -> None:

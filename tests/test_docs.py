@@ -62,6 +62,14 @@ def test_the_readme_gives_the_two_commands_of_set_up() -> None:
     assert 'pip install -c constraints.txt ".[test]" && pytest' in commands
 
 
+def test_what_an_extra_needs_is_told_in_one_form() -> None:
+    """Whoever lacks the library of an extra is given the same command everywhere: quoted, and by the package's name."""
+    files = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "nlp").rglob("*.py")]
+    said = [found for f in files for found in re.findall(r"pip install [^\n`]*?\[\w+\]['\"]?", f.read_text("utf-8"))]
+    ours = [line for line in said if not re.search(r"\[(test|docs)\]", line)]  # of the checkout alone
+    assert {re.sub(r"\[\w+\]", "[]", line) for line in ours} == {'pip install "calcitrace[]"'}
+
+
 def test_the_ci_runs_the_commands_of_the_readme() -> None:
     """What the README tells is what is checked."""
     lines = text(".ci/run").splitlines()

@@ -15,7 +15,6 @@ from calcitrace.exports.files import write_csv, write_parquet, write_spss, write
 from calcitrace.exports.omop import read_concepts, write_omop
 from calcitrace.exports.redcap import write_redcap
 from calcitrace.exports.variables import TABLES
-from calcitrace.strictyaml import meant
 
 __all__ = ["EXPORTS", "Choice", "Export", "Exported", "Extract", "LeftOut", "export", "read_concepts"]
 
@@ -103,6 +102,7 @@ def export(
 
     from calcitrace.exports.cohortfolder import CohortFolder
     from calcitrace.pseudonyms import pseudonyms
+    from calcitrace.strictyaml import meant
     from calcitrace.timeline import COUNTED
 
     if to not in EXPORTS:
