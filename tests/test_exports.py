@@ -674,7 +674,7 @@ def test_the_help_holds_the_manual_of_every_export(command: Callable[..., Any]) 
     ("wrong", "said"),
     [
         ({"to": "excel"}, f"no export is called 'excel'; there are {', '.join(EXPORTS)}"),
-        ({"to": "redcp"}, "no export is called 'redcp'; did you mean 'redcap'? there are"),
+        ({"to": "redcp"}, "no export is called 'redcp'; did you mean 'redcap'\\? there are"),
         ({"cohort": "nothing"}, "no cohort folder"),
         ({"out": "full"}, "not empty; choose another --out"),
     ],
