@@ -23,6 +23,7 @@ HOMES = {  # the page that holds a document of the checkout, or a section of one
     "README.md#chart-review": "review.md",
     "README.md#registries-and-warehouses": "sources.md#registries-and-warehouses",
     "CONTRIBUTING.md": "writing-rules.md",
+    "CONTRIBUTING.md#an-export": "contributing.md#an-export",
     "GLOSSARY.md": "glossary.md",
     "SECURITY.md": "security.md",
     "CHANGELOG.md": "changelog.md",

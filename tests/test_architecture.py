@@ -51,6 +51,7 @@ show
 frames config progress shards sparkinput
 spark
 sparkrun
+ids
 rerun pseudonyms
 evaluate adjudication
 training workload agreement recall

@@ -132,7 +132,8 @@ COLUMNS = [
     Bad("no text key in JSON", {"r.jsonl": jsonl({"id": "1"}, {"id": "2", "text": "Pain."})}, REJECTS,
         "rejected r.jsonl:1: no column of report text", (1, 1)),
     Bad("text column asked for is not there", {"r.csv": GOOD}, UNREADABLE,
-        "r.csv: no column 'BODY' for text; columns are: report_id, text", words=["IN", "--text-column", "BODY"]),
+        "r.csv: no column 'BODY' for text; columns are: report_id, text. Name one with --text-column",
+        words=["IN", "--text-column", "BODY"]),
     Bad("date column asked for is not there", {"r.csv": GOOD}, UNREADABLE, "no column 'WHEN' for study_date",
         words=["IN", "--date-column", "WHEN"]),
     Bad("text column twice", {"r.csv": "id,text,text\n1,a,b\n"}, UNREADABLE, "column 'text' stands twice"),
@@ -297,7 +298,7 @@ def test_bad_rule_file(name: str, command: Any, tmp_path: Path) -> None:
     [
         (["--format", "xml"], USAGE, "--format 'xml' is not one of parquet, csv"),
         (["--case", "nothing"], USAGE, "no case definition 'nothing'; there are:"),
-        (["--workers", "0"], USAGE, "Invalid value for '--workers'"),
+        (["--workers", "0"], USAGE, "workers must be 1 or more"),
         (["--workers", "many"], USAGE, "Invalid value for '--workers'"),
         (["--no-such-option"], USAGE, "No such option"),
         (["--strict"], FAILED, "r.csv:3: empty text; stopped because of --strict"),

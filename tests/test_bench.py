@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,36 @@ def changed(tmp_path: Path) -> Path:
     temporality = folder / "context" / "temporality.yml"
     temporality.write_text(temporality.read_text("utf-8").replace("axis:", "# changed\naxis:", 1), "utf-8")
     return folder
+
+
+# what it needs
+
+WITHOUT = """
+import sys
+from importlib.metadata import packages_distributions, requires
+from packaging.requirements import Requirement
+
+needed = [r for r in map(Requirement, requires("calcitrace")) if r.marker and "extra" in str(r.marker)]
+theirs = {r.name.lower().replace("_", "-") for r in needed}
+owned = packages_distributions().items()
+gone = {m for m, names in owned if theirs & {n.lower().replace("_", "-") for n in names}}
+assert {"pytest", "duckdb", "mkdocs"} <= gone
+sys.modules.update(dict.fromkeys(gone))
+from calcitrace.cli import main
+main()
+"""
+
+
+def test_the_bench_needs_no_extra(changed: Path, tmp_path: Path) -> None:
+    """Who only writes rules installs calcitrace alone: what the extras bring along is not imported."""
+    (tmp_path / "r.csv").write_text(f'id,text\n1,"{TEXT}"\n', encoding="utf-8")
+    for words in (
+        ("rules", "check", "--patterns", changed),
+        ("rules", "diff", patterns_folder(), changed, "--on", tmp_path / "r.csv"),
+        ("show", "--why", "--no-model", "--patterns", changed, "--text", "No erosion."),
+    ):
+        done = subprocess.run([sys.executable, "-c", WITHOUT, *words], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), words
 
 
 # rules diff

@@ -73,10 +73,10 @@ def run(tmp_path: Path, reports: list[Report]) -> Path:
     return tmp_path / "run"
 
 
-def labels_file(folder: Path, rows: str) -> Path:
+def labels_file(folder: Path, rows: str, header: str = "report_id,label") -> Path:
     """A CSV file of labels."""
     path = folder / "labels.csv"
-    path.write_text("report_id,label\n" + rows, encoding="utf-8")
+    path.write_text(f"{header}\n{rows}", encoding="utf-8")
     return path
 
 
@@ -406,8 +406,10 @@ def test_weak_labels_are_drawn_without_keeping_the_archive() -> None:
         ("", "0 usable labels"),
         ("r0,1\nr0,0\nr8,0\n", "labels.csv:3: report id 'r0' was labelled before (line 2)"),
         ("r0,1\nr8,maybe\n", "labels.csv:3: the label is not one of"),
+        ("r0,1\nr8,definit\n", "true, unsure, yes; did you mean 'definite'?"),
         ("r0,1\n,0\n", "labels.csv:3: no report_id"),
-        ("r0,1\nr8,0\nelsewhere,0\n", "1 of 3 labelled reports are not in this run, first 'elsewhere'"),
+        ("r0,1\nelsewhere,0\n", "labels.csv: 1 usable labels, only cases"),
+        ("x,1\ny,0\n", "run: 2 of 2 labelled reports are not in this run (first 'x', 'y'); name the run that read"),
     ],
 )
 def test_labels_that_cannot_be_learned_from_are_told(tmp_path: Path, run: Path, rows: str, said: str) -> None:
@@ -417,6 +419,17 @@ def test_labels_that_cannot_be_learned_from_are_told(tmp_path: Path, run: Path, 
         train(labels_file(tmp_path, rows), run, tmp_path / "m.json")
     assert said in str(error.value)
     assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "labels.csv"])
+
+
+def test_labels_of_other_reports_are_left_out_and_told(tmp_path: Path, run: Path) -> None:
+    """How many, the first of them and what a spreadsheet may have made of their ids; the card counts them, too."""
+    made = train(labels_file(tmp_path, right_labels() + "x3,1\nx1,0\nx4,0\nx2,0\n"), run, tmp_path / "m.json")
+    (told, *_) = made.warnings
+    said = "4 of 22 labelled reports are not in this run (first 'x1', 'x2', 'x3'); they were left out"
+    assert (told, made.labels) == (f"{run}: {said}", 18)
+    assert load_model(tmp_path / "m.json").card["labels"]["not in the run"] == 4
+    whole = train(labels_file(tmp_path, right_labels()), run, tmp_path / "n.json")
+    assert "not in the run" not in whole.model.card["labels"]
 
 
 @pytest.mark.parametrize(("delimiter", "encoding"), [(";", "cp1252"), ("\t", "utf-16"), (",", "utf-8-sig")])
@@ -430,10 +443,19 @@ def test_labels_are_read_as_reports_are(delimiter: str, encoding: str, tmp_path:
 
 
 def test_labels_without_the_columns_are_told(tmp_path: Path) -> None:
-    """A file of another shape is told by its first line."""
-    path = tmp_path / "labels.csv"
-    path.write_text("id;y\nr0;1\n")
-    with pytest.raises(ModelError, match=r"labels.csv:1: needs the columns report_id and label; missing: label"):
+    """A file of another shape is told by its first line, with its columns and the option that names the ids."""
+    needs = "labels.csv:1: needs the columns report_id and label; missing: "
+    for header, told in (
+        ("id;y", "label; columns are: id, y$"),
+        ("ACCNR;label", "report_id; columns are: ACCNR, label; --id-column names the column of report ids$"),
+        ("ACCNR#label", r"report_id, label; only 1 column when split at ',' \(at '#' it would be 2\); save it with"),
+        ("r0;No fracture", r"report_id, label; none of its 2 columns has a usual name"),
+    ):
+        with pytest.raises(ModelError, match=needs + told):
+            read_labels(labels_file(tmp_path, "r0;1\n", header))
+    path = tmp_path / "labels.jsonl"
+    path.write_text('{"ACCNR": "r0", "label": 1}\n')
+    with pytest.raises(ModelError, match=r"needs report_id \(.*\) and label; columns are: ACCNR, label; --id-column"):
         read_labels(path)
 
 

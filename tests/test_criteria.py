@@ -13,7 +13,7 @@ from conftest import Command
 
 from calcitrace.criteria import Criteria, Exclusion, criteria_help, read_criteria
 from calcitrace.criteriakeys import CRITERIA, Key
-from calcitrace.errors import RuleError
+from calcitrace.errors import CriteriaError, RuleError
 
 YAML = """\
 title: Adults on MR
@@ -93,7 +93,8 @@ def test_a_file_says_only_what_it_changes(tmp_path: Path) -> None:
     ("text", "line", "told"),
     [
         ("title: x\ntier: [definite]\n", 2, "unknown key 'tier'"),
-        ("title: x\ntiers: [sure]\n", 2, "'tiers' holds 'sure'"),
+        ("title: x\ntiers: [sure]\n", 2, "'tiers' holds 'sure'; known are definite, probable, possible"),
+        ("tiers: [definit]\n", 1, "'tiers' holds 'definit'; did you mean 'definite'? known are"),
         ("probability: 2\n", 1, "'probability' must be a number from 0 to 1"),
         ("dates: {from: 03/02/2019}\n", 1, "'from' must be a day"),
         ("dates:\n  from: 2020-01-01\n  to: 2019-01-01\n", 2, "'from' lies after 'to'"),
@@ -104,7 +105,7 @@ def test_a_file_says_only_what_it_changes(tmp_path: Path) -> None:
         (
             "exclude:\n  - {name: A, codes: [M05], table: codes.csv, patient: mrn}\n",
             2,
-            "missing: mrn (its header",
+            "missing: mrn; columns are: patient_id, code, day; name its columns with patient, code, date and site",
         ),
         (
             "exclude:\n  - {name: A, codes: [M05], table: codes.csv, patient: mrn, code: icd}\n",
@@ -124,6 +125,28 @@ def test_what_is_wrong_is_told_with_its_place(text: str, line: int, told: str, t
         read_criteria(path)
     assert str(error.value).startswith(f"{path}:{line}: ")
     assert told in str(error.value)
+
+
+def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+    """One a line: of keys, of values, of each exclusion, and none twice."""
+    text = """tier: [definite]
+tiers: [definit, probabel]
+dates: {from: today, to: never}
+washout_days: year
+findings: [cyst]
+biopsy: {don: [taken]}
+exclude:
+  - {name: A}
+  - {name: B, mention: surgery, wen: before, when: befor}
+  - nothing
+"""
+    path = written(tmp_path, text)
+    with pytest.raises(CriteriaError) as error:
+        read_criteria(path)
+    told = str(error.value).split("\n")
+    assert len({*told}) == len(told) == 12
+    at = sorted(int(line.removeprefix(f"{path}:").split(":")[0]) for line in told)
+    assert at == [1, 2, 2, 3, 3, 4, 5, 6, 8, 9, 9, 10]
 
 
 @pytest.mark.parametrize(("delimiter", "encoding"), [(";", "cp1252"), ("\t", "utf-16"), (",", "utf-8-sig")])

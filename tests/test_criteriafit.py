@@ -69,18 +69,28 @@ def test_a_modality_that_no_rule_knows_is_told(tmp_path: Path, command: Command)
 # ------------------------------------------------------- unknown names
 
 
+def test_all_names_that_the_runs_do_not_know_are_told_at_once(tmp_path: Path) -> None:
+    """Every finding with the number of sites; then every modality and site with the order of dates."""
+    folder = run(tmp_path, with_modality(cases(1), "MRT"))
+    both = "exclude: [{name: A, mention: surgry}, {name: B, mention: fractur}]\nrun_sites: [a, b]\n"
+    with pytest.raises(CriteriaError, match=r"'surgry'.*\n.*'fractur'.*\n.*:2: run_sites names 2 sites"):
+        build_cohort(folder, criteria(tmp_path, both))
+    with pytest.raises(CriteriaError, match=r":1: modalities names 'MRX'.*\n.*:2: 'sites' is given"):
+        build_cohort(folder, criteria(tmp_path, "modalities: [MRX]\nsites: [a]\n"))
+
+
 @pytest.mark.parametrize(
     ("text", "line", "told"),
     [
         ("title: x\nmodalities: [MRX, CT]\n", 2, "modalities names 'MRX', which is no modality of these runs; did you"),
-        ("modalities: [MRX]\n", 1, "did you mean MR? known are CT, MR, MRT, US, XR, other"),
-        ("run_sites: [north]\nsites: [nord]\n", 2, "'nord', which is no site of these runs; did you mean north?"),
+        ("modalities: [MRX]\n", 1, "did you mean 'MR'? known are CT, MR, MRT, US, XR, other"),
+        ("run_sites: [north]\nsites: [nord]\n", 2, "'nord', which is no site of these runs; did you mean 'north'?"),
         ("sites: [nowhere]\n", 1, "these runs tell no sites; name them with run_sites"),
         ("run_sites: [a, b]\n", 1, "run_sites names 2 sites for 1 run"),
         (
             "exclude:\n  - {name: Old, mention: surgrey}\n",
             2,
-            "the exclusion 'Old' names 'surgrey', which is no finding or condition; did you mean surgery?",
+            "the exclusion 'Old' names 'surgrey', which is no finding or condition; did you mean 'surgery'?",
         ),
         ("findings:\n  bone: [cortical_erosion, erosoin]\n", 2, "findings: bone names 'erosoin'"),
         ("first_diagnosis: {cyst: [cist]}\n", 1, "first_diagnosis: cyst names 'cist'"),

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ import yaml
 
 from calcitrace import load_rules
 from calcitrace.cli import app
-from calcitrace.exports import EXPORTS
+from calcitrace.exports import EXPORTS, Export
 from calcitrace.lint import check
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS
 
@@ -60,6 +61,14 @@ def test_the_readme_gives_the_two_commands_of_set_up() -> None:
     commands = [block.strip() for block in blocks("README.md", "sh")]
     assert "pip install -c constraints.txt . && calcitrace demo" in commands
     assert 'pip install -c constraints.txt ".[test]" && pytest' in commands
+
+
+def test_what_an_extra_needs_is_told_in_one_form() -> None:
+    """Whoever lacks the library of an extra is given the same command everywhere: quoted, and by the package's name."""
+    files = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "nlp").rglob("*.py")]
+    said = [found for f in files for found in re.findall(r"pip install [^\n`]*?\[\w+\]['\"]?", f.read_text("utf-8"))]
+    ours = [line for line in said if not re.search(r"\[(test|docs)\]", line)]  # of the checkout alone
+    assert {re.sub(r"\[\w+\]", "[]", line) for line in ours} == {'pip install "calcitrace[]"'}
 
 
 def test_the_ci_runs_the_commands_of_the_readme() -> None:
@@ -120,6 +129,15 @@ def test_the_readme_tells_every_export_and_no_other() -> None:
     (table,) = re.findall(r"^\| `--to` \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", text("README.md"), re.MULTILINE)
     told = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])]
     assert sorted(told) == sorted(EXPORTS)
+
+
+def test_contributing_tells_every_field_of_an_export_with_its_default() -> None:
+    """The table of `Export` names the fields of the class, in order."""
+    _, _, section = text("CONTRIBUTING.md").partition("\n## An export\n")
+    told = dict(re.findall(r"^\| `(\w+)` \|.*\| ([^|]+) \|$", section.split("\n## ")[0], re.MULTILINE))
+    assert list(told) == [f.name for f in fields(Export)]
+    by_default = [f.name for f in fields(Export) if f.default is True]
+    assert [name for name, said in told.items() if said == "True"] == by_default
 
 
 def commands() -> set[str]:

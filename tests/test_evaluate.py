@@ -602,7 +602,7 @@ def test_table_leaves_out_what_was_not_scored():
 def test_gold_report_that_the_run_lacks(tmp_path):
     """A gold report that was not processed is an error that names it."""
     run = make_run(tmp_path / "run")
-    with pytest.raises(UsageError, match="1 of 2 gold reports are not in this run, the first is 'Z'"):
+    with pytest.raises(UsageError, match=r"1 of 2 gold reports are not in this run \(first 'Z'\); proc"):
         evaluate(run, gold_file(tmp_path, {"report_id": "A"}, {"report_id": "Z"}))
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pyreadstat
 import pytest
+from conftest import Command
 from exported import (
     CDM,
     LONG_ID,
@@ -673,6 +674,7 @@ def test_the_help_holds_the_manual_of_every_export(command: Callable[..., Any]) 
     ("wrong", "said"),
     [
         ({"to": "excel"}, f"no export is called 'excel'; there are {', '.join(EXPORTS)}"),
+        ({"to": "redcp"}, "no export is called 'redcp'; did you mean 'redcap'\\? there are"),
         ({"cohort": "nothing"}, "no cohort folder"),
         ({"out": "full"}, "not empty; choose another --out"),
     ],
@@ -685,6 +687,15 @@ def test_wrong_use_is_told(wrong: dict[str, str], said: str, cohort: Cohort, key
     with pytest.raises((UsageError, SourceError), match=said):
         export(folder, tmp_path / wrong.get("out", "out"), wrong.get("to", "csv"), key_file=key)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["full"]
+
+
+def test_a_run_is_no_cohort(cohort: Cohort, command: Command, tmp_path: Path) -> None:
+    """Whoever names the run is told the command that makes a cohort of it: wrong use, and nothing is written."""
+    run = json.loads((cohort.folder / "manifest.json").read_text())["runs"][0]["folder"]
+    ended = command("export", run, "--to", "csv", "--out", tmp_path / "out")
+    assert ended.code == 2
+    assert ended.err == f"error: {run}: a run, and no cohort yet; `calcitrace cohort {run} --out COHORT` makes one\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_table_is_told(tmp_path: Path, key: Path) -> None:

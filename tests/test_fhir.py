@@ -178,7 +178,7 @@ def test_rtf_without_its_library_is_a_reject(bulk: Any, monkeypatch: pytest.Monk
     """The reason says what to install."""
     monkeypatch.setitem(sys.modules, "striprtf.striprtf", None)
     got = bulk(report(presentedForm=[form(r"{\rtf1 x}", "text/rtf")]))
-    assert got.reasons == [(1, "an RTF text, which needs striprtf: pip install 'calcitrace[sources]'")]
+    assert got.reasons == [(1, 'an RTF text, which needs striprtf: pip install "calcitrace[sources]"')]
 
 
 @pytest.mark.parametrize("charset", ["iso-8859-1", '"ISO-8859-1"', "windows-1252"])

@@ -425,12 +425,36 @@ def test_fields_that_no_row_of_json_has_are_told(tmp_path: Path) -> None:
 
 
 def test_a_mistyped_column_is_guessed(tmp_path: Path) -> None:
-    """The near match is named; where none is near, the columns are, once one of them was asked for by name."""
-    path = put(tmp_path, "r.csv", "ACC;BEFUND\n1;a\n")
-    with pytest.raises(SourceError, match=r"no column 'ACCC' for report_id; did you mean 'ACC'\?$"):
+    """The near match is named, and the columns are, once one of them was asked for by name; then what names one."""
+    path, all_named = put(tmp_path, "r.csv", "ACC;BEFUND\n1;a\n"), "columns are: ACC, BEFUND. Name one with --id-column"
+    with pytest.raises(SourceError, match=rf"no column 'ACCC' for report_id; did you mean 'ACC'\? {all_named}$"):
         read(path, {"text": "BEFUND", "report_id": "ACCC"})
-    with pytest.raises(SourceError, match="no column 'KEY' for report_id; columns are: ACC, BEFUND$"):
+    with pytest.raises(SourceError, match=f"no column 'KEY' for report_id; {all_named}$"):
         read(path, {"text": "BEFUND", "report_id": "KEY"})
+
+
+def test_no_more_columns_are_named_than_a_screen_holds(tmp_path: Path) -> None:
+    """Of a wide table the first fifty, and how many more there are."""
+    header = ",".join(["report_id", *(f"C{n}" for n in range(59))])
+    with pytest.raises(SourceError, match=r"columns are: report_id, C0, .*, C48 and 10 more. Name it with --text-col"):
+        read(put(tmp_path, "r.csv", f"{header}\n"))
+
+
+@pytest.mark.parametrize(
+    ("header", "asked", "told"),
+    [
+        ("ACC#BEFUND_TEXT", {}, r"',' \(at '#' it would be 2\)"),
+        ("id,text,mrn", {"delimiter": ";"}, r"';' \(at ',' it would be 3\)"),
+        ("id;text", {"delimiter": "tab"}, r"'\\t' \(at ';' it would be 2\)"),
+        ("No fracture; the tuberosity is intact, as it was in the study before this one", {"delimiter": "|"}, r"'\|'"),
+    ],
+)
+def test_a_table_that_is_one_column_by_its_delimiter_says_so(
+    header: str, asked: dict[str, str], told: str, tmp_path: Path
+) -> None:
+    """The error names the delimiter that was used, and the one that makes several names of the header."""
+    with pytest.raises(SourceError, match=f"only 1 column when split at {told}; --delimiter names another$"):
+        read_all(put(tmp_path, "r.csv", f"{header}\n"), Options(**asked))
 
 
 def test_columns_of_a_header_without_usual_names_are_told(tmp_path: Path) -> None:
@@ -452,11 +476,17 @@ def test_a_last_line_without_an_end_is_told(tmp_path: Path) -> None:
 
 
 def test_dates_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
-    """How many, and where the first stands; a date that can be day and month either way is none of them."""
-    dates = ("2021-03-02", "03.04.2021", "13.13.2021", "", "n/a", "2021")
+    """How many, where the first stands and what to do; those that the order of day and month makes clear, apart."""
+    dates = ("2021-03-02", "03.04.2021", "13.13.2021", "", "n/a", "2021", "04/05/2021", "31/12/2021")
     rows = "".join(f"{n},a{n},{written}\n" for n, written in enumerate(dates))
     got = read(put(tmp_path, "r.csv", f"id,text,date\n{rows}"))
-    assert got.told.endswith(", note: study dates that cannot be read: 2 (the first at r.csv:4)")
+    assert [note.split("; ")[0] for note in got.told.split(", note: ")[1:]] == [
+        "study dates that cannot be read: 2 (the first at r.csv:4)",
+        "study dates in which day and month could be either way: 2 (the first at r.csv:3)",
+    ]
+    assert "--date-column names another column" in got.told
+    assert got.told.endswith("date_order: dmy or mdy (of the others 1 can only be day first and 0 month first)")
+    assert "note" not in read(put(tmp_path, "r.csv", "id,text,date\n1,a,2021-03-02\n2,a,13.03.2021\n3,a,\n")).told
 
 
 def test_any_column_can_be_asked_for(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ FIELDS = ("report_id", "patient_id", "study_date", "modality", "body_part", "tex
 def spark() -> Iterator[Any]:
     """A small cluster of two executors in processes of their own."""
     if not importlib.util.find_spec("pyspark"):
-        pytest.skip("NO PYSPARK HERE: THE SPARK ENGINE IS NOT TESTED; pip install 'calcitrace[spark]'")
+        pytest.skip('NO PYSPARK HERE: THE SPARK ENGINE IS NOT TESTED; pip install "calcitrace[spark]"')
     if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
         pytest.skip("NO JAVA HERE: THE SPARK ENGINE IS NOT TESTED")
     settings = {"spark.executorEnv.PYTHONPATH": os.environ.get("PYTHONPATH", ""), "spark.sql.shuffle.partitions": "4"}

@@ -361,7 +361,7 @@ def test_nothing_is_written_to_the_database(made: Made) -> None:
 def test_a_library_that_is_not_installed(url: str, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what to install."""
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(UsageError, match=rf"needs {library}: pip install 'calcitrace\[sources\]'"):
+    with pytest.raises(UsageError, match=rf'needs {library}: pip install "calcitrace\[sources\]"'):
         ids(Query(ALL, url))
 
 

@@ -15,17 +15,25 @@ from typing import TYPE_CHECKING, Any
 
 from calcitrace.assess import assess
 from calcitrace.criteria import Criteria
-from calcitrace.criteriafit import OTHER, UNREADABLE, check_dates, check_findings, check_values
+from calcitrace.criteriafit import (
+    OTHER,
+    check_dates,
+    check_findings,
+    check_run_sites,
+    check_values,
+    tell_missing,
+    tell_zeros,
+)
 from calcitrace.criteriakeys import OWN
 from calcitrace.errors import RunError
 from calcitrace.healing import normal_bones
 from calcitrace.modality import modality_of
 from calcitrace.model import Report
-from calcitrace.phrases import many
 from calcitrace.rerun import Rerun
 from calcitrace.rules import load_rules
 from calcitrace.runfolder import read_manifest
-from calcitrace.studydate import EITHER, age_in_years, is_unreadable, orders_of, study_date
+from calcitrace.strictyaml import Faults
+from calcitrace.studydate import EITHER, age_in_years, reading_of, study_date
 from calcitrace.tables import clean, mention_row
 from calcitrace.timeline import Entry
 from calcitrace.words import split_words
@@ -80,13 +88,12 @@ class Archive:
     def __post_init__(self) -> None:
         self.manifests = [_finished(folder) for folder in self.folders]
         self.rules = [load_rules(m["options"]["patterns"] or None) for m in self.manifests]
-        check_findings(self.criteria, self.rules)
-        sites = self.criteria.run_sites
-        if sites and len(sites) != len(self.folders):
-            raise self.criteria.fail(
-                f"run_sites names {many(len(sites), 'site')} for {many(len(self.folders), 'run')}; name one for each",
-                sites[0],
-            )
+        faults = Faults()
+        with faults.kept():
+            check_findings(self.criteria, self.rules)
+        with faults.kept():
+            check_run_sites(self.criteria, len(self.folders))
+        faults.check()
 
     def patients(self, again: bool = True) -> Iterator[tuple[Who, list[Entry]]]:
         """Every patient (site and id) with the reports, in the order of sites and ids.
@@ -137,12 +144,18 @@ class Archive:
     def _check(self, table: Any) -> None:
         """Refuse criteria that the tables contradict, and note what to tell of the dates."""
         modalities, sites = ({v or "" for v in table[c].unique().to_pylist()} for c in ("modality", "site"))
-        check_values(self.criteria, self.rules, modalities, sites)
-        dates: Counter[str] = Counter()
+        faults, dates = Faults(), Counter[str]()
+        with faults.kept():
+            check_values(self.criteria, self.rules, modalities, sites)
         for counted in table["study_date"].value_counts().to_pylist():
             written = counted["values"] or ""
-            dates[UNREADABLE if is_unreadable(written) else orders_of(written)] += counted["counts"]
-        self.notes += check_dates(self.criteria, dates)
+            dates[reading_of(written)] += counted["counts"]
+        with faults.kept():
+            self.notes += check_dates(self.criteria, dates)
+        faults.check()
+        reports, patients = (set(table[c].to_pylist()) for c in ("report_id", "patient_id"))
+        self.notes += tell_missing(self.adjudications, reports)
+        self.notes += tell_zeros(self.criteria, patients - {None, ""})
         self.either_order = 0 if self.criteria.date_order else dates[EITHER]
 
     def _kind(self, said: str, run: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from calcitrace.ruleset import ASSERTIONS, CaseDefinition, Constituent, Depth, Tier
-from calcitrace.strictyaml import Table, Text
+from calcitrace.strictyaml import Table, Text, meant
 from calcitrace.words import split_words
 
 KEYS = (
@@ -121,4 +121,4 @@ def _phrases(written: Iterable[str], spelling: Mapping[str, str]) -> Phrases:
 def _known(t: Table, names: Iterable[str], known: Iterable[str], what: str) -> None:
     for name in names:
         if name not in known:
-            raise t.fail(f"{str(name)!r} is no {what} ({', '.join(known)})", name)
+            raise t.fail(f"{str(name)!r} is no {what} ({', '.join(known)}){meant(name, known, '')}", name)

@@ -22,6 +22,7 @@ from calcitrace.ruleset import RuleSet
 from calcitrace.runfolder import RUNNING, RunFolder, file_hash, now
 from calcitrace.sieve import SCREENS
 from calcitrace.sources import Inputs, Options, Place, Query, Tally, expand, read_rows, shown_id
+from calcitrace.strictyaml import meant
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, parquet_bytes
 from calcitrace.workers import NO_MODEL, Setup, Work, case_of, model_for, why_no_model, working
 
@@ -162,7 +163,8 @@ def check_options(
     if options.prevalence is not None and not 0 < options.prevalence < 1:
         raise UsageError(f"prevalence {options.prevalence} is not between 0 and 1 (0.005 is 0.5 %)")
     if options.screen not in SCREENS:
-        raise UsageError(f"screen {options.screen!r} is not one of {', '.join(SCREENS)}")
+        known = ", ".join(SCREENS)
+        raise UsageError(f"screen {options.screen!r} is not one of {known}{meant(options.screen, SCREENS, '')}")
     if not 0 <= options.audit_fraction <= 1:
         raise UsageError(f"audit fraction {options.audit_fraction} is not between 0 and 1 (0.001 reads one of 1,000)")
     if report_timeout is not None and report_timeout <= 0:

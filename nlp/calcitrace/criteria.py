@@ -5,7 +5,7 @@ What a file may say stands in `criteriakeys.py`; all keys are optional.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import sha256
@@ -14,8 +14,8 @@ from typing import Any
 
 from calcitrace.criteriakeys import ASSERTIONS, CRITERIA, KNOWN, LEAVE_OUT, OWN, SIDES, TIERS, WHEN, YES_NO, told
 from calcitrace.errors import CriteriaError, RuleError, SourceError
-from calcitrace.sources import read_list
-from calcitrace.strictyaml import Row, Table, Text, read_toml, read_yaml
+from calcitrace.sources import ListError, read_list
+from calcitrace.strictyaml import Faults, Row, Table, Text, meant, read_toml, read_yaml
 from calcitrace.studydate import ORDERS, study_date
 
 BUILT_IN = Path(__file__).with_name("criteria.yml")
@@ -111,46 +111,54 @@ def criteria_help() -> str:
 def _read(source: Path) -> Criteria:
     standard = read_yaml(BUILT_IN, BUILT_IN.name)
     given = standard if source == BUILT_IN else _table(source)
-    given.only(*CRITERIA)
-    for key in (k for k in CRITERIA if CRITERIA[k].keys and k != "exclude"):
-        given.table(key).only(*CRITERIA[key].keys)
+    faults = Faults()
+    with faults.kept():
+        given.only(*CRITERIA)
     merged = Table({**standard, **given})
     merged.path, merged.line = given.path, 1
-    for key in MAPPINGS:
-        whole = Table({**standard.table(key), **given.table(key)})
-        whole.path, whole.line = merged.path, 1
-        merged[Text(key)] = whole
-    return _criteria(merged, source)
+    for key in (k for k in CRITERIA if CRITERIA[k].keys and k != "exclude"):
+        with faults.kept():
+            own = given.table(key)
+            if key in MAPPINGS:
+                merged[Text(key)] = whole = Table({**standard.table(key), **own})
+                whole.path, whole.line = merged.path, 1
+            own.only(*CRITERIA[key].keys)
+    return _criteria(merged, source, faults)
 
 
-def _criteria(table: Table, source: Path) -> Criteria:
-    order, lone = _one_of(table, "date_order", ("", *ORDERS)), _one_of(table, "without_patient_id", (LEAVE_OUT, OWN))
-    return Criteria(
-        title=table.text("title", ""),
-        tiers=_some_of(table, "tiers", TIERS),
-        likely_case=_yes(table, "likely_case"),
-        probability=_number(table, "probability", 0, 1),
-        adjudicated_only=_yes(table, "adjudicated_only"),
-        modalities=tuple(table.texts("modalities")),
-        sites=tuple(table.texts("sites")),
-        sides=_some_of(table, "sides", SIDES),
-        dates=_dates(table.table("dates")),
-        ages=_ages(table.table("ages")),
-        lookback_days=_days(table, "lookback_days"),
-        washout_days=_days(table, "washout_days"),
-        exclude=tuple(_exclusions(table, source.parent, order)),
-        date_order=order,
-        without_patient_id=lone,
-        run_sites=tuple(table.texts("run_sites")),
-        findings={role: frozenset(table.table("findings").texts(role)) for role in ROLES},
-        depths=tuple(table.texts("depths")),
-        first_diagnosis=_lists(table.table("first_diagnosis"), frozenset),
-        biopsy=_lists(table.table("biopsy"), tuple),
-        normal_bone=_lists(table.table("normal_bone"), tuple),
-        file="" if source == BUILT_IN else source.name,
-        sha256=sha256(source.read_bytes()).hexdigest(),
-        path=table.path,
-    )
+def _criteria(table: Table, source: Path, faults: Faults) -> Criteria:
+    """The criteria that a table says; every key is looked at before its faults, and those of before, are raised."""
+    readers: dict[str, Callable[[], Any]] = {
+        "title": lambda: table.text("title", ""),
+        "tiers": lambda: _some_of(table, "tiers", TIERS),
+        "likely_case": lambda: _yes(table, "likely_case"),
+        "probability": lambda: _number(table, "probability", 0, 1),
+        "adjudicated_only": lambda: _yes(table, "adjudicated_only"),
+        "modalities": lambda: tuple(table.texts("modalities")),
+        "sites": lambda: tuple(table.texts("sites")),
+        "sides": lambda: _some_of(table, "sides", SIDES),
+        "dates": lambda: _dates(table.table("dates")),
+        "ages": lambda: _ages(table.table("ages")),
+        "lookback_days": lambda: _days(table, "lookback_days"),
+        "washout_days": lambda: _days(table, "washout_days"),
+        "date_order": lambda: _one_of(table, "date_order", ("", *ORDERS)),
+        "without_patient_id": lambda: _one_of(table, "without_patient_id", (LEAVE_OUT, OWN)),
+        "run_sites": lambda: tuple(table.texts("run_sites")),
+        "findings": lambda: {role: frozenset(table.table("findings").texts(role)) for role in ROLES},
+        "depths": lambda: tuple(table.texts("depths")),
+        "first_diagnosis": lambda: _lists(table.table("first_diagnosis"), frozenset),
+        "biopsy": lambda: _lists(table.table("biopsy"), tuple),
+        "normal_bone": lambda: _lists(table.table("normal_bone"), tuple),
+    }
+    said: dict[str, Any] = {}
+    for name, read in readers.items():
+        with faults.kept():
+            said[name] = read()
+    with faults.kept():
+        said["exclude"] = tuple(_exclusions(table, source.parent, said.get("date_order", ""), faults))
+    faults.check()
+    file, digest = "" if source == BUILT_IN else source.name, sha256(source.read_bytes()).hexdigest()
+    return Criteria(**said, file=file, sha256=digest, path=table.path)
 
 
 def _lists(table: Table, kind: Any) -> dict[str, Any]:
@@ -191,7 +199,8 @@ def _text(value: str, line: int) -> Text:
 def _one_of(table: Table, key: str, allowed: tuple[str, ...]) -> str:
     value = table.text(key, allowed[0])
     if value not in allowed:
-        raise table.fail(f"{key!r} must be one of {', '.join(a for a in allowed if a)}", value)
+        known = [a for a in allowed if a]
+        raise table.fail(f"{key!r} must be one of {', '.join(known)}{meant(value, known, '')}", value)
     return value
 
 
@@ -200,9 +209,11 @@ def _yes(table: Table, key: str) -> bool:
 
 
 def _some_of(table: Table, key: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
-    for value in table.texts(key):
-        if value not in allowed:
-            raise table.fail(f"{key!r} holds {str(value)!r}; known are {', '.join(allowed)}", value)
+    faults, known = Faults(), ", ".join(allowed)
+    for value in (v for v in table.texts(key) if v not in allowed):
+        with faults.kept():
+            raise table.fail(f"{key!r} holds {str(value)!r}{meant(value, allowed)} known are {known}", value)
+    faults.check()
     return tuple(map(str, table.texts(key)))
 
 
@@ -227,12 +238,14 @@ def _days(table: Table, key: str) -> int:
 
 
 def _dates(table: Table) -> tuple[date | None, date | None]:
-    found: list[date | None] = []
+    found, faults = list[date | None](), Faults()
     for key in ("from", "to"):
-        said = study_date(table.text(key, ""))
-        if Text(key) in table and said.day is None:
-            raise table.fail(f"{key!r} must be a day such as 2015-01-31", table.text(key))
-        found.append(said.day)
+        with faults.kept():
+            said = study_date(table.text(key, ""))
+            if Text(key) in table and said.day is None:
+                raise table.fail(f"{key!r} must be a day such as 2015-01-31", table.text(key))
+            found.append(said.day)
+    faults.check()
     _rising(table, *found)
     return found[0], found[1]
 
@@ -248,21 +261,23 @@ def _rising(table: Table, low: Any, high: Any) -> None:
         raise table.fail("'from' lies after 'to'")
 
 
-def _exclusions(table: Table, folder: Path, order: str) -> Iterator[Exclusion]:
+def _exclusions(table: Table, folder: Path, order: str, faults: Faults) -> Iterator[Exclusion]:
     names: set[str] = set()
     for item in table.items_of("exclude"):
-        if not isinstance(item, Table):
-            raise table.fail("'exclude' must be a list of mappings, each with a name", item)
-        item.only(*CRITERIA["exclude"].keys)
-        name = item.text("name")
-        if name in names:
-            raise item.fail(f"two exclusions are called {str(name)!r}", name)
-        names.add(name)
-        if (Text("mention") in item) == (Text("codes") in item):
-            raise item.fail(
-                "an exclusion needs 'mention' (findings or conditions) or 'codes' and 'table', and not both"
-            )
-        yield _exclusion(item, folder, order)
+        with faults.kept():
+            if not isinstance(item, Table):
+                raise table.fail("'exclude' must be a list of mappings, each with a name", item)
+            with faults.kept():
+                item.only(*CRITERIA["exclude"].keys)
+            name = item.text("name")
+            if name in names:
+                raise item.fail(f"two exclusions are called {str(name)!r}", name)
+            names.add(name)
+            if (Text("mention") in item) == (Text("codes") in item):
+                raise item.fail(
+                    "an exclusion needs 'mention' (findings or conditions) or 'codes' and 'table', and not both"
+                )
+            yield _exclusion(item, folder, order)
 
 
 def _exclusion(item: Table, folder: Path, order: str) -> Exclusion:
@@ -295,7 +310,8 @@ def _codes(item: Table, folder: Path, order: str) -> dict[str, Any]:
             if _has_code(row[code].strip().upper(), codes):
                 found.setdefault(who, []).append(study_date(row[day], order).day if day else None)
     except SourceError as error:
-        advice = "; name its columns with patient, code, date and site" if "columns" in str(error) else ""
+        lacks = isinstance(error, ListError) and error.missing
+        advice = "; name its columns with patient, code, date and site" if lacks else ""
         raise item.fail(f"{error}{advice}", item.text("table")) from None
     return {
         "wanted": tuple(codes),

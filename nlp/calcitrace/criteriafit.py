@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from calcitrace.criteria import Criteria, read_criteria
+from calcitrace.ids import lost_zeros, not_there
 from calcitrace.phrases import by, many
 from calcitrace.ruleset import RuleSet
 from calcitrace.sources import shown_id
-from calcitrace.studydate import EITHER, ORDERS
+from calcitrace.strictyaml import Faults, meant
+from calcitrace.studydate import EITHER, ORDERS, UNREADABLE
 
-OTHER, UNREADABLE = "other", "unreadable"
+OTHER = "other"
 MOST_SHOWN = 60
 SAYS = {"dmy": "day first", "mdy": "month first"}
 
@@ -28,14 +29,28 @@ def check_findings(criteria: Criteria, rules: Sequence[RuleSet]) -> None:
     """
     known = {name for r in rules for name in (*r.findings, *r.conditions)}
     known |= read_criteria().told
+    faults = Faults()
     for key, names in _asked(criteria):
-        _check(criteria, key, names, known, "finding or condition")
+        _check(criteria, key, names, known, "finding or condition", faults)
+    faults.check()
 
 
 def _asked(criteria: Criteria) -> Iterator[tuple[str, Iterable[str]]]:
     yield from ((f"findings: {role}", names) for role, names in criteria.findings.items())
     yield from ((f"first_diagnosis: {name}", names) for name, names in criteria.first_diagnosis.items())
     yield from ((f"the exclusion {e.name!r}", e.mention) for e in criteria.exclude)
+
+
+def check_run_sites(criteria: Criteria, runs: int) -> None:
+    """Refuse names of sites that are not one for each of so many runs.
+
+    Raises:
+        CriteriaError: there are more or fewer (path:line).
+    """
+    sites = criteria.run_sites
+    if sites and len(sites) != runs:
+        said = f"run_sites names {many(len(sites), 'site')} for {many(runs, 'run')}; name one for each"
+        raise criteria.fail(said, sites[0])
 
 
 def check_values(
@@ -54,23 +69,26 @@ def check_values(
     given = {m.casefold(): m for m in [*modalities, *kinds]}
     asked = {m.casefold(): m for m in criteria.modalities}
     unknown = [asked[m] for m in asked if m not in given]
-    own = sorted({*modalities} - {*kinds, ""})
-    _check(criteria, "modalities", unknown, [*kinds, *own], "modality of these runs")
+    own, faults = sorted({*modalities} - {*kinds, ""}), Faults()
+    _check(criteria, "modalities", unknown, [*kinds, *own], "modality of these runs", faults)
     named = sorted(filter(None, sites))
     if criteria.sites and not named:
-        raise criteria.fail(
-            "'sites' is given, but these runs tell no sites; name them with run_sites", criteria.sites[0]
-        )
-    _check(criteria, "sites", criteria.sites, named, "site of these runs")
+        with faults.kept():
+            what = "'sites' is given, but these runs tell no sites; name them with run_sites"
+            raise criteria.fail(what, criteria.sites[0])
+    else:
+        _check(criteria, "sites", criteria.sites, named, "site of these runs", faults)
+    faults.check()
 
 
-def _check(criteria: Criteria, key: str, names: Iterable[str], known: Collection[str], what: str) -> None:
-    for name in sorted(names):
-        if name not in known:
-            near = get_close_matches(name, [k for k in known if shown_id(k)], 1)
-            hint = f"; did you mean {near[0]}?" if near else ";"
+def _check(
+    criteria: Criteria, key: str, names: Iterable[str], known: Collection[str], what: str, faults: Faults
+) -> None:
+    for name in sorted(n for n in names if n not in known):
+        with faults.kept():
+            near = meant(name, filter(shown_id, known))
             raise criteria.fail(
-                f"{key} names {str(name)!r}, which is no {what}{hint} known are {shown(sorted(known))}", name
+                f"{key} names {str(name)!r}, which is no {what}{near} known are {shown(sorted(known))}", name
             )
 
 
@@ -134,6 +152,22 @@ def tell_codes(criteria: Criteria, found: Mapping[str, int]) -> Iterator[str]:
             yield said if n else f"{said}; nobody is left out by {exclusion.name!r} (ids must be written as there)"
             if not exclusion.codes:
                 yield f"{exclusion.table}: no row has a code of {exclusion.name!r}"
+
+
+def tell_zeros(criteria: Criteria, patients: Collection[str]) -> Iterator[str]:
+    """What to tell of ids in tables of codes that differ from those of patients of the runs by leading zeros alone."""
+    for exclusion in criteria.exclude:
+        asked = {patient for _, patient in exclusion.people}
+        if said := lost_zeros(asked.difference(patients), patients):
+            yield f"{exclusion.table}: of the ids that are no patients of these runs, {said.removeprefix('; ')}"
+
+
+def tell_missing(adjudicated: Collection[str], reports: Collection[str]) -> Iterator[str]:
+    """What to tell of adjudications of reports that are not in the runs."""
+    missing = {*adjudicated}.difference(reports)
+    if missing:
+        said = not_there(missing, len(adjudicated), "adjudicated reports", "these runs", reports)
+        yield f"adjudications: {said}; they count nowhere"
 
 
 def tell_modalities(unknown: Counter[str]) -> Iterator[str]:

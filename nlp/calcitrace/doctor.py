@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,16 +17,22 @@ from calcitrace.corpus import DEFAULT_CASE
 from calcitrace.examples import run_examples
 from calcitrace.kept import folder as cache_folder
 from calcitrace.model import Report
-from calcitrace.rules import load_rules
+from calcitrace.rules import load_rules, patterns_folder
 from calcitrace.ruleset import RuleSet
-from calcitrace.workers import Setup, Worker, why_no_model
+from calcitrace.workers import Setup, Worker
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
+EXTRA = re.compile(r'extra == "(\w+)"')
 FINE, ABSENT, WRONG = "fine", "absent", "wrong"
 KNOWN = Path(__file__).with_name("canary.json")
-BINARIES = {"java": "Spark needs Java 17", "chromium": "only the tests of the review page need a browser"}
+BINARIES = {
+    "java": "only --engine spark needs Java 17 or 21",
+    "chromium": "only the tests of the review page need a browser (on Debian `apt-get install chromium`)",
+}
+AGAIN = "install calcitrace again"
+ANEW = "`python evaluation/starter.py` trains it anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,8 @@ def checks() -> Iterator[Check]:
     yield Check("cache folder", FINE, str(cache_folder()))
     rules = load_rules()
     faults = [f for f in run_examples(rules) if f is not None]
-    told = f"{rules.hash[:12]}; {faults[0]}" if faults else f"{rules.hash[:12]}, all examples hold"
+    told = f"{rules.hash[:12]}; {faults[0]}; `calcitrace rules check` tells all" if faults else ""
+    told = told or f"{rules.hash[:12]}, all examples hold"
     yield Check("rules", WRONG if faults else FINE, told)
     yield model_check(rules)
     yield _canary(rules)
@@ -59,10 +67,10 @@ def _packages() -> Iterator[Check]:
 
     asked: dict[str, tuple[SpecifierSet, str]] = {}
     for needed in map(Requirement, requires("calcitrace") or ()):
-        extra = str(needed.marker or "") if "extra" in str(needed.marker) else ""
+        extra = (EXTRA.search(str(needed.marker)) or ("", ""))[1]
         if not extra and needed.marker and not needed.marker.evaluate({"extra": ""}):
             continue
-        if 'extra == "test"' in extra or 'extra == "baselines"' in extra:
+        if extra in ("test", "baselines"):
             continue
         wanted, before = asked.get(needed.name, (SpecifierSet(), extra))
         asked[needed.name] = wanted & needed.specifier, before and extra
@@ -74,10 +82,12 @@ def _package(name: str, wanted: SpecifierSet, extra: str) -> Check:
     try:
         found = version(name)
     except PackageNotFoundError:
-        return Check(name, ABSENT if extra else WRONG, f"not installed ({extra or 'needed'})")
+        if extra:
+            return Check(name, ABSENT, f'not installed; pip install "calcitrace[{extra}]"')
+        return Check(name, WRONG, f"not installed, and needed; {AGAIN}")
     if wanted.contains(found, prereleases=True):
         return Check(name, FINE, found)
-    return Check(name, WRONG, f"{found}, but {wanted} is needed")
+    return Check(name, WRONG, f"{found}, but {wanted} is needed; {AGAIN}")
 
 
 def _binaries() -> Iterator[Check]:
@@ -90,11 +100,12 @@ def model_check(rules: RuleSet) -> Check:
     """Whether the starter model is there and fits these rules."""
     path = starter_path(DEFAULT_CASE)
     if path is None:
-        return Check("starter model", WRONG, "is not there; install calcitrace again")
+        return Check("starter model", WRONG, f"is not there; {AGAIN}")
     case = rules.cases[DEFAULT_CASE]
     if load_model(path).fits(rules, case):
         return Check("starter model", FINE, path.name)
-    return Check("starter model", WRONG, why_no_model("", case))
+    mended = ANEW if (patterns_folder().parent / "evaluation").is_dir() else AGAIN
+    return Check("starter model", WRONG, f"does not fit the findings or constituents of these rules; {mended}")
 
 
 def _canary(rules: RuleSet) -> Check:
@@ -103,4 +114,5 @@ def _canary(rules: RuleSet) -> Check:
     worker = Worker(Setup("", rules.hash, DEFAULT_CASE, str(starter_path(DEFAULT_CASE) or "")))
     row = worker(Report("known", known["text"]))["report"]
     wrong = [name for name, value in known["answer"].items() if row[name] != value]
-    return Check("known report", WRONG if wrong else FINE, f"differs in {', '.join(wrong)}" if wrong else "as known")
+    told = f"differs in {', '.join(wrong)}: a rule or a package reads it otherwise; {AGAIN}, or look at what changed"
+    return Check("known report", WRONG if wrong else FINE, told if wrong else "as known")

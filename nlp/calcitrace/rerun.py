@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calcitrace.errors import RunError, UsageError
+from calcitrace.ids import bare
 from calcitrace.model import Report
 from calcitrace.rules import load_rules
 from calcitrace.runfolder import COPY, file_hash, read_manifest
@@ -81,11 +82,15 @@ class Rerun:
             UsageError: the run has none.
             RunError: as `reports`.
         """
+        near = ""
         for report in self.reports():
             if clean(report.report_id) == report_id:
                 return report
+            near = near or (report.report_id if bare(report.report_id) == bare(report_id) else "")
+        meant = f"; did you mean {shown_id(near)!r}?" if near else ";"
         raise UsageError(
-            f"{self.folder}: holds no report {shown_id(report_id)!r}; ids stand in the column report_id of its reports"
+            f"{self.folder}: holds no report {shown_id(report_id)!r}{meant} ids stand in the column report_id of its "
+            "reports"
         )
 
     def model(self) -> tuple[CaseModel | None, float | None]:

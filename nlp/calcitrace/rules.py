@@ -25,7 +25,7 @@ from calcitrace.ruleset import (
     Site,
     Term,
 )
-from calcitrace.strictyaml import Row, Table, Text, read_yaml
+from calcitrace.strictyaml import Faults, Row, Table, Text, read_yaml
 from calcitrace.terms import TermReader, combined, inflected
 from calcitrace.words import split_words
 
@@ -104,7 +104,7 @@ def load_rules(patterns: Path | str | None = None) -> RuleSet:
         modalities=reader.modalities(),
         context_examples=tuple(e for own in reader.each(reader.context_examples, "context") for e in own),
     )
-    reader.check()
+    reader.faults.check()
     _check_names(rules)
     if not checked:
         keep("checked", ruleset_hash, True)
@@ -139,28 +139,18 @@ class _Reader:
         self.root, self.spelling = root, spelling
         terms = TermReader(spelling, self.words(), checked)
         self.terms, self.kinds = terms.read, terms.kinds
-        self._faults: list[RuleError] = []
+        self.faults = Faults()
 
     def files(self, folder: str) -> list[Path]:
         return sorted((self.root / folder).glob("*.yml"))
 
     def each(self, read: Callable[[Path], Read], folder: str) -> list[Read]:
-        """What the files of a folder hold; a fault is kept for `check`, so that one does not hide another."""
+        """What the files of a folder hold; a fault is kept in `faults`, so that one does not hide another."""
         found = []
         for path in self.files(folder):
-            try:
+            with self.faults.kept():
                 found.append(read(path))
-            except RuleError as error:
-                self._faults.append(error)
         return found
-
-    def check(self) -> None:
-        """Raise the faults that were found, as one."""
-        if self._faults:
-            first = self._faults[0]
-            others = dict.fromkeys(map(str, self._faults[1:]))
-            others.pop(str(first), None)
-            raise RuleError(first.path, first.line, "\n".join([first.message, *others]))
 
     def read(self, path: Path) -> Table:
         return read_yaml(path, f"{self.root.name}/{path.relative_to(self.root).as_posix()}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,29 @@ import yaml
 from calcitrace.errors import RuleError
 
 _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
+class Faults:
+    """Faults of what a user wrote, each kept where it is met, so that one does not hide another; raised as one."""
+
+    def __init__(self) -> None:
+        self._found: list[RuleError] = []
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """A context that a fault ends and does not leave."""
+        try:
+            yield
+        except RuleError as error:
+            self._found.append(error)
+
+    def check(self) -> None:
+        """Raise the faults that were kept: the first, with the others below it, each once."""
+        if self._found:
+            first = self._found[0]
+            others = dict.fromkeys(map(str, self._found[1:]))
+            others.pop(str(first), None)
+            raise type(first)(first.path, first.line, "\n".join([first.message, *others]))
 
 
 class Text(str):
@@ -37,9 +61,11 @@ class Table(dict[Text, Any]):
 
     def only(self, *allowed: str) -> Table:
         """This table, after checking that it has no other keys than `allowed`."""
-        for key in self:
-            if key not in allowed:
+        faults = Faults()
+        for key in (k for k in self if k not in allowed):
+            with faults.kept():
                 raise self.fail(f"unknown key {str(key)!r}{meant(key, allowed)} known here: {', '.join(allowed)}", key)
+        faults.check()
         return self
 
     def text(self, key: str, default: str | None = None) -> Text:
@@ -114,10 +140,10 @@ def _empty(parent: Table) -> Table:
     return table
 
 
-def meant(name: str, known: Iterable[str]) -> str:
+def meant(name: str, known: Iterable[str], otherwise: str = ";") -> str:
     """The known name that an unknown one may have been meant for, where one is near: how a message goes on."""
-    near = get_close_matches(name, known, 1)
-    return f"; did you mean {near[0]!r}?" if near else ";"
+    near = get_close_matches(name, list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else otherwise
 
 
 _LINE = re.compile(r"(?P<what>.*?) \(at line (?P<line>\d+), .*\)", re.DOTALL)

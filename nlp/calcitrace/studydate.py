@@ -11,11 +11,12 @@ import re
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from calcitrace.dates import MONTH, MONTHS
 
 ORDERS = ("dmy", "mdy")
-EITHER = "either"
+EITHER, UNREADABLE = "either", "unreadable"
 EARLIEST, LATEST = 1900, 2100  # years outside stand for "not known" in archives (0001, 1753, 9999)
 _ZONE = r"(?:Z|UTC|GMT|[+-]\d\d:?(?:\d\d)?)?"
 _TIME = rf"(?:[T ]\s*(?P<time>\d\d?:?\d\d(?::?\d\d)?)(?:[.,]\d+)?\s*(?P<half>[AaPp][Mm])?\s*{_ZONE})?"
@@ -86,6 +87,12 @@ def orders_of(written: str) -> str:
         return ""
     able = [order for order in ORDERS if study_date(written, order).day]
     return EITHER if len(able) == len(ORDERS) else "".join(able)
+
+
+@lru_cache(maxsize=4096)
+def reading_of(written: str) -> str:
+    """How a date can be read: `UNREADABLE`, or as `orders_of` says."""
+    return UNREADABLE if is_unreadable(written) else orders_of(written)
 
 
 def _of(parts: dict[str, str | None], order: str) -> StudyDate:

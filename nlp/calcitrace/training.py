@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 from calcitrace.casemodel import CaseModel, model_bytes
 from calcitrace.errors import ModelError, SourceError, UsageError
 from calcitrace.features import assessed, schema
+from calcitrace.frames import report_ids
+from calcitrace.ids import not_there
 from calcitrace.model import Report
 from calcitrace.rerun import Rerun
 from calcitrace.runfolder import commit_file, file_hash
-from calcitrace.sources import read_list, shown_id
+from calcitrace.sources import ListError, listed, read_list, shown_id
+from calcitrace.strictyaml import meant
 from calcitrace.workers import model_for
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ CASE = frozenset({"1", "yes", "true", "case", "definite", "probable"})
 NO_CASE = frozenset({"0", "no", "false", "none"})
 LEFT_OUT = frozenset({"possible", "unsure", ""})
 SENSITIVITY = 0.97
+NAME_IDS = "; --id-column names the column of report ids"
 UNSURE = 0.05  # one less the confidence of the threshold
 WEAK_WEIGHT = 0.2
 SPARE = 3  # reports kept for each weak label that is wanted, since some are possible and left out
@@ -75,7 +79,7 @@ def train(
     on_step: Callable[[int, int], None] = lambda *_: None,
     id_column: str = "",
 ) -> Trained:
-    """Learn a case model from labelled reports of a run and write it to `out`.
+    """Learn a case model from labelled reports of a run and write it to `out`; labels of others give a warning.
 
     Args:
         labels: CSV or JSONL with columns report_id and label (1/0, yes/no, case/no, or a case status; possible is left
@@ -92,15 +96,16 @@ def train(
         id_column: the column of report ids, where it has no usual name.
 
     Raises:
-        ModelError: labels or a starting model that cannot be used.
+        ModelError: labels or a starting model that cannot be used, or no labelled report in the run.
         RunError: no finished run, or its inputs or rules have changed since.
     """
     from calcitrace.classifier import SEED, fit
 
     _check(sensitivity, weak)
     seed = SEED if seed is None else seed
-    read, left_out = read_labels(Path(labels), id_column)
+    given, left_out = read_labels(Path(labels), id_column)
     source = Rerun(Path(run))
+    read, absent = _of_run(given, source.folder, Path(labels))
     earlier, _ = model_for(start, source.rules, source.case)
     on_progress(f"reading {len(read):,} labelled reports")
     labelled, weak_used = labelled_reports(read, source, weak, on_step)
@@ -110,7 +115,7 @@ def train(
     card = {
         "name": Path(out).stem,
         "note": note,
-        "labels": {"file": Path(labels).name, "sha256": file_hash(Path(labels)), "left out as possible": left_out},
+        "labels": _file_of(Path(labels), left_out, len(given) - len(read)),
         "seed": seed,
         "started from": "nothing" if earlier is None else earlier.card.get("name", f"rules {earlier.ruleset_hash[:8]}"),
         **_card(fitted, labelled, weak_used, sensitivity, source),
@@ -118,8 +123,33 @@ def train(
     model = replace(fitted.model, held_out=_held_out(fitted, labelled), card=card)
     commit_file(Path(out), model_bytes(model))
     counts = _counts(labelled)
-    told = _threshold_from(fitted, counts[0], sensitivity), _warnings(fitted, counts, not start and earlier is None)
-    return Trained(model, Path(out), sum(counts), counts[0], left_out, weak_used, *told)
+    warnings = (*absent, *_warnings(fitted, counts, not start and earlier is None))
+    threshold = _threshold_from(fitted, counts[0], sensitivity)
+    return Trained(model, Path(out), sum(counts), counts[0], left_out, weak_used, threshold, warnings)
+
+
+def _file_of(labels: Path, possible: int, absent: int) -> dict[str, Any]:
+    """What the card says of the file of labels, and of those that were left out."""
+    told = {"file": labels.name, "sha256": file_hash(labels), "left out as possible": possible}
+    return {**told, "not in the run": absent} if absent else told
+
+
+def _of_run(labels: Mapping[str, Label], run: Path, path: Path) -> tuple[dict[str, Label], tuple[str, ...]]:
+    """The labels whose reports a run holds, and a warning of the others, where there are any.
+
+    Raises:
+        ModelError: it holds none of them, or all that it holds are the same.
+    """
+    there = {i for i in report_ids(run) if i in labels}
+    missing = labels.keys() - there
+    if not missing:
+        return dict(labels), ()
+    said = f"{run}: {not_there(missing, len(labels), 'labelled reports', 'this run', report_ids(run))}"
+    if not there:
+        raise ModelError(f"{said}; name the run that read these reports with --run")
+    read = {i: label for i, label in labels.items() if i in there}
+    _check_both_kinds(read, path)
+    return read, (f"{said}; they were left out",)
 
 
 def _check(sensitivity: float, weak: int) -> None:
@@ -177,7 +207,7 @@ def read_labels(path: Path, id_column: str = "") -> tuple[dict[str, Label], int]
     found: dict[str, Label] = {}
     lines: dict[str, int] = {}
     left_out = 0
-    for line, row in label_rows(path, id_column):
+    for line, row in label_rows(path, id_column, NAME_IDS):
         report_id, said = row.get("report_id", ""), row.get("label", "").strip().lower()
         if not report_id:
             raise ModelError(f"{path}:{line}: no report_id; give the columns report_id and label")
@@ -191,38 +221,42 @@ def read_labels(path: Path, id_column: str = "") -> tuple[dict[str, Label], int]
         elif said in CASE | NO_CASE:
             found[report_id] = Label(said in CASE, row.get("group", ""))
         else:
-            raise ModelError(
-                f"{path}:{line}: the label is not one of {', '.join(sorted(CASE | NO_CASE | LEFT_OUT - {''}))}"
-            )
-    cases = sum(label.is_case for label in found.values())
-    if not cases or cases == len(found):
-        kind = "no case" if not cases else "only cases"
-        raise ModelError(
-            f"{path}: {len(found)} usable labels, {kind}; a model needs both cases and reports that are none"
-        )
+            known = sorted(CASE | NO_CASE | LEFT_OUT - {""})
+            raise ModelError(f"{path}:{line}: the label is not one of {', '.join(known)}{meant(said, known, '')}")
+    _check_both_kinds(found, path)
     return found, left_out
 
 
-def label_rows(path: Path, id_column: str = "") -> Iterator[tuple[int, dict[str, str]]]:
+def _check_both_kinds(labels: Mapping[str, Label], path: Path) -> None:
+    cases = sum(label.is_case for label in labels.values())
+    if not cases or cases == len(labels):
+        kind = "no case" if not cases else "only cases"
+        raise ModelError(
+            f"{path}: {len(labels)} usable labels, {kind}; a model needs both cases and reports that are none"
+        )
+
+
+def label_rows(path: Path, id_column: str = "", advice: str = "") -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a file of labels (CSV or JSONL) with their line numbers: report_id, label and group.
 
-    `id_column` is the column of report ids, where it has no usual name.
+    `id_column` is the column of report ids, where it has no usual name; `advice` ends the error where it is missing.
 
     Raises:
         ModelError: the file cannot be read, or a line is no label (path:line).
     """
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-        yield from _json_labels(path, id_column or "report_id")
+        yield from _json_labels(path, id_column or "report_id", advice)
         return
     ids = id_column or "report_id"
     try:
         for line, row in read_list(path, (ids, "label")):
             yield line, {"report_id": row[ids], "label": row["label"], "group": row.get("group", "")}
     except SourceError as error:
-        raise ModelError(str(error)) from None
+        lacks_ids = isinstance(error, ListError) and ids in error.missing
+        raise ModelError(f"{error}{advice if lacks_ids else ''}") from None
 
 
-def _json_labels(path: Path, ids: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _json_labels(path: Path, ids: str, advice: str) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -237,7 +271,8 @@ def _json_labels(path: Path, ids: str) -> Iterator[tuple[int, dict[str, str]]]:
         except (ValueError, RecursionError):
             raise ModelError(f"{path}:{line}: not valid JSON; each line is one JSON object") from None
         if not isinstance(row, dict) or not isinstance(row.get(ids), str):
-            raise ModelError(f"{path}:{line}: needs {ids} (a string) and label")
+            seen = f"; {listed(list(row), (ids, 'label'))}{advice}" if isinstance(row, dict) and ids not in row else ""
+            raise ModelError(f"{path}:{line}: needs {ids} (a text in quotes) and label{seen}")
         label = row.get("label", row.get("case", row.get("case_status", "")))
         said = str(int(label)) if isinstance(label, bool) else str(label)
         yield line, {"report_id": row[ids], "label": said, "group": str(row.get("group", ""))}
@@ -290,12 +325,10 @@ def _unit(report: Report) -> str:
 
 
 def _all_found(labels: Mapping[str, Label], found: Sequence[str], folder: Path) -> None:
-    missing = sorted(set(labels) - set(found))
+    missing = labels.keys() - {*found}
     if missing:
-        raise ModelError(
-            f"{folder}: {len(missing)} of {len(labels)} labelled reports are not in this run, "
-            f"first {shown_id(missing[0])!r}"
-        )
+        said = not_there(missing, len(labels), "labelled reports", "this run", report_ids(folder))
+        raise ModelError(f"{folder}: {said}")
 
 
 def _card(fitted: Fitted, labelled: Labelled, weak: int, sensitivity: float, source: Rerun) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from calcitrace.model import AnnotatedReport, Assessment, Report
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import CaseDefinition, RuleSet
 from calcitrace.sieve import Screen
+from calcitrace.strictyaml import meant
 from calcitrace.tables import OUT, READ, UNREAD, clean, mention_row, passed_over_row, report_row
 
 NO_MODEL = "none"
@@ -173,7 +174,8 @@ def case_of(rules: RuleSet, name: str) -> CaseDefinition:
         UsageError: there is none of that name.
     """
     if name not in rules.cases:
-        raise UsageError(f"no case definition {name!r}; there are: {', '.join(rules.cases) or 'none'}")
+        there = ", ".join(rules.cases) or "none"
+        raise UsageError(f"no case definition {name!r}{meant(name, rules.cases)} there are: {there}")
     return rules.cases[name]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,12 +13,20 @@ from typer.core import TyperGroup
 
 from calcitrace.errors import CalcitraceError, ExitCode, UsageError
 
+LINE_END = re.compile(r"(?<!\n)\n(?!\n)")
+
 
 class Commands(TyperGroup):
     """Commands by name; an unknown one is not repeated, since it may be a report that was given without `show`.
 
-    Where it is nearly the name of a command, that is named.
+    Where it is nearly the name of a command, that is named. Help is told by paragraphs, which the terminal wraps: a
+    line of the source is not a line of the terminal.
     """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        for command in self.commands.values():
+            command.help, command.epilog = (LINE_END.sub(" ", t or "") for t in (command.help, command.epilog))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command called `cmd_name`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from inspect import cleandoc
 from pathlib import Path
-from re import sub
 from typing import Annotated
 
 import typer
@@ -31,10 +30,9 @@ not be exported and why (exit code 3).
 """
 EXAMPLE = "\n\nExample: calcitrace export cohort --to redcap --out for_redcap --shift-dates"
 MANUAL = HELP + "\n\n".join(f"--to {name}. {cleandoc(e.write.__doc__ or '')}" for name, e in EXPORTS.items()) + EXAMPLE
-FLOWING = sub(r"(?<!\n)\n(?!\n)", " ", MANUAL)  # a line of ours is not a line of the terminal
 
 
-@app.command(help=FLOWING, short_help="Write a cohort for a registry, a warehouse or a statistics program.")
+@app.command(help=MANUAL, short_help="Write a cohort for a registry, a warehouse or a statistics program.")
 def export(
     cohort: Annotated[Path, typer.Argument(help="Cohort folder that `cohort` wrote.")],
     to: Annotated[str, typer.Option(help=f"One of {', '.join(EXPORTS)}.")],

@@ -30,7 +30,14 @@ Sql = Annotated[str, typer.Option(help="Instead of files: a SELECT with ORDER BY
 Url = Annotated[
     str, typer.Option(help="Database of --sql: sqlite:///FILE, duckdb:///FILE or postgresql://USER@HOST/NAME.")
 ]
-Column = Annotated[str, typer.Option(help="Column of this field, where its name is not recognised.")]
+COLUMNS = "Columns, where their names are not recognised"
+
+
+def _column(what: str) -> Any:
+    """An option that names a column."""
+    return typer.Option(help=f"Column of the {what}.", rich_help_panel=COLUMNS, metavar="<name>")
+
+
 Screening = Annotated[str, typer.Option(help="Which reports are read in full: rules, case or none (see above).")]
 Audit = Annotated[float | None, typer.Option(help="With --screen case: share of reports read in full at random.")]
 Timeout = Annotated[float | None, typer.Option(help="Seconds a report may take; then it is rejected.")]
@@ -90,16 +97,16 @@ def process(
     source: Source = "",
     sql: Sql = "",
     url: Url = "",
-    text_column: Column = "",
-    findings_column: Column = "",
-    impression_column: Column = "",
-    id_column: Column = "",
-    patient_column: Column = "",
-    date_column: Column = "",
-    modality_column: Column = "",
-    body_part_column: Column = "",
-    sex_column: Column = "",
-    age_column: Column = "",
+    text_column: Annotated[str, _column("report text")] = "",
+    findings_column: Annotated[str, _column("findings, where no column holds the whole text")] = "",
+    impression_column: Annotated[str, _column("impression, likewise")] = "",
+    id_column: Annotated[str, _column("report ids, such as accession numbers")] = "",
+    patient_column: Annotated[str, _column("patient ids")] = "",
+    date_column: Annotated[str, _column("study date")] = "",
+    modality_column: Annotated[str, _column("modality")] = "",
+    body_part_column: Annotated[str, _column("body part or procedure")] = "",
+    sex_column: Annotated[str, _column("sex")] = "",
+    age_column: Annotated[str, _column("age")] = "",
     encoding: Annotated[str, typer.Option(help="Text encoding; by default UTF-8, UTF-16, Windows-1252 are told.")] = "",
     delimiter: Annotated[str, typer.Option(help="Delimiter of CSV files: one character, or 'tab'.")] = "",
     config: Annotated[Path | None, typer.Option(help=CONFIG)] = None,
@@ -110,7 +117,7 @@ def process(
     prevalence: Prevalence = None,
     screen: Screening = "",
     audit_fraction: Audit = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes to use; 1 by default.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes to use; 1 by default.")] = None,
     report_timeout: Timeout = None,
     shard: Shard = "",
     format: Annotated[str, typer.Option(help="parquet (the default), or csv to write CSV files too.")] = "",

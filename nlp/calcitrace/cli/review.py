@@ -181,5 +181,7 @@ def import_(
     print(f"saved {done.saved:,} decisions; {done.known:,} were there before; {len(done.rejects):,} rows rejected")
     for reject in done.rejects[:MOST_REJECTS]:
         say(f"{reject.source}, row {reject.row}: {reject.reason}")
+    if done.advice:
+        say(f"of the ids that are not in the queue, {done.advice}")
     if done.rejects:
         raise typer.Exit(ExitCode.REJECTS)

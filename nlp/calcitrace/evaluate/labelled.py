@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from calcitrace.errors import SourceError, UsageError
+from calcitrace.ids import not_there
 from calcitrace.model import CaseStatus, Change
 from calcitrace.ruleset import ASSERTIONS
 from calcitrace.tables import clean
@@ -214,7 +215,7 @@ def predictions_of_run(run: str | Path, gold: Sequence[LabelledReport]) -> list[
     missing = [g.report_id for g in gold if g.report_id not in rows]
     if missing:
         raise UsageError(
-            f"{run}: {len(missing)} of {len(gold)} gold reports are not in this run, the first is {missing[0]!r}; "
+            f"{run}: {not_there(missing, len(gold), 'gold reports', 'this run', reports['report_id'])}; "
             "process the reports of the gold standard, and look into rejects.jsonl"
         )
     own: dict[str, list[dict[str, Any]]] = {}

@@ -13,6 +13,7 @@ from calcitrace.adjudication import Store
 from calcitrace.decisions import DECISIONS, Opinion
 from calcitrace.errors import CalcitraceError, SourceError, UsageError
 from calcitrace.exchange.outgoing import DETAILS, cohort_rows
+from calcitrace.ids import lost_zeros
 from calcitrace.model import Reject
 from calcitrace.sources import read_list
 from calcitrace.tables import safe_cell
@@ -23,11 +24,15 @@ Given = tuple[int, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did: rows saved, rows that were there before, and rejects with their reasons."""
+    """What an import did: rows saved, rows that were there before, and rejects with their reasons.
+
+    `advice` tells of ids that the queue has with other leading zeros; it is empty where there is none.
+    """
 
     saved: int
     known: int
     rejects: tuple[Reject, ...]
+    advice: str = ""
 
 
 def read_adjudications(path: str | Path) -> dict[str, tuple[str, str]]:
@@ -86,11 +91,14 @@ def import_decisions(store: Store, path: str | Path, form: str, reviewer: str = 
     """
     if form not in READERS:
         raise UsageError(f"{form!r} is not one of {', '.join(READERS)}")
-    path, saved, known, rejects = Path(path), 0, 0, list[Reject]()
+    path, saved, known, rejects, missing = Path(path), 0, 0, list[Reject](), set[str]()
+    queue = {item.report_id for item in store.items()}
     before = {(d.report_id, d.reviewer, d.role): d for d in store.current()}
     for number, row in READERS[form](path):
         try:
             opinion, who, role, at = _opinion(row, reviewer)
+            if opinion.report_id not in queue:
+                missing.add(opinion.report_id)
             there = before.get((opinion.report_id, who, role))
             if there and all(getattr(there, f.name) == getattr(opinion, f.name) for f in fields(Opinion)):
                 known += 1
@@ -99,7 +107,7 @@ def import_decisions(store: Store, path: str | Path, form: str, reviewer: str = 
             saved += 1
         except CalcitraceError as error:
             rejects.append(Reject(path.name, number, str(error)))
-    return Imported(saved, known, tuple(rejects))
+    return Imported(saved, known, tuple(rejects), lost_zeros(missing, queue).removeprefix("; "))
 
 
 def _opinion(row: Mapping[str, Any], reviewer: str) -> tuple[Opinion, str, str, str]:

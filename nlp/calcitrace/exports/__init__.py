@@ -102,10 +102,11 @@ def export(
 
     from calcitrace.exports.cohortfolder import CohortFolder
     from calcitrace.pseudonyms import pseudonyms
+    from calcitrace.strictyaml import meant
     from calcitrace.timeline import COUNTED
 
     if to not in EXPORTS:
-        raise UsageError(f"no export is called {to!r}; there are {', '.join(EXPORTS)}")
+        raise UsageError(f"no export is called {to!r}{meant(to, EXPORTS)} there are {', '.join(EXPORTS)}")
     target, choice, how = Path(out), choice or Choice(), EXPORTS[to]
     if choice.with_text and not how.text:
         raise UsageError(f"{to} holds no report text; leave out --with-text")

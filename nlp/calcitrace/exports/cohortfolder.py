@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from calcitrace.errors import SourceError
+from calcitrace.errors import SourceError, UsageError
 from calcitrace.frames import read_run
 from calcitrace.runfolder import MANIFEST
 
@@ -18,11 +18,14 @@ class CohortFolder:
     """A cohort folder that `calcitrace cohort` wrote.
 
     Raises:
+        UsageError: it is a run folder.
         SourceError: it is none, or its manifest cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        if (folder / MANIFEST).is_file() and (folder / "parts").is_dir():
+            raise UsageError(f"{folder}: a run, and no cohort yet; `calcitrace cohort {folder} --out COHORT` makes one")
         try:
             manifest = json.loads((folder / MANIFEST).read_bytes())
             self.runs = [Path(run["folder"]) for run in manifest["runs"]]
@@ -30,7 +33,7 @@ class CohortFolder:
             self.system = f"calcitrace {manifest['version']} rules:{'+'.join(rules)}"
             self.made = str(manifest["finished"])
         except (OSError, ValueError, KeyError, TypeError):
-            raise SourceError(f"{folder}: no cohort folder; `calcitrace cohort RUN --out {folder}` makes one") from None
+            raise SourceError(f"{folder}: no cohort folder; `calcitrace cohort RUN --out COHORT` makes one") from None
 
     def patients(self, all_patients: bool) -> list[dict[str, Any]]:
         """The members of the cohort, or every patient that was read."""

@@ -10,14 +10,14 @@ from pathlib import Path
 from calcitrace.errors import SourceError, StrictError, UsageError
 from calcitrace.model import Reject, Report
 from calcitrace.sources.ahead import AHEAD, Ahead, worth_a_look
-from calcitrace.sources.columns import CHOICES, FIELDS, FLAGS, PIECES, choose_columns, joined, text_of
-from calcitrace.sources.delimited import read_list
+from calcitrace.sources.columns import CHOICES, FIELDS, FLAGS, PIECES, choose_columns, joined, listed, text_of
+from calcitrace.sources.delimited import ListError, read_list
 from calcitrace.sources.formats import ENDINGS, SOURCES, format_of, source_of
 from calcitrace.sources.reading import NOTE, Bad, Options, Person, Row, Tally, decode
 from calcitrace.sources.seen import Seen
 from calcitrace.sources.sql import Query, read_sql, without_password
 from calcitrace.sources.versions import Versions
-from calcitrace.studydate import is_unreadable
+from calcitrace.studydate import EITHER, ORDERS, UNREADABLE, reading_of
 
 __all__ = [
     "CHOICES",
@@ -26,6 +26,7 @@ __all__ = [
     "NOTE",
     "SOURCES",
     "Inputs",
+    "ListError",
     "Options",
     "Place",
     "Query",
@@ -34,6 +35,7 @@ __all__ = [
     "decode",
     "expand",
     "format_of",
+    "listed",
     "place_of",
     "read_list",
     "read_reports",
@@ -135,18 +137,35 @@ def _settled(
 
 
 class _OddDates:
-    """How many study dates of an input cannot be read, and where the first stands."""
+    """How many study dates of an input cannot be read, or only if the order of day and month is told."""
 
     def __init__(self) -> None:
-        self.count, self.first = 0, ""
+        self._counts, self._first = Counter[str](), dict[str, str]()
 
     def look(self, written: str, where: str) -> None:
-        if is_unreadable(written):
-            self.count, self.first = self.count + 1, self.first or where
+        if written:
+            kind = reading_of(written)
+            self._counts[kind] += 1
+            self._first.setdefault(kind, where)
 
     def tell(self, path: Place, tally: Tally) -> None:
-        if self.count:
-            tally.note(path, f"study dates that cannot be read: {self.count:,} (the first at {self.first})")
+        if UNREADABLE in self._counts:
+            tally.note(
+                path,
+                f"study dates that cannot be read: {self._told(UNREADABLE)}; a cohort takes them for unclear "
+                f"({FLAGS['study_date']} names another column)",
+            )
+        if EITHER in self._counts:
+            day, month = (self._counts[order] for order in ORDERS)
+            tally.note(
+                path,
+                f"study dates in which day and month could be either way: {self._told(EITHER)}; a cohort takes them "
+                f"for unclear unless its criteria say date_order: dmy or mdy (of the others {day:,} can only be day "
+                f"first and {month:,} month first)",
+            )
+
+    def _told(self, kind: str) -> str:
+        return f"{self._counts[kind]:,} (the first at {self._first[kind]})"
 
 
 def place_of(described: Mapping[str, str]) -> Place:

@@ -38,8 +38,8 @@ FLAGS = {name: f"--{_SHORT.get(name, name).replace('_', '-')}-column" for name i
 NEEDED_PIECES = ("findings", "impression")
 MAX_NAME = 40
 MIN_NAMES = 2  # one or two words may be a short report
-_NAME = re.compile(r"[^\W\d_](?:[^\W\d]|[.-])*")
-MAX_UNUSED = 20
+_NAME = re.compile(r"[^\W\d_](?:[^\W\d]|[.-]|(?<=[^\W\d_]{3})\d\d?(?!\d))*")  # BEFUND, Body.Part, ICD10_Code
+MAX_UNUSED, MAX_LISTED = 20, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
     if fields["text"]:
         pieces = {}
     elif not any(asked.get(name) for name in PIECES) and not any(pieces[name] for name in NEEDED_PIECES):
-        raise ColumnError("no column of report text", f"{_listed(columns, asked)}. Name it with --text-column")
+        raise ColumnError("no column of report text", f"{listed(columns, asked.values())}. Name it with --text-column")
     found = {field: column for field, column in {**fields, **pieces}.items() if column}
     chosen = Columns(found, [c for c in columns if c and c not in found.values()])
     doubled = next((c for c in chosen.names if columns.count(c) > 1), "")
@@ -138,21 +138,28 @@ def _column(
     found = given if given in columns else by_name.get(_plain(given), "")
     if not found:
         near = get_close_matches(_plain(given), by_name, 1)
-        advice = f"did you mean {by_name[near[0]]!r}?" if near else _listed(columns, asked)
+        meant = f"did you mean {by_name[near[0]]!r}? " if near else ""
+        advice = f"{meant}{listed(columns, asked.values())}. Name one with {FLAGS[name]}"
         raise ColumnError(f"no column {given!r} for {name}", advice)
     return found
 
 
-def _listed(columns: Sequence[str], asked: Mapping[str, str]) -> str:
+def listed(columns: Sequence[str], asked: Iterable[str] = (), least: int = MIN_NAMES + 1) -> str:
     """The names of the columns, where the header is surely one: without it, its cells may hold report text.
 
-    It is where a name is a usual one or was asked for, or where all look like names: different words without digits.
+    It is where a name is a usual one or was asked for, or where all, `least` of them or more, look like names:
+    different words without numbers.
     """
-    known = {_plain(alias) for aliases in (*FIELDS.values(), *PIECES.values(), asked.values()) for alias in aliases}
-    names = len(set(columns)) == len(columns) > MIN_NAMES and all(_NAME.fullmatch(c) for c in columns)
+    known = {_plain(alias) for aliases in (*FIELDS.values(), *PIECES.values(), asked) for alias in aliases}
+    names = len(set(columns)) == len(columns) >= least and all(_NAME.fullmatch(c) for c in columns)
     if not names and not any(_plain(c) in known for c in columns):
         return f"none of its {len(columns)} columns has a usual name (is its first row a header?)"
-    return "columns are: " + _short(columns, len(columns))
+    return "columns are: " + _short(columns, MAX_LISTED)
+
+
+def is_name(cell: str) -> bool:
+    """Whether a cell of a first row could be the name of a column."""
+    return len(cell) <= MAX_NAME and bool(_NAME.fullmatch("".join(cell.split())))
 
 
 def _short(columns: Sequence[str], most: int = MAX_UNUSED) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from calcitrace.errors import SourceError, UsageError
-from calcitrace.sources.columns import Columns, choose_columns, columns_named
+from calcitrace.sources.columns import ColumnError, Columns, choose_columns, columns_named, is_name, listed
 from calcitrace.sources.reading import (
     MAX_TEXT,
     WRONG_BYTES,
@@ -25,6 +25,7 @@ from calcitrace.sources.reading import (
 )
 
 DELIMITERS = ",;\t|"
+_MARK = re.compile(r"[^\w .-]")
 _SEPARATOR = re.compile(r"sep=(.)\s*")
 
 
@@ -38,11 +39,25 @@ def read_delimited(path: Path, options: Options, tally: Tally) -> Numbered:
 def _rows(path: Path, file: TextFile, options: Options, tally: Tally) -> Numbered:
     feed = Feed(file)
     delimiter, header = _header(feed, path, options)
-    columns = choose_columns(header, options.columns)
+    try:
+        columns = choose_columns(header, options.columns)
+    except ColumnError as error:
+        split = _one_column(header, delimiter)
+        raise ColumnError(error.brief, f"{split}; --delimiter names another") if split else error from None
     tally.choose(path, columns, f"delimiter {delimiter!r}")
     yield from _Records(feed, delimiter, header, columns)
     if feed.breaks_off:
         tally.note(path, "its last line has no line end; was the file cut off?")
+
+
+def _one_column(header: Sequence[str], delimiter: str) -> str:
+    """That a delimiter leaves a header whole, and which other one would part it; empty where it has several columns."""
+    if len(header) != 1:
+        return ""
+    parts = {mark: header[0].split(mark) for mark in sorted({*_MARK.findall(header[0])}, key=header[0].count)}
+    likely = [mark for mark, names in parts.items() if all(map(is_name, names))]
+    other = f" (at {likely[-1]!r} it would be {len(parts[likely[-1]])})" if likely else ""
+    return f"only 1 column when split at {delimiter!r}{other}"
 
 
 def _header(feed: Feed, path: Path, options: Options) -> tuple[str, list[str]]:
@@ -51,7 +66,7 @@ def _header(feed: Feed, path: Path, options: Options) -> tuple[str, list[str]]:
     try:
         return delimiter, [h.strip().lstrip("\ufeff") for h in next(csv.reader(feed, delimiter=delimiter, strict=True))]
     except csv.Error:
-        raise SourceError("its row of column names cannot be read; check the quotes in it") from None
+        raise SourceError("its row of column names cannot be read; check the quotes in it, and the delimiter") from None
 
 
 def read_list(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -77,7 +92,11 @@ def read_list(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str
 
 
 class ListError(SourceError):
-    """A user's own list that cannot be used; the message says where (path:line)."""
+    """A user's own list that cannot be used; the message says where (path:line). `missing` are columns it lacks."""
+
+    def __init__(self, message: str, missing: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
 
 
 def _of_list(path: Path, file: TextFile, needed: Sequence[str]) -> Numbered:
@@ -85,10 +104,10 @@ def _of_list(path: Path, file: TextFile, needed: Sequence[str]) -> Numbered:
     delimiter, header = _header(feed, path, Options())
     chosen, missing = columns_named(needed, header)
     if missing:
-        raise ListError(
-            f"{path}:1: needs the columns {' and '.join(needed)}; missing: {', '.join(missing)} "
-            f"(its header has {len(header)} by the delimiter {delimiter!r})"
-        )
+        split = _one_column(header, delimiter)
+        seen = f"{split}; save it with one of , ; | or tab" if split else listed(header, needed, 2)
+        what = f"needs the columns {' and '.join(needed)}; missing: {', '.join(missing)}"
+        raise ListError(f"{path}:1: {what}; {seen}", missing)
     yield from _Records(feed, delimiter, header, Columns({**{c: c for c in header}, **chosen}))
 
 

@@ -133,7 +133,8 @@ def _asked(query: Query) -> Iterator[Asked]:
             begun = True
             yield names, rows
     except ImportError as error:
-        raise UsageError(f"{query.kind} needs {error.name or 'libpq'}: pip install 'calcitrace[sources]'") from None
+        what = f"{query.kind} needs {error.name or 'libpq'}"
+        raise UsageError(f'{what}: pip install "calcitrace[sources]"') from None
     except Exception as error:
         if type(error).__module__.partition(".")[0].strip("_") not in ("sqlite3", "duckdb", "psycopg"):
             raise

@@ -156,6 +156,6 @@ def _rtf_text(rtf: str) -> str:
     try:
         from striprtf.striprtf import rtf_to_text
     except ImportError:
-        raise AttachmentError("an RTF text, which needs striprtf: pip install 'calcitrace[sources]'") from None
+        raise AttachmentError('an RTF text, which needs striprtf: pip install "calcitrace[sources]"') from None
     text: str = rtf_to_text(rtf, errors="replace")
     return text.strip("\n")
