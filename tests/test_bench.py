@@ -17,7 +17,7 @@ from calcitrace.differences import Difference, differences
 from calcitrace.errors import UsageError
 from calcitrace.rules import patterns_folder
 from calcitrace.usage import usage
-from calcitrace.why import why, why_tier
+from calcitrace.why import why, why_case, why_tier
 
 SECRET = "zanzibar"
 TEXT = f"MRI RIGHT SHOULDER\n\nFINDINGS: No erosion or {SECRET} spicule of the greater tuberosity. Old fracture."
@@ -163,15 +163,43 @@ def test_why_tells_what_each_tier_found_lacked_and_was_barred_by(annotator: Anno
     """Down to the first tier that fits; mentions that do not count for what is lacking are told with the reason."""
     case = rules.cases["intraosseous_migration"]
     text = "Calcific deposit of the supraspinatus. Erosion of the greater tuberosity. Acute fracture of the humerus."
-    last = [r for r in why_tier(annotator.annotate(Report("r", text)), rules, case) if r["tier"] == "probable"][2]
-    assert last["found"] == "erosion: 'Erosion'; deposit: 'Calcific deposit'"
-    assert (last["lacking"], last["barred_by"]) == ("", "fracture: 'fracture'")
+    last = [r for r in why_tier(annotator.annotate(Report("r", text)), rules, case) if r.tier == "probable"][2]
+    assert last.found == ["erosion: 'Erosion'", "deposit: 'Calcific deposit'"]
+    assert (last.lacking, last.barred_by) == ([], ["fracture: 'fracture'"])
+    assert last.row()["found"] == "erosion: 'Erosion'; deposit: 'Calcific deposit'"
     whole = annotator.annotate(Report("r", text.replace("Acute fracture", "No fracture")))
     rows = why_tier(whole, rules, case)
-    assert (rows[-1]["tier"], rows[-1]["lacking"], rows[-1]["barred_by"]) == ("probable", "", "")
+    assert (rows[-1].tier, rows[-1].lacking, rows[-1].barred_by) == ("probable", [], [])
     absent = why_tier(annotator.annotate(Report("r", "No erosion of the humerus.")), rules, case)
     assert len(absent) == len(case.tiers)
-    assert "erosion ('erosion' is absent)" in str(absent[5]["lacking"])
+    assert "erosion ('erosion' is absent)" in absent[5].lacking
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "Calcific deposit of the supraspinatus. Erosion of the greater tuberosity.",
+            "a probable case: it has erosion ('Erosion') and deposit ('Calcific deposit'), and nothing that bars this",
+        ),
+        (
+            "Calcific deposit of the supraspinatus. No erosion of the humerus.",
+            "no case, since no tier fits; for the nearest, definite, it has deposit ('Calcific deposit') but lacks "
+            "attributed erosion ('erosion' is absent).",
+        ),
+        (
+            "Calcific deposit of the supraspinatus. Erosion of the greater tuberosity. Acute fracture of the humerus.",
+            "no case, since no tier fits; for the nearest, probable, it has erosion ('Erosion') and deposit ('Calcific "
+            "deposit') but is barred by fracture ('fracture').",
+        ),
+    ],
+)
+def test_why_tells_in_a_sentence_why_a_report_is_a_case_or_none(
+    text: str, told: str, annotator: Annotator, rules: RuleSet
+) -> None:
+    """The tier that fits with its evidence, or what the nearest tier lacks or is barred by."""
+    tiers = why_tier(annotator.annotate(Report("r", text)), rules, rules.cases["intraosseous_migration"])
+    assert why_case(tiers).startswith(f"This report is {told}")
 
 
 def test_show_why(command: Any) -> None:
@@ -183,5 +211,6 @@ def test_show_why(command: Any) -> None:
     told = json.loads(command("show", "--why", "--json", "--text", "No erosion.").out)
     assert told["why"][0]["mentions"][0]["value"] == "absent"
     assert told["tiers"][0]["tier"] == "definite"
-    assert "why the case status is no" in done.out
+    _, _, below = done.out.partition("why the case status is no")
+    assert re.match(r".*\nThis report is no case, since no tier fits; .*\ntier +constituents *\n", below)
     assert "why" not in json.loads(command("show", "--json", "--text", "No erosion.").out)
