@@ -41,7 +41,7 @@ def test_a_difference_names_report_place_and_rule(rules: RuleSet, changed: Path)
     """A mention that comes with a new term is told with its report, place, reading, rule and cue."""
     (found,) = differences(rules, load_rules(changed), [Report("A7", TEXT)], "intraosseous_migration")
     at = TEXT.index("spicule")
-    assert found == Difference("A7", "added", "fracture", at, at + 7, "", "assertion=absent", found.rule)
+    assert found == Difference("A7", "added", "fracture", at, at + 7, "", "assertion=absent", found.rule, "no", "no")
     assert found.rule.split("; ")[0] == "fracture:spicule"
     assert found.rule.split("; ")[1].startswith("context absent_before:")
 
@@ -50,6 +50,39 @@ def test_what_is_gone_is_told_by_the_old_rule(rules: RuleSet, changed: Path) -> 
     """The other way round the mention is removed."""
     (found,) = differences(load_rules(changed), rules, [Report("A7", TEXT)], "intraosseous_migration")
     assert (found.kind, found.before, found.after) == ("removed", "assertion=absent", "")
+
+
+@pytest.mark.parametrize(
+    ("new", "text", "kind", "before", "after"),
+    [
+        ("old fracture", "Old fracture.", "span longer", (4, 12), (0, 12)),
+        ("fracture healed", "Old fracture healed.", "span longer", (4, 12), (4, 19)),
+    ],
+)
+def test_a_mention_of_more_or_fewer_words_is_one_change(
+    new: str, text: str, kind: str, before: tuple[int, int], after: tuple[int, int], rules: RuleSet, changed: Path
+) -> None:
+    """Its span under both rule sets is told, not a mention that goes and another that comes."""
+    path = changed / "findings" / "fracture.yml"
+    path.write_text(path.read_text("utf-8").replace("terms:\n", f"terms:\n  - {new}\n", 1), "utf-8")
+    both = (rules, load_rules(changed))
+    (longer,), (shorter,) = (
+        list(differences(*order, [Report("A7", text)], "intraosseous_migration")) for order in (both, both[::-1])
+    )
+    assert (longer.kind, longer.start, longer.end) == (kind, *after)
+    assert (shorter.kind, shorter.start, shorter.end) == ("span shorter", *before)
+    assert "span={}-{}".format(*before) in longer.before.split()
+    assert "span={}-{}".format(*after) in longer.after.split()
+    assert longer.rule.startswith(f"fracture:{new}")
+
+
+def test_two_mentions_that_become_one_are_told_once_each(rules: RuleSet, changed: Path) -> None:
+    """The first becomes longer, and the second is gone."""
+    path = changed / "findings" / "fracture.yml"
+    text = "Fracture and a fracture."
+    path.write_text(path.read_text("utf-8").replace("terms:\n", f"terms:\n  - {text[:-1].lower()}\n", 1), "utf-8")
+    found = differences(rules, load_rules(changed), [Report("A7", text)], "intraosseous_migration")
+    assert [(d.kind, d.start, d.end) for d in found] == [("span longer", 0, 23), ("removed", 15, 23)]
 
 
 def test_equal_rules_differ_nowhere(rules: RuleSet) -> None:
@@ -72,10 +105,29 @@ def test_rules_diff_prints_no_text(command: Any, changed: Path, tmp_path: Path) 
     at = TEXT.index("spicule")
     assert f"A7: added fracture {at}-{at + 7}: assertion=absent (fracture:spicule; context absent_before:" in done.out
     assert f" of {patterns_folder().name}/context/presence.yml)" in done.out
+    assert "A7: case status stays no\n" in done.out
     assert "1 reports, 1 change" in done.out
+    assert "\ncase status changes in 0 reports\n" in done.out
     assert SECRET not in done.out + done.err
     told = json.loads(command("rules", "diff", patterns_folder(), changed, "--on", corpus, "--json").out)
     assert (told["report_id"], told["kind"], told["finding"]) == ("A7", "added", "fracture")
+
+
+def test_rules_diff_tells_how_many_case_statuses_change(command: Any, changed: Path, tmp_path: Path) -> None:
+    """In a line for each report that changes, and in one for all."""
+    deposit = "Calcific deposit of the supraspinatus"
+    texts = {"A1": f"{deposit} with a pothole of the greater tuberosity.", "A2": "No pothole.", "A3": "Normal."}
+    corpus = tmp_path / "reports.jsonl"
+    corpus.write_text("".join(json.dumps({"report_id": k, "text": t}) + "\n" for k, t in texts.items()), "utf-8")
+    erosion = changed / "findings" / "cortical_erosion.yml"
+    erosion.write_text(erosion.read_text("utf-8").replace("terms:\n", "terms:\n  - pothole\n", 1), "utf-8")
+    told = command("rules", "diff", patterns_folder(), changed, "--on", corpus).out.splitlines()
+    assert [line for line in told if "case status" in line][:3] == [
+        "A1: case status: no -> probable (case definition)",
+        "A2: case status stays no",
+        "case status changes in 1 report: no -> probable (1)",
+    ]
+    assert [line for line in told if "reports, 2 change" in line]
 
 
 # rules check --on
