@@ -495,11 +495,25 @@ def test_cases_that_the_model_sets_aside_are_named(
     assert "Set aside by the model: 8 reports, definite or probable by the case definition\n" in told.out
     assert re.findall(r"^  (\S+) \(\w+, probability [\d.]+\)$", told.out, re.MULTILINE) == names[:7]
     assert "  ...; more of them are in summary.html, all are in the table reports\n" in told.out
-    assert f"calcitrace show --run {tmp_path / 'set'} {names[0]} --why\n" in told.out
+    assert f"calcitrace show --run {tmp_path / 'set'} REPORT_ID --why\n" in told.out
     page = (tmp_path / "set" / "summary.html").read_text()
     assert (
         re.findall(r"<tr><td>(\w+)</td>", page.partition("Set aside by the model")[2].partition("</table>")[0]) == names
     )
+
+
+def test_an_id_that_reads_as_text_is_not_told(tmp_path: Path, model: CaseModel, command: Any) -> None:
+    """Where a column of words is taken for the ids, the terminal shows none of them."""
+    strict, reports = tmp_path / "strict.json", tmp_path / "r.jsonl"
+    strict.write_bytes(model_bytes(replace(model, threshold=0.999999)))
+    reports.write_text(
+        "".join(json.dumps({"report_id": i, "text": CASES[0]}) + "\n" for i in ("Mr Zebra", "A1\x1b[2J"))
+    )
+    told = command("process", reports, "-o", tmp_path / "set", "--model", strict).out
+    assert re.findall(r"^  (.+) \(probable, probability", told, re.MULTILINE) == [
+        "A1\u241b[2J",
+        "an id that reads as text",
+    ]
 
 
 def test_prevalence_is_recorded_and_moves_probabilities(tmp_path: Path, run: Path) -> None:

@@ -270,6 +270,8 @@ def _model_said(result: RunResult) -> Iterator[str]:
 
     from calcitrace.phrases import many
     from calcitrace.runfolder import read_manifest
+    from calcitrace.show import visible
+    from calcitrace.sources import shown_id
     from calcitrace.summary import threshold_said
 
     manifest = read_manifest(result.folder)
@@ -279,10 +281,11 @@ def _model_said(result: RunResult) -> Iterator[str]:
         status = " or ".join(manifest["likely_status"])
         yield f"Set aside by the model: {many(result.set_aside, 'report')}, {status} by the case definition"
         for row in result.aside[:MOST_ASIDE]:
-            yield f"  {row['report_id']} ({row['case_status']}, probability {row['case_probability']:.3g})"
+            name = visible(shown_id(row["report_id"])) or "an id that reads as text"
+            yield f"  {name} ({row['case_status']}, probability {row['case_probability']:.3g})"
         if result.set_aside > MOST_ASIDE:
             yield "  ...; more of them are in summary.html, all are in the table reports"
-        yield f"  to see why: calcitrace show --run {result.folder} {result.aside[0]['report_id']} --why"
+        yield f"  to see why: calcitrace show --run {result.folder} REPORT_ID --why"
 
 
 def _endings(found: Counter[str]) -> str:
