@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from calcitrace.exports.files import write_table
 from calcitrace.exports.variables import Variable, as_text
-from calcitrace.tableone import sex_in_words
 
 if TYPE_CHECKING:
     from calcitrace.exports.extract import Extract, LeftOut
@@ -77,6 +76,8 @@ def _choices(extract: Extract, table: str, variable: Variable) -> dict[str, str]
     """The choices of a field, by code: of a category its values, of a text of few values those that there are."""
     if variable.kind == "category":
         return {str(code): label for code, label in variable.labels.items()}
+    from calcitrace.tableone import sex_in_words  # here, since `--help` loads the exports and must not pay for it
+
     values = sorted({row[variable.name] for row in extract.rows(table) if row[variable.name]} if variable.few else ())
     words = all(re.fullmatch(r"\w+", v, re.ASCII) for v in values) and len({v.lower() for v in values}) == len(values)
     label = sex_in_words if variable.name == "sex" else lambda v: v.replace("_", " ")
