@@ -19,7 +19,7 @@ from calcitrace.differences import Difference, differences
 from calcitrace.errors import UsageError
 from calcitrace.rules import patterns_folder
 from calcitrace.usage import usage
-from calcitrace.why import why, why_tier
+from calcitrace.why import why, why_case, why_tier
 
 SECRET = "zanzibar"
 TEXT = f"MRI RIGHT SHOULDER\n\nFINDINGS: No erosion or {SECRET} spicule of the greater tuberosity. Old fracture."
@@ -73,7 +73,7 @@ def test_a_difference_names_report_place_and_rule(rules: RuleSet, changed: Path)
     """A mention that comes with a new term is told with its report, place, reading, rule and cue."""
     (found,) = differences(rules, load_rules(changed), [Report("A7", TEXT)], "intraosseous_migration")
     at = TEXT.index("spicule")
-    assert found == Difference("A7", "added", "fracture", at, at + 7, "", "assertion=absent", found.rule)
+    assert found == Difference("A7", "added", "fracture", at, at + 7, "", "assertion=absent", found.rule, "no", "no")
     assert found.rule.split("; ")[0] == "fracture:spicule"
     assert found.rule.split("; ")[1].startswith("context absent_before:")
 
@@ -82,6 +82,39 @@ def test_what_is_gone_is_told_by_the_old_rule(rules: RuleSet, changed: Path) -> 
     """The other way round the mention is removed."""
     (found,) = differences(load_rules(changed), rules, [Report("A7", TEXT)], "intraosseous_migration")
     assert (found.kind, found.before, found.after) == ("removed", "assertion=absent", "")
+
+
+@pytest.mark.parametrize(
+    ("new", "text", "kind", "before", "after"),
+    [
+        ("old fracture", "Old fracture.", "span longer", (4, 12), (0, 12)),
+        ("fracture healed", "Old fracture healed.", "span longer", (4, 12), (4, 19)),
+    ],
+)
+def test_a_mention_of_more_or_fewer_words_is_one_change(
+    new: str, text: str, kind: str, before: tuple[int, int], after: tuple[int, int], rules: RuleSet, changed: Path
+) -> None:
+    """Its span under both rule sets is told, not a mention that goes and another that comes."""
+    path = changed / "findings" / "fracture.yml"
+    path.write_text(path.read_text("utf-8").replace("terms:\n", f"terms:\n  - {new}\n", 1), "utf-8")
+    both = (rules, load_rules(changed))
+    (longer,), (shorter,) = (
+        list(differences(*order, [Report("A7", text)], "intraosseous_migration")) for order in (both, both[::-1])
+    )
+    assert (longer.kind, longer.start, longer.end) == (kind, *after)
+    assert (shorter.kind, shorter.start, shorter.end) == ("span shorter", *before)
+    assert "span={}-{}".format(*before) in longer.before.split()
+    assert "span={}-{}".format(*after) in longer.after.split()
+    assert longer.rule.startswith(f"fracture:{new}")
+
+
+def test_two_mentions_that_become_one_are_told_once_each(rules: RuleSet, changed: Path) -> None:
+    """The first becomes longer, and the second is gone."""
+    path = changed / "findings" / "fracture.yml"
+    text = "Fracture and a fracture."
+    path.write_text(path.read_text("utf-8").replace("terms:\n", f"terms:\n  - {text[:-1].lower()}\n", 1), "utf-8")
+    found = differences(rules, load_rules(changed), [Report("A7", text)], "intraosseous_migration")
+    assert [(d.kind, d.start, d.end) for d in found] == [("span longer", 0, 23), ("removed", 15, 23)]
 
 
 def test_equal_rules_differ_nowhere(rules: RuleSet) -> None:
@@ -104,10 +137,29 @@ def test_rules_diff_prints_no_text(command: Any, changed: Path, tmp_path: Path) 
     at = TEXT.index("spicule")
     assert f"A7: added fracture {at}-{at + 7}: assertion=absent (fracture:spicule; context absent_before:" in done.out
     assert f" of {patterns_folder().name}/context/presence.yml)" in done.out
+    assert "A7: case status stays no\n" in done.out
     assert "1 reports, 1 change" in done.out
+    assert "\ncase status changes in 0 reports\n" in done.out
     assert SECRET not in done.out + done.err
     told = json.loads(command("rules", "diff", patterns_folder(), changed, "--on", corpus, "--json").out)
     assert (told["report_id"], told["kind"], told["finding"]) == ("A7", "added", "fracture")
+
+
+def test_rules_diff_tells_how_many_case_statuses_change(command: Any, changed: Path, tmp_path: Path) -> None:
+    """In a line for each report that changes, and in one for all."""
+    deposit = "Calcific deposit of the supraspinatus"
+    texts = {"A1": f"{deposit} with a pothole of the greater tuberosity.", "A2": "No pothole.", "A3": "Normal."}
+    corpus = tmp_path / "reports.jsonl"
+    corpus.write_text("".join(json.dumps({"report_id": k, "text": t}) + "\n" for k, t in texts.items()), "utf-8")
+    erosion = changed / "findings" / "cortical_erosion.yml"
+    erosion.write_text(erosion.read_text("utf-8").replace("terms:\n", "terms:\n  - pothole\n", 1), "utf-8")
+    told = command("rules", "diff", patterns_folder(), changed, "--on", corpus).out.splitlines()
+    assert [line for line in told if "case status" in line][:3] == [
+        "A1: case status: no -> probable (case definition)",
+        "A2: case status stays no",
+        "case status changes in 1 report: no -> probable (1)",
+    ]
+    assert [line for line in told if "reports, 2 change" in line]
 
 
 # rules check --on
@@ -195,15 +247,43 @@ def test_why_tells_what_each_tier_found_lacked_and_was_barred_by(annotator: Anno
     """Down to the first tier that fits; mentions that do not count for what is lacking are told with the reason."""
     case = rules.cases["intraosseous_migration"]
     text = "Calcific deposit of the supraspinatus. Erosion of the greater tuberosity. Acute fracture of the humerus."
-    last = [r for r in why_tier(annotator.annotate(Report("r", text)), rules, case) if r["tier"] == "probable"][2]
-    assert last["found"] == "erosion: 'Erosion'; deposit: 'Calcific deposit'"
-    assert (last["lacking"], last["barred_by"]) == ("", "fracture: 'fracture'")
+    last = [r for r in why_tier(annotator.annotate(Report("r", text)), rules, case) if r.tier == "probable"][2]
+    assert last.found == ["erosion: 'Erosion'", "deposit: 'Calcific deposit'"]
+    assert (last.lacking, last.barred_by) == ([], ["fracture: 'fracture'"])
+    assert last.row()["found"] == "erosion: 'Erosion'; deposit: 'Calcific deposit'"
     whole = annotator.annotate(Report("r", text.replace("Acute fracture", "No fracture")))
     rows = why_tier(whole, rules, case)
-    assert (rows[-1]["tier"], rows[-1]["lacking"], rows[-1]["barred_by"]) == ("probable", "", "")
+    assert (rows[-1].tier, rows[-1].lacking, rows[-1].barred_by) == ("probable", [], [])
     absent = why_tier(annotator.annotate(Report("r", "No erosion of the humerus.")), rules, case)
     assert len(absent) == len(case.tiers)
-    assert "erosion ('erosion' is absent)" in str(absent[5]["lacking"])
+    assert "erosion ('erosion' is absent)" in absent[5].lacking
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "Calcific deposit of the supraspinatus. Erosion of the greater tuberosity.",
+            "a probable case: it has erosion ('Erosion') and deposit ('Calcific deposit'), and nothing that bars this",
+        ),
+        (
+            "Calcific deposit of the supraspinatus. No erosion of the humerus.",
+            "no case, since no tier fits; for the nearest, definite, it has deposit ('Calcific deposit') but lacks "
+            "attributed erosion ('erosion' is absent).",
+        ),
+        (
+            "Calcific deposit of the supraspinatus. Erosion of the greater tuberosity. Acute fracture of the humerus.",
+            "no case, since no tier fits; for the nearest, probable, it has erosion ('Erosion') and deposit ('Calcific "
+            "deposit') but is barred by fracture ('fracture').",
+        ),
+    ],
+)
+def test_why_tells_in_a_sentence_why_a_report_is_a_case_or_none(
+    text: str, told: str, annotator: Annotator, rules: RuleSet
+) -> None:
+    """The tier that fits with its evidence, or what the nearest tier lacks or is barred by."""
+    tiers = why_tier(annotator.annotate(Report("r", text)), rules, rules.cases["intraosseous_migration"])
+    assert why_case(tiers).startswith(f"This report is {told}")
 
 
 def test_show_why(command: Any) -> None:
@@ -215,5 +295,6 @@ def test_show_why(command: Any) -> None:
     told = json.loads(command("show", "--why", "--json", "--text", "No erosion.").out)
     assert told["why"][0]["mentions"][0]["value"] == "absent"
     assert told["tiers"][0]["tier"] == "definite"
-    assert "why the case status is no" in done.out
+    _, _, below = done.out.partition("why the case status is no")
+    assert re.match(r".*\nThis report is no case, since no tier fits; .*\ntier +constituents *\n", below)
     assert "why" not in json.loads(command("show", "--json", "--text", "No erosion.").out)

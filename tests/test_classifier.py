@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -500,16 +501,41 @@ def test_without_a_model_the_case_definition_decides(tmp_path: Path, run: Path) 
     assert json.loads((run / "manifest.json").read_text())["model"] is None
 
 
-def test_cases_that_the_model_sets_aside_are_counted(tmp_path: Path, run: Path, model: CaseModel, command: Any) -> None:
-    """Reports that only the definition takes for likely cases are told at the end and on the summary page."""
+def test_cases_that_the_model_sets_aside_are_named(
+    tmp_path: Path, run: Path, model: CaseModel, command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that only the definition takes for likely cases: ids by probability, at the end and on the summary page."""
+    monkeypatch.setattr("calcitrace.corpus.PART_ROWS", 3)
+    monkeypatch.setattr("calcitrace.cli.process.MOST_ASIDE", 7)
     strict = tmp_path / "strict.json"
     strict.write_bytes(model_bytes(replace(model, threshold=0.999999)))
     told = command("process", tmp_path / "reports.jsonl", "-o", tmp_path / "set", "--model", strict)
     reports, _ = read_run(tmp_path / "set")
-    aside = (reports["case_status"].isin(["definite", "probable"]) & ~reports["likely_case"]).sum()
-    assert aside == 8
-    assert "the case definition alone would add 8" in told.out
-    assert "The case definition alone would add 8:" in " ".join((tmp_path / "set" / "summary.html").read_text().split())
+    aside = reports[reports["case_status"].isin(["definite", "probable"]) & ~reports["likely_case"]]
+    names = list(aside.sort_values(["case_probability", "report_id"], ascending=[False, True])["report_id"])
+    assert len(names) == 8
+    assert "Set aside by the model: 8 reports, definite or probable by the case definition\n" in told.out
+    assert re.findall(r"^  (\S+) \(\w+, probability [\d.]+\)$", told.out, re.MULTILINE) == names[:7]
+    assert "  ...; more of them are in summary.html, all are in the table reports\n" in told.out
+    assert f"calcitrace show --run {tmp_path / 'set'} REPORT_ID --why\n" in told.out
+    page = (tmp_path / "set" / "summary.html").read_text()
+    assert (
+        re.findall(r"<tr><td>(\w+)</td>", page.partition("Set aside by the model")[2].partition("</table>")[0]) == names
+    )
+
+
+def test_an_id_that_reads_as_text_is_not_told(tmp_path: Path, model: CaseModel, command: Any) -> None:
+    """Where a column of words is taken for the ids, the terminal shows none of them."""
+    strict, reports = tmp_path / "strict.json", tmp_path / "r.jsonl"
+    strict.write_bytes(model_bytes(replace(model, threshold=0.999999)))
+    reports.write_text(
+        "".join(json.dumps({"report_id": i, "text": CASES[0]}) + "\n" for i in ("Mr Zebra", "A1\x1b[2J"))
+    )
+    told = command("process", reports, "-o", tmp_path / "set", "--model", strict).out
+    assert re.findall(r"^  (.+) \(probable, probability", told, re.MULTILINE) == [
+        "A1\u241b[2J",
+        "an id that reads as text",
+    ]
 
 
 def test_prevalence_is_recorded_and_moves_probabilities(tmp_path: Path, run: Path) -> None:

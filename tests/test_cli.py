@@ -169,13 +169,14 @@ def test_process_tells_the_threshold_that_holds(command: Any, tmp_path: Path) ->
     """On the scale of the run's probabilities, on the terminal and on the page; nothing without a model."""
     path = put(tmp_path, "r.csv", GOOD)
     ended = command("process", path, "--out", tmp_path / "run", "--prevalence", "0.005")
-    least = float(
-        re.findall(r"likely from a probability of ([\d.]+) on, where 0.5 % of the reports are cases", ended.out)[0]
-    )
+    told = " ".join(ended.out.split())
+    least = float(re.findall(r"a report is a likely case if its probability is (0.\d+) or more", told)[0])
+    assert "Probabilities were recalibrated for an archive in which 0.5 % of the reports are cases" in told
     manifest = read_manifest(tmp_path / "run")
     assert least == pytest.approx(threshold_of(manifest), rel=0.01)
     assert least < manifest["model"]["threshold"]
-    assert "likely from" not in command("process", path, "--out", tmp_path / "none", "--no-model").out
+    assert max(map(len, ended.out.splitlines()[5:10])) <= 80
+    assert "Threshold" not in command("process", path, "--out", tmp_path / "none", "--no-model").out
 
 
 def test_process_tells_notes_in_lines_of_their_own(command: Any, tmp_path: Path) -> None:
@@ -443,6 +444,9 @@ def test_demo_shows_what_it_found(command: Any, tmp_path: Path) -> None:
         assert all(
             re.search(rf"^{i} .*\b{s}\b", ended.out, re.M) for i, s in likely[["report_id", "case_status"]].values
         )
+        shown = [float(p) for p in re.findall(r"^S\d+ +([\d.]+) ", ended.out, re.M)]
+        assert len(shown) == len(likely)
+        assert shown == sorted(shown, reverse=True)
         assert f"wrote {tmp_path / 'run'}" in ended.out
         assert "demo" not in ended.err
 

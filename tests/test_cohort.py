@@ -28,6 +28,8 @@ from calcitrace.errors import RunError, UsageError
 from calcitrace.exports import EXPORTS, export
 from calcitrace.methods import exclusion_reasons, methods
 from calcitrace.review.queue import QueueOptions, make_queue
+from calcitrace.selection import exclusion_names
+from calcitrace.tableone import SHOWN, table_one
 
 MARK = "Zqxmarker"
 DEPOSIT = "FINDINGS: 9 mm calcific deposit in the right supraspinatus tendon. The cortex is intact."
@@ -219,11 +221,66 @@ def test_counts_are_told_in_good_english(tmp_path: Path) -> None:
     told, drawn = ((out / name).read_text(encoding="utf-8") for name in ("methods.md", "flow.svg"))
     assert "Of 3 rows read, 1 was rejected; of 2 reports, 2 count (" in told
     assert "; 1 patient was excluded, each counted once" in told
-    assert "Age not known, or not from 18 on: 1 patient." in told
+    assert "Under 18 years, or age not known: 1 patient." in told
     assert "An earlier case report within 1 day: 0 patients." in told
     assert "; 1 member |" in told
     assert ">1 patient in the cohort<" in drawn
     assert drawn.count("(n = ") == drawn.count("(n")
+
+
+@pytest.mark.parametrize(
+    ("said", "box"),
+    [
+        ("ages: {from: 18}", "Under 18 years, or age not known"),
+        ("ages: {to: 65.5}", "Over 65.5 years, or age not known"),
+        ("ages: {from: 18, to: 65}", "Under 18 or over 65 years, or age not known"),
+        ("dates: {from: 2019-01-31}", "Index date before 2019-01-31"),
+        ("dates: {from: 2019-01-31, to: 2020-01-31}", "Index date before 2019-01-31 or after 2020-01-31"),
+    ],
+)
+def test_a_span_is_told_by_what_lies_outside_of_it(said: str, box: str, tmp_path: Path) -> None:
+    """A box of the flow names those who are in it."""
+    assert exclusion_names(read_criteria(criteria(tmp_path, said))) == ["No full date of a case report", box]
+
+
+def test_table_one_tells_numbers_and_blanks_in_words() -> None:
+    """Of how many a number is known stands beside it; what is blank is not known, never an empty name."""
+    members = pd.DataFrame([dict.fromkeys([c for _, c in SHOWN], "x")] * 3)
+    members = members.assign(case_status="definite", age=[50.0, 60.0, None], n_reports=1, biopsy=["done", " ", ""])
+    members = members.assign(index_date="2020-01-01", last_date=["2020-01-11", "", ""])
+    heads, rows = table_one(members)
+    told = {row[:2]: row[2] for row in rows}
+    assert heads == ("Characteristic", "Value", "All (n = 3)", "Definite (n = 3)")
+    assert told["Age, years", "median (quartiles), n known"] == "55 (52.5 to 57.5), n = 2"
+    assert told["Biopsy", "not known"] == "2 (67 %)"
+    assert all(value.strip() for _, value in told)
+    assert table_one(members.assign(age=None))[1][0][2] == "not known"
+
+
+def test_every_box_that_holds_somebody_is_told_on_the_terminal(tmp_path: Path, command: Command) -> None:
+    """With its number, under the count that it lessens, and named as in the flow diagram; others are not."""
+    days = {"CASE": "2019-03-04", "CT": "2019-03-05", "PLAIN": "2019-03-06", "YOUNG": "2019-03-07"}
+    rows = [
+        {"report_id": p, "patient_id": p, "study_date": day, "modality": "MR", "age": "50", "text": CASE}
+        for p, day in days.items()
+    ]
+    rows[1]["modality"], rows[2]["text"], rows[3]["age"] = "CT", PLAIN, "12"
+    folder = run(tmp_path, [*rows, {**rows[0], "report_id": "again"}, {**rows[0], "report_id": "e", "text": " "}])
+    own = criteria(tmp_path, "modalities: [MR]\nages: {from: 18}\nwashout_days: 10\n")
+    told = command("cohort", folder, "--criteria", own, "--out", tmp_path / "cohort").out.splitlines()[:-2]
+    assert [tuple(re.split(r" {2,}(?=\d)", line)) for line in told][:10] == [
+        ("rows read", "6"),
+        ("  Rejected", "1"),
+        ("  Same text on the same day", "1"),
+        ("reports that count", "4"),
+        ("patients", "4"),
+        ("  No definite or probable report", "1"),
+        ("  Modality not MR", "1"),
+        ("with a case report", "2"),
+        ("  Under 18 years, or age not known", "1"),
+        ("in the cohort", "1"),
+    ]
+    assert max(map(len, told[:10])) <= 80
 
 
 def test_a_model_takes_part_only_where_the_criteria_ask_for_it(tmp_path: Path) -> None:

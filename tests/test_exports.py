@@ -335,13 +335,16 @@ def test_redcap_has_sex_and_age_on_the_form_of_the_patient(cohort: Cohort, key: 
 
 
 def test_redcap_gives_choices_for_texts_of_few_values(tmp_path: Path, key: Path) -> None:
-    """Sex, tendon and bone are choices by the values that there are; one that is no single word makes them a text."""
+    """Sex, tendon and bone are choices by the values that there are; one that is no single word makes them a text.
+
+    The labels of sex are the words of Table 1.
+    """
     few = [{**PATIENTS[0], "tendon": "gluteus_medius", "sex": "F", "age": 52.0, "bone": "a bone"}, PATIENTS[1]]
     write_cohort(tmp_path / "cohort", few, [], [])
     export(tmp_path / "cohort", tmp_path / "out", "redcap", key_file=key)
     fields = {r["Variable / Field Name"]: r for r in rows_of(tmp_path / "out" / "data_dictionary.csv")}
     choices = {n: fields[n]["Choices, Calculations, OR Slider Labels"] for n in ("tendon", "sex", "bone")}
-    assert choices == {"tendon": "gluteus_medius, Gluteus medius | none, None", "sex": "F, F", "bone": ""}
+    assert choices == {"tendon": "gluteus_medius, Gluteus medius | none, None", "sex": "F, Female", "bone": ""}
     assert fields["bone"]["Field Type"] == "text"
     assert "evidence" not in fields
     (row,) = [r for r in rows_of(tmp_path / "out" / "import.csv") if r["sex"]]

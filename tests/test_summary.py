@@ -12,8 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calcitrace.summary import ASSERTIONS, bars, by_finding, pieces, write_summary
+from calcitrace.summary import ASSERTIONS, bars, by_finding, pieces, threshold_said, write_summary
 
+MODEL = {
+    "name": "own",
+    "learned_from": "",
+    "threshold": 0.5,
+    "trained_at_prevalence": 0.5,
+    "probabilities_at_prevalence": 0.5,
+}
 SCRIPT = "<script>alert(1)</script>\"'&"
 
 
@@ -154,7 +161,7 @@ def test_a_case_says_what_and_where() -> None:
 def test_more_cases_than_are_shown() -> None:
     """The page says how many it leaves out, and that a long text is cut."""
     seen = Texts(write_summary(manifest(likely=1_500), [{**card("x"), "cut": True}])).text
-    assert "Likely cases (the first 1 of 1,500)" in seen
+    assert "Likely cases (the first 1 of 1,500 that were read)" in seen
     assert "only its beginning is shown" in seen
 
 
@@ -213,7 +220,29 @@ def test_evidence_comes_first_where_mentions_overlap() -> None:
 
 def test_the_threshold_is_told_on_the_scale_of_the_probabilities() -> None:
     """A threshold of one half, learned where half are cases, is 0.005 where 0.5 % are."""
-    model = {"name": "own", "learned_from": "", "threshold": 0.5, "trained_at_prevalence": 0.5}
-    likely = card("x", case_probability=0.02)
-    page = write_summary(manifest(model={**model, "probabilities_at_prevalence": 0.005}), [likely])
-    assert "at or above the model's threshold, here 0.005. Probabilities hold where 0.5 %" in Texts(page).text
+    page = write_summary(manifest(model={**MODEL, "probabilities_at_prevalence": 0.005}), [])
+    assert (
+        "a report is a likely case if its probability is 0.005 or more. Probabilities were recalibrated for an " in page
+    )
+    assert "archive in which 0.5 % of the reports are cases; of those that the model learned from, 50 % were." in page
+
+
+def test_probabilities_that_are_not_recalibrated_are_told() -> None:
+    """With the prevalence at which they hold, and the option that moves them; without a model nothing is said."""
+    told = " ".join(threshold_said(manifest(model=MODEL)))
+    assert "Probabilities were not recalibrated: they hold where 50 % of the reports are cases" in told
+    assert "--prevalence 0.005 recalibrates them" in told
+    assert threshold_said(manifest()) == ()
+
+
+def test_likely_cases_stand_by_probability() -> None:
+    """The highest first, ties by id, in the table and in the texts; so do reports that the model sets aside."""
+    cards = [card("x", report_id=name, case_probability=p) for name, p in (("c", 0.7), ("b", 0.9), ("a", 0.7))]
+    aside = [c["report"] for c in cards]
+    parts = [{"counts": {"case|set aside": 60}}]
+    page = write_summary(manifest(model=MODEL, parts=parts, likely_status=["definite"]), cards, aside)
+    assert re.findall(r'<a href="#c\d">(\w)</a>', page) == ["b", "a", "c"]
+    assert re.findall(r"<h3>(\w) ", page) == ["b", "a", "c"]
+    assert re.findall(r"<tr><td>(\w)</td>", page) == ["b", "a", "c"]
+    assert "Set aside by the model (the first 3 of 60)" in page
+    assert "whose case_status is definite and whose likely_case is false" in page

@@ -23,6 +23,7 @@ from calcitrace.runfolder import RUNNING, RunFolder, file_hash, now
 from calcitrace.sieve import SCREENS
 from calcitrace.sources import Inputs, Options, Place, Query, Tally, expand, read_rows, shown_id
 from calcitrace.strictyaml import meant
+from calcitrace.summary import SUMMED, first_by_probability
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, parquet_bytes
 from calcitrace.workers import NO_MODEL, Setup, Work, case_of, model_for, why_no_model, working
 
@@ -70,7 +71,8 @@ class Progress:
 class RunResult:
     """A finished run: its folder and counts (`rows` = `reports` + `rejects`), and the first rejects of this call.
 
-    `set_aside` are reports that the case definition takes for likely cases and the model does not.
+    `set_aside` are reports that the case definition takes for likely cases and the model does not; `aside` are the
+    first of them: rows with the keys `SUMMED`, the highest probability first.
     """
 
     folder: Path
@@ -80,6 +82,7 @@ class RunResult:
     mentions: int
     likely: int
     set_aside: int
+    aside: Sequence[Mapping[str, Any]]
     chosen: Mapping[str, str]
     left_out: Mapping[str, int]
     first_rejects: Sequence[Reject]
@@ -145,15 +148,8 @@ def process(
 
 
 def _setup(options: RunOptions, rules: RuleSet, model_file: str) -> Setup:
-    return Setup(
-        options.patterns,
-        rules.hash,
-        options.case,
-        model_file,
-        options.prevalence,
-        options.screen,
-        options.audit_fraction,
-    )
+    screened = options.screen, options.audit_fraction
+    return Setup(options.patterns, rules.hash, options.case, model_file, options.prevalence, *screened)
 
 
 def check_options(
@@ -198,6 +194,7 @@ def result_of(run: RunFolder, tally: Tally, first_rejects: Sequence[Reject]) -> 
         mentions=run.total("mentions"),
         likely=run.total("likely"),
         set_aside=run.counts["case|set aside"],
+        aside=run.aside,
         chosen=tally.chosen,
         left_out=tally.left_out,
         first_rejects=first_rejects,
@@ -302,6 +299,7 @@ class Made:
         self.rejects: list[Reject] = list(rejects)
         self.counts: Counter[str] = Counter()
         self._cards: list[dict[str, Any]] = []
+        self._aside: list[dict[str, Any]] = []
         self._room = MAX_CARDS - cards_before
         self._inputs: dict[str, list[int]] = {}
         for reject in rejects:
@@ -323,7 +321,9 @@ class Made:
         self.counts[f"case|{rows['report']['case_status']}"] += 1
         self.counts[f"status|{rows['report']['status']}"] += 1
         self.counts["likely"] += rows["report"]["likely_case"]
-        self.counts["case|set aside"] += rows["set_aside"]
+        if rows["set_aside"]:
+            self.counts["case|set aside"] += 1
+            self._aside.append({key: rows["report"][key] for key in SUMMED})
         if rows["card"] and len(self._cards) < self._room:
             self._cards.append(rows["card"])
 
@@ -345,6 +345,7 @@ class Made:
             "inputs": self._inputs,
             "rejected": [asdict(r) for r in self.rejects],
             "cards": self._cards,
+            "aside": first_by_probability(self._aside),
         }
 
 
@@ -369,6 +370,7 @@ def new_manifest(
         "command": list(command),
         "ruleset_hash": rules.hash,
         "case": options.case,
+        "likely_status": sorted(rules.cases[options.case].likely),
         "model": model,
         **({"no_model": no_model} if no_model else {}),
         "inputs": files,

@@ -12,16 +12,17 @@ from calcitrace.errors import UsageError
 from calcitrace.model import Mention, Report
 from calcitrace.ruleset import RuleSet
 
-SEEN = ("assertion", "change", "tendon", "bone", "laterality", "size_mm")
+SEEN = ("assertion", "change", "tendon", "bone", "laterality", "size_mm", "span")
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One mention (or case status) of one report that the two rule sets read differently.
 
-    `kind` is added, removed, changed or case; `before` and `after` say what each reads ("" where it reads nothing),
-    `rule` names the target rule and cues of the new reading, or of the old one where a mention is gone; what has no
-    name but its line, with its file.
+    `kind` is added, removed, changed, case, or span longer, shorter or moved: a mention of other words that overlap.
+    `before` and `after` say what each reads ("" where it reads nothing), `rule` names the target rule and cues of the
+    new reading, or of the old one where a mention is gone; what has no name but its line, with its file. `case_before`
+    and `case_after` are the case status of the report, whatever differs.
     """
 
     report_id: str
@@ -32,6 +33,8 @@ class Difference:
     before: str
     after: str
     rule: str
+    case_before: str
+    case_after: str
 
 
 def differences(
@@ -49,11 +52,12 @@ def differences(
     readers = [(Annotator(r), r, r.cases[case]) for r in (old, new)]
     for report in reports:
         (before, was), (after, now) = (
-            (found := a.annotate(report), assess(found, r, c).case_status) for a, r, c in readers
+            (found := a.annotate(report), str(assess(found, r, c).case_status)) for a, r, c in readers
         )
-        yield from _mentions(report.report_id, before.mentions, after.mentions, places)
+        for told in _mentions(before.mentions, after.mentions, places):
+            yield Difference(report.report_id, *told, was, now)
         if was != now:
-            yield Difference(report.report_id, "case", "", 0, len(report.text), str(was), str(now), "case definition")
+            yield Difference(report.report_id, "case", "", 0, len(report.text), was, now, "case definition", was, now)
         if on_report:
             on_report()
 
@@ -66,22 +70,53 @@ def _places(rules: RuleSet) -> dict[str, str]:
 
 
 def _mentions(
-    report_id: str, before: Iterable[Mention], after: Iterable[Mention], places: Sequence[Mapping[str, str]]
-) -> Iterator[Difference]:
-    olds = {(m.start, m.end, m.finding): m for m in before}
-    news = {(m.start, m.end, m.finding): m for m in after}
-    for key in sorted(olds.keys() | news.keys()):
-        old, new = olds.get(key), news.get(key)
+    before: Iterable[Mention], after: Iterable[Mention], places: Sequence[Mapping[str, str]]
+) -> Iterator[tuple[str, str, int, int, str, str, str]]:
+    """What differs of each mention, in order: kind, finding, start, end, before, after, rule."""
+    pairs = sorted(_pairs(before, after), key=lambda pair: _key(pair[1] or pair[0]))
+    for old, new in pairs:
         was, now = (_said(old) if old else ""), (_said(new) if new else "")
         if was != now:
-            kind = "added" if not old else "removed" if not new else "changed"
+            kind = "added" if not old else "removed" if not new else _kind(old, new)
             told = _rules(new, places[1]) if new else _rules(old, places[0])
-            yield Difference(report_id, kind, key[2], key[0], key[1], *_only_changed(was, now), told)
+            start, end, finding = _key(new or old)
+            yield kind, finding, start, end, *_only_changed(was, now), told
+
+
+Pair = tuple[Mention | None, Mention | None]
+
+
+def _pairs(before: Iterable[Mention], after: Iterable[Mention]) -> Iterator[Pair]:
+    """The mentions that are the same under both rule sets: of the same words, or else of words that overlap."""
+    olds, news = {_key(m): m for m in before}, {_key(m): m for m in after}
+    yield from ((olds.pop(key), news.pop(key)) for key in olds.keys() & news.keys())
+    for new in sorted(news.values(), key=_key):
+        same = next((k for k, m in sorted(olds.items()) if _overlap(m, new)), None)
+        yield olds.pop(same) if same else None, new
+    yield from ((old, None) for old in olds.values())
+
+
+def _key(mention: Mention | None) -> tuple[int, int, str]:
+    assert mention is not None
+    return mention.start, mention.end, mention.finding
+
+
+def _overlap(old: Mention, new: Mention) -> bool:
+    return old.finding == new.finding and old.start < new.end and new.start < old.end
+
+
+def _kind(old: Mention, new: Mention) -> str:
+    """How a mention differs whose words are the same or overlap."""
+    if (old.start, old.end) == (new.start, new.end):
+        return "changed"
+    longer, shorter = (new.start <= old.start and old.end <= new.end, old.start <= new.start and new.end <= old.end)
+    return "span longer" if longer else "span shorter" if shorter else "span moved"
 
 
 def _said(mention: Mention) -> str:
     said = mention.asserted
-    values = (said.assertion, said.change, mention.tendon, mention.bone, mention.laterality, mention.size_mm)
+    place = (mention.tendon, mention.bone, mention.laterality, mention.size_mm, f"{mention.start}-{mention.end}")
+    values = (said.assertion, said.change, *place)
     return " ".join(f"{k}={v}" for k, v in zip(SEEN, values, strict=True))
 
 

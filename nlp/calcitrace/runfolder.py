@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from calcitrace.errors import RunError
-from calcitrace.summary import write_summary
+from calcitrace.summary import first_by_probability, write_summary
 from calcitrace.tables import clean, write_csv
 
 MANIFEST = "manifest.json"
@@ -47,6 +47,7 @@ class RunFolder:
         self._lock: IO[bytes] | None = None
         self.manifest = dict(manifest)
         self.parts: set[int] = set()
+        self.aside: list[dict[str, Any]] = []  # the first reports that the model sets aside, of a finished run
         self.counts: Counter[str] = Counter()  # by finding and assertion, case status and the like, over all parts
         self._totals: Counter[str] = Counter()
         self._rows: Counter[tuple[str, int]] = Counter()  # by input: its reports (0) and rejects (1)
@@ -112,7 +113,7 @@ class RunFolder:
             return False
 
     def commit(self, number: int, tables: Mapping[str, bytes], notes: Mapping[str, Any]) -> None:
-        """Commit part `number`: its Parquet tables, then its notes (counts, `rejected` rows, `cards`)."""
+        """Commit part `number`: its Parquet tables, then its notes (counts, `rejected` rows, `cards` ...)."""
         name = f"part-{number:05d}"
         files = {f"{table}/{name}.parquet": data for table, data in tables.items()}
         for file, data in files.items():
@@ -171,8 +172,9 @@ class RunFolder:
             for table in TABLES:
                 self._write_csv(table)
         cards = [card for side in self._sides() for card in side["cards"]]
+        self.aside = first_by_probability(row for side in self._sides() for row in side.get("aside", ()))
         counted = {**self.manifest, "parts": [{"counts": self.counts}]}
-        commit_file(self.folder / "summary.html", write_summary(counted, cards).encode("utf-8"))
+        commit_file(self.folder / "summary.html", write_summary(counted, cards, self.aside).encode("utf-8"))
         self._save(map(_entry, self._sides()))
 
     def _write_csv(self, table: str) -> None:
@@ -256,7 +258,7 @@ def _locked(path: Path) -> IO[bytes] | None:
 
 def _entry(side: Mapping[str, Any]) -> dict[str, Any]:
     """The notes of a part without what can be long."""
-    return {k: v for k, v in side.items() if k not in ("rejected", "cards")} | {"cards": len(side["cards"])}
+    return {k: v for k, v in side.items() if k not in ("rejected", "cards", "aside")} | {"cards": len(side["cards"])}
 
 
 def _json(value: Any, indent: int | None = 1) -> bytes:

@@ -103,9 +103,10 @@ def _exclusions(criteria: Criteria) -> Iterator[tuple[str, Callable[[History], b
     c = criteria
     yield NO_FULL_DATE, lambda h: h.index is None
     if any(c.dates):
-        yield f"Index date not {_range(*c.dates)}", lambda h: not _within(h.index_date, *c.dates)
+        yield f"Index date {_outside(*c.dates, 'before', 'after')}", lambda h: not _within(h.index_date, *c.dates)
     if any(a is not None for a in c.ages):
-        yield f"Age not known, or not {_range(*c.ages)}", lambda h: not _within(_age(h), *c.ages)
+        years = _outside(*c.ages, "under", "over")
+        yield f"{years[0].upper()}{years[1:]} years, or age not known", lambda h: not _within(_age(h), *c.ages)
     if c.lookback_days:
         yield (
             f"First report less than {many(c.lookback_days, 'day')} before the index date",
@@ -122,9 +123,10 @@ def exclusion_names(criteria: Criteria) -> list[str]:
     return [name for name, _ in _exclusions(criteria)]
 
 
-def _range(low: date | float | None, high: date | float | None) -> str:
-    low, high = (f"{v:g}" if isinstance(v, float) else v for v in (low, high))  # type: ignore[assignment]
-    return f"from {low} to {high}" if None not in (low, high) else f"from {low} on" if high is None else f"up to {high}"
+def _outside(low: date | float | None, high: date | float | None, under: str, over: str) -> str:
+    """What lies outside of a span, in words."""
+    ends = [(word, end) for word, end in ((under, low), (over, high)) if end is not None]
+    return " or ".join(f"{word} {f'{end:g}' if isinstance(end, float) else end}" for word, end in ends)
 
 
 def _within(value: object, low: object, high: object) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from calcitrace.why import Row, SentenceWhy
+    from calcitrace.why import SentenceWhy, TierWhy
 
 STYLES = {
     "present": "bold red",
@@ -108,13 +108,15 @@ def _at(reckoning: Reckoning) -> str:
 def why_rich(
     annotated: AnnotatedReport,
     explained: Sequence[SentenceWhy],
-    tiers: Sequence[Row],
+    tiers: Sequence[TierWhy],
     assessment: Assessment,
     reckoning: Reckoning | None = None,
 ) -> RenderableType:
     """Each sentence with its rules and cues and what decided each mention; then the tiers and the probability."""
     from rich.console import Group
     from rich.text import Text
+
+    from calcitrace.why import why_case
 
     parts: list[RenderableType] = []
     for sentence in explained:
@@ -127,11 +129,22 @@ def why_rich(
         if told:
             parts.append(_rows(told, ("words", "axis", "value", "because", "precedence")))
     parts.append(Text(f"\nwhy the case status is {assessment.case_status} (the first tier that fits counts)", "bold"))
-    parts.append(_rows(tiers, ("tier", "found", "lacking", "barred_by")))
+    parts.append(Text(visible(why_case(tiers))))
+    parts.append(_rows(list(_tier_rows(tiers)), ("tier", "", "constituents")))
     if reckoning:
         parts.append(Text("\nwhat made the probability (log odds)", "bold"))
         parts.append(_rows(list(_shares(annotated, assessment, reckoning)), ("adds", "because of", "mentions")))
     return Group(*parts)
+
+
+def _tier_rows(tiers: Sequence[TierWhy]) -> Iterator[dict[str, str]]:
+    """A row for each of what a tier found, lacks and is barred by; narrow, to be read on a small terminal."""
+    for told in tiers:
+        name = told.tier
+        for what, names in (("found", told.found), ("lacking", told.lacking), ("barred by", told.barred_by)):
+            if names:
+                yield {"tier": name, "": what, "constituents": "; ".join(names)}
+                name = ""
 
 
 def _shares(annotated: AnnotatedReport, assessment: Assessment, sums: Reckoning) -> Iterator[dict[str, object]]:

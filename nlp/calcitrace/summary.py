@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import nsmallest
 from html import escape
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,17 @@ from calcitrace.casemodel import moved
 ASSERTIONS = ("present", "possible", "absent", "historical", "hypothetical")
 STATUSES = ("definite", "probable", "possible", "no")
 MAX_INPUTS = 40
+MOST_ASIDE = 50
+SUMMED = (  # what the page tells of a report that the model sets aside
+    "report_id",
+    "study_date",
+    "modality",
+    "case_probability",
+    "case_status",
+    "migration_type",
+    "tendon",
+    "laterality",
+)
 _TILES = (
     ("rows read", "rows"),
     ("reports", "reports"),
@@ -25,8 +37,13 @@ _TILES = (
 LEFT, WIDTH, ROW = 190, 620, 24
 
 
-def write_summary(manifest: Mapping[str, Any], cards: Sequence[Mapping[str, Any]]) -> str:
-    """The HTML page of a finished run; `cards` are its likely cases with their text."""
+def write_summary(
+    manifest: Mapping[str, Any], cards: Sequence[Mapping[str, Any]], aside: Sequence[Mapping[str, Any]] = ()
+) -> str:
+    """The HTML page of a finished run; `cards` are its likely cases with their text, `aside` what the model sets aside.
+
+    Both are shown by probability, the highest first.
+    """
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
 
@@ -38,16 +55,18 @@ def write_summary(manifest: Mapping[str, Any], cards: Sequence[Mapping[str, Any]
     return environment.get_template("summary.html.j2").render(
         manifest=manifest,
         case=manifest["case"].replace("_", " "),
-        threshold=threshold_of(manifest),
+        threshold=threshold_said(manifest),
         tiles=[(name, manifest[key]) for name, key in _TILES],
         inputs=manifest["inputs"][:MAX_INPUTS],
         more_inputs=len(manifest["inputs"]) - MAX_INPUTS,
         status=[(s, counts[f"case|{s}"]) for s in STATUSES],
         set_aside=counts["case|set aside"],
+        aside=first_by_probability(aside),
+        likely_status=manifest.get("likely_status", ()),
         assertions=ASSERTIONS,
         findings=findings,
         plot=Markup(bars(findings)),  # noqa: S704 - built from escaped finding names and numbers only
-        cards=list(map(_card, cards)),
+        cards=[_card(card) for card in sorted(cards, key=lambda c: _rank(c["report"]))],
     )
 
 
@@ -57,6 +76,42 @@ def threshold_of(manifest: Mapping[str, Any]) -> float | None:
     if not model:
         return None
     return moved(model["threshold"], model["trained_at_prevalence"], model["probabilities_at_prevalence"])
+
+
+def threshold_said(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the threshold is, at which prevalence the probabilities hold, and what changes either; () without a model.
+
+    In sentences for a reader of reports, not of models.
+    """
+    least = threshold_of(manifest)
+    if least is None:
+        return ()
+    model = manifest["model"]
+    here, trained = (100 * model[f"{at}_at_prevalence"] for at in ("probabilities", "trained"))
+    recalibrated = (
+        f"Probabilities were recalibrated for an archive in which {here:.3g} % of the reports are cases; of those that "
+        f"the model learned from, {trained:.3g} % were."
+    )
+    as_trained = (
+        f"Probabilities were not recalibrated: they hold where {here:.3g} % of the reports are cases, as among those "
+        "that the model learned from, and are too high where cases are rarer; --prevalence 0.005 recalibrates them for "
+        "0.5 %."
+    )
+    return (
+        f"Threshold: a report is a likely case if its probability is {least:.3g} or more.",
+        as_trained if here == trained else recalibrated,
+        "--prevalence never changes which reports are likely cases; for more or fewer of them, see calcitrace "
+        "threshold --help.",
+    )
+
+
+def first_by_probability(reports: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The first `MOST_ASIDE` rows of reports, the highest probability first, ties by id."""
+    return [dict(row) for row in nsmallest(MOST_ASIDE, reports, key=_rank)]
+
+
+def _rank(report: Mapping[str, Any]) -> tuple[float, str]:
+    return -(report["case_probability"] or 0), report["report_id"]
 
 
 def _card(card: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,8 +34,8 @@ Row = tuple[str, ...]
 def table_one(members: pd.DataFrame) -> tuple[Row, list[Row]]:
     """The heads and rows of Table 1: a characteristic, its value, then one cell for all members and each case status.
 
-    Numbers are the median with the first and third quartile and how many are known; categories are n and percent of
-    the column's members, with what is not known as a row of its own.
+    Numbers are the median with the first and third quartile and of how many it is known; categories are n and percent
+    of the column's members, with what is not known as a row of its own.
     """
     groups = [members, *(members[members["case_status"] == s] for s in STATUSES[::-1])]
     names = ["All", *STATUSES[::-1]]
@@ -63,7 +63,7 @@ def _follow_up(group: pd.DataFrame) -> list[float]:
 
 
 def _said(value: object) -> str:
-    if value is None or value == "" or value != value:
+    if value is None or value != value or not str(value).strip():
         return "not known"
     return {"True": "yes", "False": "no"}.get(str(value), str(value).replace("_", " "))
 
@@ -74,16 +74,16 @@ def sex_in_words(value: object) -> str:
 
 
 def _numbers(title: str, groups: Sequence[Sequence[float]]) -> Row:
-    return (title, "median (quartiles); known", *(_median(g) for g in groups))
+    return (title, "median (quartiles), n known", *(_median(g) for g in groups))
 
 
 def _median(values: Sequence[float]) -> str:
     import numpy as np
 
     if not len(values):
-        return "not known; 0"
+        return "not known"
     low, middle, high = np.quantile(np.asarray(values, dtype=float), [0.25, 0.5, 0.75])
-    return f"{middle:g} ({low:g} to {high:g}); {len(values):,}"
+    return f"{middle:g} ({low:g} to {high:g}), n = {len(values):,}"
 
 
 def _share(n: int, of: int) -> str:

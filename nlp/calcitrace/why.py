@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from calcitrace.annotate import Annotator
 from calcitrace.assess import constituents
@@ -34,6 +36,22 @@ class SentenceWhy:
     mentions: tuple[Row, ...]
 
 
+class TierWhy(NamedTuple):
+    """A tier of the case definition: its constituents that were found, that are lacking and that bar it.
+
+    What is found or bars is followed by its words, what is lacking by mentions that do not count for it, and why.
+    """
+
+    tier: str
+    found: list[str]
+    lacking: list[str]
+    barred_by: list[str]
+
+    def row(self) -> Row:
+        """The same as plain texts."""
+        return {"tier": self.tier, **{k: "; ".join(told) for k, told in self._asdict().items() if k != "tier"}}
+
+
 def why(annotated: AnnotatedReport, annotator: Annotator) -> list[SentenceWhy]:
     """The sentences in which a finding's rule matched, each with every rule and cue that fired or was pruned."""
     judge = FastJudge(annotator.rules)
@@ -57,22 +75,39 @@ def why(annotated: AnnotatedReport, annotator: Annotator) -> list[SentenceWhy]:
     return found
 
 
-def why_tier(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> list[Row]:
-    """The tiers of the case definition down to the one that fits, each with what was found, lacking and in its way.
-
-    Rows: tier, found, lacking, barred_by. What is lacking is followed by mentions that do not count for it, and why.
-    """
-    counting, rows = constituents(annotated, rules, case), list[Row]()
+def why_tier(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> list[TierWhy]:
+    """The tiers of the case definition down to the one that fits, each with what was found, lacking and in its way."""
+    counting, told = constituents(annotated, rules, case), list[TierWhy]()
     modality = modality_of(annotated.report, rules)
     for tier in case.tiers:
         found = [f"{n}: {_quoted(counting[n])}" for n in tier.needs if counting[n]]
         lacking = [_lack(n, case.constituents[n], annotated, modality) for n in tier.needs if not counting[n]]
         barred = [f"{n}: {_quoted(counting[n])}" for n in tier.bars if counting[n]]
-        told = {"found": "; ".join(found), "lacking": "; ".join(lacking), "barred_by": "; ".join(barred)}
-        rows.append({"tier": tier.tier, **told})
+        told.append(TierWhy(tier.tier, found, lacking, barred))
         if not lacking and not barred:
             break
-    return rows
+    return told
+
+
+def why_case(tiers: Sequence[TierWhy]) -> str:
+    """Why a report is a case or none, in a sentence: the tier that fits and its evidence, or what the nearest lacks.
+
+    The nearest tier is that of whose constituents the report does not speak the fewest; then that with the most found.
+    """
+    last = tiers[-1]
+    if not last.lacking and not last.barred_by:
+        return f"This report is a {last.tier} case: it has {_listed(last.found)}, and nothing that bars this tier."
+    near = min(tiers, key=lambda t: (sum("(" not in name for name in t.lacking), -len(t.found)))
+    found = f"has {_listed(near.found)} but " if near.found else ""
+    why_not = (("lacks", near.lacking), ("is barred by", near.barred_by))
+    told = " and ".join(f"{verb} {_listed(names)}" for verb, names in why_not if names)
+    return f"This report is no case, since no tier fits; for the nearest, {near.tier}, it {found}{told}."
+
+
+def _listed(told: Sequence[str]) -> str:
+    """Constituents in a sentence, each with its words in brackets."""
+    bracketed = (re.sub(r"^(\w+): (.+)$", r"\1 (\2)", t) for t in told)
+    return " and ".join(re.sub(r"^\w+", lambda name: name[0].replace("_", " "), t) for t in bracketed)
 
 
 def _quoted(mentions: Sequence[Mention]) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from calcitrace.cli.app import app, say
+
+if TYPE_CHECKING:
+    from calcitrace.flow import Flow
 
 
 def _tell_keys(asked: bool) -> None:
@@ -54,21 +58,11 @@ def cohort(
     check_folder(out, overwrite)
     made = build_cohort(runs, criteria, adjudications, not no_reread, lambda n: say(f"{n:,} patients"))
     kept = write_cohort(made, out, key, show_ids, overwrite, new_key)
-    flow = made.flow
-    counts = (
-        ("rows read", flow.rows),
-        ("reports that count", flow.counted),
-        ("patients", flow.all_patients),
-        ("with a case report", flow.cases),
-        *((f"  {box}", n) for box, n in flow.patients.items() if n and box in flow.excluded),
-        ("in the cohort", flow.members),
-    )
-    widest = max(len(name) for name, _ in counts)
-    for name, n in counts:
-        print(f"{name:<{widest}} {n:>10,}")
+    for line in _boxes(made.flow):
+        print(line)
     for note in made.notes:
         say(f"note: {note}")
-    alone, every = flow.reports[NO_PATIENT], sum(flow.reports.values())
+    alone, every = made.flow.reports[NO_PATIENT], sum(made.flow.reports.values())
     if alone:
         say(
             f"{alone:,} of {every:,} reports have no patient id and belong to no patient; process them again with "
@@ -79,3 +73,24 @@ def cohort(
     if not (out / "flow.png").exists():
         say('no flow.png: it needs Pillow (pip install "calcitrace[png]")')
     print(f"wrote {out}; open {out / 'cohort.html'} in a browser")
+
+
+def _boxes(flow: Flow) -> Iterator[str]:
+    """The counts of the flow diagram, a line each; what is left out stands below what it lessens, if it is any."""
+    from calcitrace.flow import REPORT_BOXES
+    from calcitrace.timeline import COUNTED
+
+    counts = (
+        ("rows read", flow.rows),
+        ("  Rejected", sum(flow.rejects.values())),
+        *((f"  {REPORT_BOXES[box]}", n) for box, n in flow.reports.items() if box != COUNTED),
+        ("reports that count", flow.counted),
+        ("patients", flow.all_patients),
+        *((f"  {box}", flow.patients[box]) for box in flow.no_case),
+        ("with a case report", flow.cases),
+        *((f"  {flow.shown(box)}", flow.patients[box]) for box in flow.excluded),
+        ("in the cohort", flow.members),
+    )
+    shown = [(name, n) for name, n in counts if n or not name.startswith(" ")]
+    widest = max(len(name) for name, _ in shown)
+    yield from (f"{name:<{widest}} {n:>10,}" for name, n in shown)

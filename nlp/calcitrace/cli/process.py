@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from calcitrace.sources import Inputs
 
 
-MOST_ENDINGS = 8
+LINE = 80
+MOST_ENDINGS, MOST_ASIDE = 8, 10
 FILES = (
     "CSV, TSV, JSONL, Parquet, .xlsx, .txt, HL7 (.hl7) or FHIR (.ndjson) files or folders; .gz too. With --engine "
     "spark, whatever Spark reads: also jdbc:... and names of tables."
@@ -256,10 +257,8 @@ def _report_result(result: RunResult) -> None:
         ("likely cases", result.likely),
     ):
         print(f"{name:14}{value:>10,}")
-    if told := _threshold(result.folder):
-        print(told)
-    if result.set_aside:
-        print(f"the case definition alone would add {result.set_aside:,}; see case_status, or use --no-model")
+    for line in _model_said(result):
+        print(line)
     print(f"wrote {result.folder}; open {result.folder / 'summary.html'} in a browser")
     if not result.rows:
         say("no row was read: does the input hold more than a header?")
@@ -272,17 +271,28 @@ def _report_result(result: RunResult) -> None:
         raise typer.Exit(ExitCode.REJECTS)
 
 
-def _threshold(run: Path) -> str:
-    """From which probability on a report of a run is a likely case; empty without a model."""
-    from calcitrace.runfolder import read_manifest
-    from calcitrace.summary import threshold_of
+def _model_said(result: RunResult) -> Iterator[str]:
+    """The threshold of a run's model, and which reports only the case definition takes for likely cases."""
+    from textwrap import wrap
 
-    manifest = read_manifest(run)
-    least = threshold_of(manifest)
-    if least is None:
-        return ""
-    share = 100 * manifest["model"]["probabilities_at_prevalence"]
-    return f"likely from a probability of {least:.3g} on, where {share:.3g} % of the reports are cases"
+    from calcitrace.phrases import many
+    from calcitrace.runfolder import read_manifest
+    from calcitrace.show import visible
+    from calcitrace.sources import shown_id
+    from calcitrace.summary import threshold_said
+
+    manifest = read_manifest(result.folder)
+    for sentence in threshold_said(manifest):
+        yield from wrap(sentence, LINE, subsequent_indent="  ", break_on_hyphens=False)
+    if result.set_aside:
+        status = " or ".join(manifest["likely_status"])
+        yield f"Set aside by the model: {many(result.set_aside, 'report')}, {status} by the case definition"
+        for row in result.aside[:MOST_ASIDE]:
+            name = visible(shown_id(row["report_id"])) or "an id that reads as text"
+            yield f"  {name} ({row['case_status']}, probability {row['case_probability']:.3g})"
+        if result.set_aside > MOST_ASIDE:
+            yield "  ...; more of them are in summary.html, all are in the table reports"
+        yield f"  to see why: calcitrace show --run {result.folder} REPORT_ID --why"
 
 
 def _endings(found: Counter[str]) -> str:
@@ -310,11 +320,13 @@ def demo(
         result = run(sample_corpus(), out, overwrite=True, on_progress=bar.advance, command=sys.argv)
     reports, _ = read_run(out)
     table = Table(title="Likely cases in the synthetic sample corpus", title_justify="left", box=None, pad_edge=False)
-    for column in ("report", "date", "modality", "status", "migration type", "where"):
+    for column in ("report", "probability", "modality", "status", "migration type", "where"):
         table.add_column(column)
-    for row in reports[reports["likely_case"]].to_dict("records"):
+    likely = reports[reports["likely_case"]].sort_values(["case_probability", "report_id"], ascending=[False, True])
+    for row in likely.to_dict("records"):
         where = " ".join(x for x in (row["laterality"], row["tendon"]) if x != "none")
-        cells = (row["report_id"], row["study_date"], row["modality"], row["case_status"], row["migration_type"], where)
+        read = (row[k] for k in ("modality", "case_status", "migration_type"))
+        cells = (row["report_id"], f"{row['case_probability']:.3f}", *read, where)
         table.add_row(*(Text(str(cell).replace("_", " ")) for cell in cells))
     Console().print(table)
     _report_result(result)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +16,9 @@ from calcitrace.cli.app import Patterns, rules_app, say
 from calcitrace.cli.bar import Counting
 from calcitrace.cli.reading import Reading, reads
 from calcitrace.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from calcitrace.differences import Difference
 
 
 @rules_app.command("check")
@@ -67,11 +72,13 @@ def rules_diff(
 ) -> None:
     """Show which reports and mentions change between two rule sets, and through which rule; prints no report text.
 
-    The reports are read as by `process`.
+    Of each report that changes, the last line tells whether its case status does. A mention whose words become more
+    or fewer is one change (span longer, span shorter). The reports are read as by `process`.
 
     Example: calcitrace rules diff patterns my-rules --on reports.csv --text-column REPORT_BODY
     """
     from calcitrace.differences import counts, differences
+    from calcitrace.phrases import many
     from calcitrace.rules import load_rules
 
     olds, news = load_rules(old), load_rules(new)
@@ -81,13 +88,24 @@ def rules_diff(
         for difference in found:
             print(json.dumps(asdict(difference), ensure_ascii=False))
         return
-    for d in found:
-        what = f"{d.kind} {d.finding} {d.start}-{d.end}" if d.finding else "case status"
-        print(f"{d.report_id}: {what}: {' -> '.join(filter(None, (d.before, d.after)))} ({d.rule})")
-    changed = len({d.report_id for d in found})
-    print(f"{bar.done:,} reports, {changed:,} change: {olds.hash[:8]} -> {news.hash[:8]}")
+    for report_id, own in groupby(found, key=lambda d: d.report_id):
+        print("\n".join(_told(report_id, list(own))))
+    cases = {d.report_id: (d.case_before, d.case_after) for d in found}
+    print(f"{bar.done:,} reports, {len(cases):,} change: {olds.hash[:8]} -> {news.hash[:8]}")
+    moved = Counter(f"{was} -> {now}" for was, now in cases.values() if was != now)
+    told = ": " + ", ".join(f"{step} ({n:,})" for step, n in moved.most_common()) if moved else ""
+    print(f"case status changes in {many(moved.total(), 'report')}{told}")
     for (kind, finding, rule), n in counts(found).most_common():
-        print(f"{n:>7,} {kind if finding else 'changed':8} {finding or 'case status':22} {rule}")
+        print(f"{n:>7,} {kind if finding else 'changed':12} {finding or 'case status':22} {rule}")
+
+
+def _told(report_id: str, own: list[Difference]) -> Iterator[str]:
+    """What differs in a report, a line each, and last whether its case status does."""
+    for d in own:
+        what = f"{d.kind} {d.finding} {d.start}-{d.end}" if d.finding else "case status"
+        yield f"{report_id}: {what}: {' -> '.join(filter(None, (d.before, d.after)))} ({d.rule})"
+    if own[-1].finding:
+        yield f"{report_id}: case status stays {own[-1].case_after}"
 
 
 @rules_app.command("list")

@@ -89,7 +89,7 @@ def show(
     explained = reasons(annotated, annotator) if why else []
     tiers = why_tier(annotated, rules, definition) if why else []
     if as_json:
-        told = {"why": [asdict(s) for s in explained], "tiers": tiers} if why else {}
+        told = {"why": [asdict(s) for s in explained], "tiers": [t.row() for t in tiers]} if why else {}
         print(json.dumps(plain(annotated, assessment, sums) | told, ensure_ascii=False, indent=1))
         return
     from rich.console import Console

@@ -50,8 +50,8 @@ def write_redcap(extract: Extract, folder: Path) -> list[LeftOut]:
     project); enable "imaging_report" as a repeating instrument under Project Setup; then import import.csv with the
     Data Import Tool, dates as Y-M-D. Choices are imported by their codes, and forms are marked unverified. The record
     id is always a pseudonym, so that patients of two hospitals with one id stay apart. Sex, tendon and bone are choices
-    of the values that there are (a text, where one of them is no single word). Mentions, and their ids as evidence,
-    are not exported.
+    of the values that there are (a text, where one of them is no single word), sex with the words of Table 1 as labels.
+    Mentions, and their ids as evidence, are not exported.
     """
     write_table(folder / "data_dictionary.csv", COLUMNS, _dictionary(extract))
     header = [RECORD, *REPEAT, *_names(extract, "patients"), f"{PATIENT}_complete"]
@@ -76,9 +76,12 @@ def _choices(extract: Extract, table: str, variable: Variable) -> dict[str, str]
     """The choices of a field, by code: of a category its values, of a text of few values those that there are."""
     if variable.kind == "category":
         return {str(code): label for code, label in variable.labels.items()}
+    from calcitrace.tableone import sex_in_words  # here, since `--help` loads the exports and must not pay for it
+
     values = sorted({row[variable.name] for row in extract.rows(table) if row[variable.name]} if variable.few else ())
     words = all(re.fullmatch(r"\w+", v, re.ASCII) for v in values) and len({v.lower() for v in values}) == len(values)
-    return {v: v.replace("_", " ").capitalize() for v in values} if words else {}
+    label = sex_in_words if variable.name == "sex" else lambda v: v.replace("_", " ")
+    return {v: label(v).capitalize() for v in values} if words else {}
 
 
 def _names(extract: Extract, table: str) -> list[str]:
