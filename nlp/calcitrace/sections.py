@@ -25,8 +25,10 @@ _COLON_HEAD = re.compile(
     re.UNICODE,
 )
 _BARE_HEAD = re.compile(r"[ \t>*#_=-]*(?P<head>[^\W\d_][^\n:;]{0,50}?)[ \t*_=.-]*\r?\n?$")
+_DECORATION, LONGEST_BARE = " \t>*#_=.-\r\n", 51
 _CAPITALS, _SMALL = string.ascii_uppercase.encode(), string.ascii_lowercase.encode()
 _SHOUTED = re.compile("[A-Z]{2}")
+_SHOUTED_AFTER = re.compile(r"[.;)\]!?] [ \t]*[A-Z][ \t]*[A-Z]")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _QUALIFIERS = re.compile(r"\[\*\*.*?\*\*\]|<[A-Z]+>|\(.*?\)|\b(?:\d|dated|by|on)\b.*$|[\d/_.-]+")
 _PARTS = re.compile(r"[ \t]*(?:/|&|\+|,|\band\b)[ \t]*", re.I)
@@ -100,8 +102,8 @@ class Sectioner:
         """The headings of a line, in places from its beginning; `first` of a text, which may be one that `shouts`."""
         opens = self._line_start(line, first or shouts, current)
         since = opens.body if opens else 0
-        inside = list(self._inline.finditer(line)) if ":" in line else []
-        if not shouts and _SHOUTED.search(line):
+        inside = list(self._inline.finditer(line, 0, line.rfind(":") + 1))
+        if not shouts and _SHOUTED_AFTER.search(line):
             inside += (m for m in self._inline_caps.finditer(line) if _opens(m["head"], line[m.end() :]))
         heads = [self._head(m) for m in sorted(inside, key=lambda m: m.start("head")) if m.start("head") >= since]
         return (opens, *heads) if opens else tuple(heads)
@@ -121,14 +123,14 @@ class Sectioner:
 
     def _line_start(self, line: str, plain: bool, current: str) -> _Head | None:
         """The heading that a line begins with; in a `plain` line capitals mark none."""
-        colon = _COLON_HEAD.match(line)
+        colon = _COLON_HEAD.match(line) if ":" in line else None
         if colon:
             return self._colon_head(colon, current)
         begins = self._begins_known(line)
         set_off = (self._dashed.match(line) or self._stopped.match(line)) if begins else None
         if set_off:
             return self._head(set_off)
-        bare = _BARE_HEAD.match(line)
+        bare = _BARE_HEAD.match(line) if len(line.strip(_DECORATION)) <= LONGEST_BARE else None
         if bare and len(bare["head"].split()) <= MAX_HEAD_WORDS:
             start, end = bare.span("head")
             name = self._known(bare["head"], whole=line.rstrip().endswith("."))

@@ -11,15 +11,13 @@ from collections.abc import Iterator
 
 Sentence = tuple[int, int]
 
-_PLAIN = r"(?<=[a-z]{5})\.(?=\s[A-Z])"  # after a long word and before a capital: the common case; it always ends
-_WHOLE = re.compile(r"\.(?=\s[A-Z])(?<=[a-z]{5}\.)")  # the same, found quicker
+# after a long word and before a capital: the common case; it always ends
+_WHOLE = re.compile(r"\.(?=\s[A-Z])(?<=[a-z]{5}\.)")
 _WHOLE_OR_LINE = re.compile(r"\.(?:(?=\s[A-Z])(?<=[a-z]{5}\.)|(?=\s*\n)(?<=[^:\n]\.))")
 _BLANK_LINE, _BLANK_LINES = "\n\n", re.compile(r"\n(?<=\n\n)")
 _LINES = re.compile(r"\n(?:(?<=\n\n)|(?<=:\n)(?=[A-Z]))")
-_BREAK = re.compile(
-    rf"(?P<plain>{_PLAIN})"
-    r"|(?P<line>[ \t\r\f\v]*\n\s*)|(?P<stop>[.!?]+[\"')\]]*)(?=\s|[^\W\d_]|\[|$)|\f|\u2022"
-)
+_BREAK = re.compile(r"(?P<line>[ \t\r\f\v]*\n\s*)|(?P<stop>[.!?]+[\"')\]]*)(?=\s|[^\W\d_]|\[|$)|\f|\u2022")
+_MAY_BREAK = re.compile(r"[\n.!?\f\u2022]")
 _BULLET = re.compile(r"(?:[-*\u2022\u25aa\u00b7>+o](?=\s)|\(?\d{1,2}[.)](?=\s|[A-Z])|\(?[a-h][.)]\s|[ivx]{1,4}[.)]\s)")
 _ABBREVIATIONS = frozenset(
     (
@@ -87,16 +85,25 @@ def _announces(text: str) -> bool:
 
 
 def _cuts(text: str, start: int, end: int, width: int) -> Iterator[int]:
-    """Where the sentences of `text[start:end]` end."""
+    """Where the sentences of `text[start:end]` end: at every full stop of the common case, and at breaks in between."""
     begin = start
-    for found in _BREAK.finditer(text, begin, end):
-        kind = found.lastgroup
-        cut = found.end() if kind in ("plain", "stop") else found.start()
-        if kind != "plain":
-            if cut <= begin or not _ends(text, begin, found, start, end, width):
-                continue
-            if kind == "line" and _leads(text, begin, cut) and "\n\n" not in found.group():
-                continue
+    for found in _WHOLE.finditer(text, start, end):
+        if _MAY_BREAK.search(text, begin, found.start()):
+            yield from _breaks(text, begin, found.start(), (start, end), width)
+        begin = found.end()
+        yield begin
+    yield from _breaks(text, begin, end, (start, end), width)
+
+
+def _breaks(text: str, begin: int, until: int, of: Sentence, width: int) -> Iterator[int]:
+    """Where sentences end between two full stops of the common case, in a section that extends from and to `of`."""
+    start, end = of
+    for found in _BREAK.finditer(text, begin, until):
+        cut = found.end() if found.lastgroup == "stop" else found.start()
+        if cut <= begin or not _ends(text, begin, found, start, end, width):
+            continue
+        if found.lastgroup == "line" and _leads(text, begin, cut) and "\n\n" not in found.group():
+            continue
         yield cut
         begin = cut
 
