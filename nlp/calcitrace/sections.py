@@ -70,6 +70,7 @@ class Sectioner:
         self._opening = re.compile(rf"[ \t]*(?P<head>{alternatives})(?=[ \t]+[-\u2013]?[ \t]*[A-Z0-9\[(])", re.I)
 
         self._line_heads = lru_cache(REMEMBERED)(self._of_line)
+        self._known = lru_cache(REMEMBERED)(self._named)
         self._is_title = lru_cache(REMEMBERED)(lambda line: _is_title(line, is_structure))
 
     def split(self, text: str) -> tuple[Section, ...]:
@@ -164,7 +165,7 @@ class Sectioner:
             return None
         return _Head(OTHER if _is_caps(words) or current != FINDINGS else "", words, start, body, False)
 
-    def _known(self, words: str, whole: bool = False) -> str:
+    def _named(self, words: str, whole: bool = False) -> str:
         """The section that a heading of these words opens, or ""; by its last words too, unless `whole`."""
         plain = _plain(words)
         exact = self._names.get(" ".join(plain)) or self._names.get(" ".join(_plain(_QUALIFIERS.sub(" ", words))))
