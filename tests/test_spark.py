@@ -173,6 +173,8 @@ def test_the_command_reads_csv_with_a_header_in_each_file(spark: Any, command: A
     assert ended.code == 4
     said = "in/b.csv: no column of report text; columns are: BEFUND, note, accession. Name it with --text-column"
     assert said in ended.err
+    (tmp_path / "in/b.csv").write_text("BEFUND;accession\nPain.;2\n", encoding="utf-8")
+    assert "it has only 1 column: --spark-option sep=DELIMITER splits it" in command(*words).err
     (tmp_path / "in/b.csv").write_text("text,note,accession\nPain.,x,2\n,y,3\n", encoding="utf-8")
     ended = command(*words)
     assert (ended.code, "rejected b.csv: empty text" in ended.err) == (3, True)

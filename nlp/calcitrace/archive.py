@@ -153,9 +153,10 @@ class Archive:
         with faults.kept():
             self.notes += check_dates(self.criteria, dates)
         faults.check()
-        reports, patients = (set(table[c].to_pylist()) for c in ("report_id", "patient_id"))
-        self.notes += tell_missing(self.adjudications, reports)
-        self.notes += tell_zeros(self.criteria, patients - {None, ""})
+        if self.adjudications:
+            self.notes += tell_missing(self.adjudications, set(table["report_id"].to_pylist()))
+        if any(e.people for e in self.criteria.exclude):
+            self.notes += tell_zeros(self.criteria, {*table["patient_id"].unique().to_pylist()} - {None, ""})
         self.either_order = 0 if self.criteria.date_order else dates[EITHER]
 
     def _kind(self, said: str, run: int) -> str:

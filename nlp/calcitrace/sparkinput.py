@@ -289,7 +289,8 @@ def _columns(name: str, rows: DataFrame, asked: Mapping[str, str]) -> Columns:
     try:
         columns = choose_columns(rows.columns, asked)
     except SourceError as error:
-        raise SourceError(f"{name}: {error}") from None
+        split = "; it has only 1 column: --spark-option sep=DELIMITER splits it" if len(rows.columns) == 1 else ""
+        raise SourceError(f"{name}: {error}{split}") from None
     if "report_id" not in columns.chosen:
         raise SourceError(f"{name}: no column of report ids, and Spark's rows have no number; name it with --id-column")
     return columns
