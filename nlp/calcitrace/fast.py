@@ -7,13 +7,12 @@ a test holds the two equal on every corpus at hand. The quirks of medspaCy 1.3.1
 from __future__ import annotations
 
 import bisect
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import accumulate
 from typing import Any
 
+from calcitrace.compiled import compiled
 from calcitrace.ruleset import CueGroup, RuleSet, Term
 from calcitrace.screen import all_necessary, longest_word, necessary
 from calcitrace.sites import Hit
@@ -90,7 +89,7 @@ class RegexTable:
             lowest = wanted & -wanted
             wanted ^= lowest
             number, regex = self._rules[lowest.bit_length() - 1]
-            for match in _compiled(regex).finditer(text):
+            for match in compiled(regex).finditer(text):
                 i, j = _to_words(forms, starts, match.start(), match.end())
                 if j > i:
                     found.append((number, i, j))
@@ -123,12 +122,6 @@ class RegexTable:
         if len(form) <= MOST_DIGITS or not form.isdigit():
             self._known[form] = found
         return found
-
-
-@cache
-def _compiled(regex: str) -> re.Pattern[str]:
-    """A pattern, when it is first needed; `re` keeps fewer than a rule set has."""
-    return re.compile(regex, re.IGNORECASE)
 
 
 def _to_words(forms: Sequence[str], starts: Sequence[int], start: int, end: int) -> Span:
