@@ -26,7 +26,7 @@ from calcitrace.sites import NOTHING_JUDGED, Claim, CueHit, Hit, Linker, Sentenc
 from calcitrace.targets import counting, spoken_of, standing
 from calcitrace.words import Words, split_words, word_range
 
-REMEMBERED = 45_000_000  # bytes of sentences, by what follows: some 12,000
+REMEMBERED = 45_000_000  # bytes of sentences, by what follows: some 27,000
 SENTENCE, LETTER, HIT, STEP = 500, 10, 800, 1000  # bytes, as measured
 STRETCHES, MOST_LETTERS = 16_000, 400  # about 5 megabytes
 MOST_CUTS = 4

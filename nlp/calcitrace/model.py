@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 
 class Presence(StrEnum):
@@ -119,10 +120,15 @@ class Assertion:
 
         What is denied of the past is absent.
         """
-        if self.temporality == Temporality.HYPOTHETICAL:
-            return "hypothetical"
-        past = self.temporality == Temporality.HISTORICAL and self.presence != "absent"
-        return "historical" if past or self.experiencer == Experiencer.OTHER else self.presence
+        return _one_value(self.presence, self.temporality, self.experiencer)
+
+
+@cache
+def _one_value(presence: str, temporality: str, experiencer: str) -> str:
+    if temporality == Temporality.HYPOTHETICAL:
+        return "hypothetical"
+    past = temporality == Temporality.HISTORICAL and presence != "absent"
+    return "historical" if past or experiencer == Experiencer.OTHER else presence
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Worker:
     """Turns reports into plain rows; each process builds its own and keeps it."""
 
     def __init__(self, setup: Setup) -> None:
-        from calcitrace.annotate import REMEMBERED, Annotator
+        from calcitrace.annotate import Annotator
         from calcitrace.casescreen import CaseScreen
 
         self.rules = load_rules(setup.patterns or None)
@@ -53,8 +53,7 @@ class Worker:
         self.case = case_of(self.rules, setup.case)
         self.model = load_model(setup.model) if setup.model else None
         self._setup = setup
-        # few sentences are read behind the case screen: enough of them, and all within the first thousands of reports
-        self._annotator = Annotator(self.rules, remembered=REMEMBERED // 2 if setup.screen == "case" else REMEMBERED)
+        self._annotator = Annotator(self.rules)
         self._screen = Screen(self.rules) if setup.screen == "rules" else None
         self._could_be_case = CaseScreen(self.rules, self.case, self._annotator) if setup.screen == "case" else None
 
