@@ -24,6 +24,7 @@ studydate
 measures
 terms casefile
 rules sources sections sentences
+circumstances compiled
 screen sites
 sieve
 subjects places

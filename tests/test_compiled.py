@@ -24,10 +24,10 @@ def regexes() -> list[str]:
 
 def test_what_was_kept_is_what_re_compiles(cache, monkeypatch):
     """Patterns read from the cache folder are equal to freshly compiled ones, names and groups included."""
-    compiled.prepare("rules", regexes())
+    compiled.compile_all("rules", regexes())
     monkeypatch.setattr(compiled, "_KNOWN", {})
     monkeypatch.setattr(compiled, "_code_of", lambda regex: pytest.fail("compiled again"))
-    compiled.prepare("rules", regexes())
+    compiled.compile_all("rules", regexes())
     for regex in regexes():
         found, fresh = compiled.compiled(regex), re.compile(regex, re.IGNORECASE)
         assert found == fresh
@@ -38,12 +38,12 @@ def test_what_was_kept_is_what_re_compiles(cache, monkeypatch):
 
 def test_what_is_broken_is_compiled_again(cache):
     """A kept file that is no JSON, or lacks a regular expression, is made anew."""
-    compiled.prepare("rules", regexes()[:1])
+    compiled.compile_all("rules", regexes()[:1])
     (file,) = cache.iterdir()
     whole = json.loads(file.read_text(encoding="utf-8"))
     for content in ("{", json.dumps({}), "[1]"):
         file.write_text(content, encoding="utf-8")
         compiled._KNOWN.clear()
-        compiled.prepare("rules", regexes()[:1])
+        compiled.compile_all("rules", regexes()[:1])
         assert json.loads(file.read_text(encoding="utf-8")) == whole
         assert compiled.compiled(regexes()[0]).search("3 mm")

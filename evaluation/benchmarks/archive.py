@@ -39,7 +39,7 @@ from calcitrace.sieve import Screen  # noqa: E402
 from calcitrace.workers import _worker_of  # noqa: E402
 
 ARCHIVES = {  # share in scope, form, and how many reports in relation to the mixed ones
-    "all in scope": (1.0, "parquet", 0.1),
+    "all in scope": (1.0, "parquet", 0.2),
     "3 % in scope": (0.03, "parquet", 1.0),
     "3 % in scope, CSV": (0.03, "csv", 1.0),
     "0.3 % in scope": (0.003, "parquet", 1.0),

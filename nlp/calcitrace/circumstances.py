@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from calcitrace.ruleset import Site
-
-if TYPE_CHECKING:
-    from calcitrace.sites import Linker
 
 Came = TypeVar("Came")
 MOST_CIRCUMSTANCES = 32  # in which a sentence is remembered
@@ -23,7 +20,6 @@ class Circumstances:
     side are those that the sentences before have named.
     """
 
-    linker: Linker
     region: str = ""
     side: str = "none"
     subside: str = "none"
@@ -34,8 +30,7 @@ class Circumstances:
     on_heading_line: bool = False  # it stands on the line of its subhead, or that stands on a line of its own
 
 
-_ALL = tuple(f.name for f in fields(Circumstances) if f.name != "linker")
-_OBSERVED = frozenset(_ALL)
+_NAMES = frozenset(f.name for f in fields(Circumstances))
 
 
 class Observed(Circumstances):
@@ -50,11 +45,11 @@ class Observed(Circumstances):
     def __init__(self, of: Circumstances) -> None:
         object.__setattr__(self, "asked", set())
         object.__setattr__(self, "changed", {})
-        for name in ("linker", *_ALL):
+        for name in _NAMES:
             object.__setattr__(self, name, getattr(of, name))
 
     def __getattribute__(self, name: str) -> Any:
-        if name in _OBSERVED:
+        if name in _NAMES:
             self.asked.add(name)
         return object.__getattribute__(self, name)
 

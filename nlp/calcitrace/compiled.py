@@ -22,7 +22,7 @@ FLAGS = re.IGNORECASE
 _KNOWN: dict[str, re.Pattern[str]] = {}
 
 
-def prepare(ruleset_hash: str, regexes: Iterable[str]) -> None:
+def compile_all(ruleset_hash: str, regexes: Iterable[str]) -> None:
     """Get these regular expressions of a rule set ready, as an earlier run kept them if it did."""
     missing = [regex for regex in regexes if regex not in _KNOWN]
     if not missing:

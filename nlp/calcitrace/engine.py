@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from calcitrace import compiled
+from calcitrace.compiled import compile_all
 from calcitrace.fast import Contexts, Modifier, PhraseTable, RegexTable, TokenTable
 from calcitrace.ruleset import CueGroup, RuleSet, Term
 from calcitrace.screen import prepare
@@ -114,7 +114,7 @@ class FastJudge:
         self._owners = owners_of(rules)
         terms = [(n, own[0][2]) for n, own in enumerate(self._owners)]
         cues = (t for group in rules.cues for t in group.terms)
-        compiled.prepare(rules.hash, [t.regex for t in (*(t for _, t in terms), *cues) if t.regex])
+        compile_all(rules.hash, [t.regex for t in (*(t for _, t in terms), *cues) if t.regex])
         self._phrases = PhraseTable((t.phrase, n) for n, t in terms if t.phrase)
         self._regexes = RegexTable((n, t) for n, t in terms if t.regex)
         self._tokens = TokenTable([(n, t) for n, t in terms if t.tokens], self._match_tokens)

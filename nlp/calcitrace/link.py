@@ -23,7 +23,8 @@ class Session(Circumstances):
     """What is known while one report is read from top to bottom: its region, its side, the last site."""
 
     def __init__(self, linker: Linker, report: Report) -> None:
-        super().__init__(linker)
+        super().__init__()
+        self.linker = linker
         self._text = report.text
         self._line_end = 0
         head = report.text[:1000].strip().split("\n")
@@ -71,7 +72,7 @@ class Session(Circumstances):
         found = sentence.claims_in.find(self)
         if found is None:
             observed = self._observed(sentence)
-            places = Places(observed, sentence.words, self._sites(sentence).sites)
+            places = Places(self.linker, observed, sentence.words, self._sites(sentence).sites)
             allowed = [h for h in sentence.hits if places.allows(h)]
             found = self.linker.one(frozenset((h.name, h.term.told, places.sited(h)) for h in allowed))
             sentence.claims_in.keep(found, observed.asked, self)
@@ -81,7 +82,7 @@ class Session(Circumstances):
         """What the sentence could mention in any report, under any heading and after any other sentence."""
         for region in {"", NO_REGION, *(self.linker.sites[h.name].region for h in sentence.judged.sites)}:
             self.region = region
-            places = Places(self, sentence.words, self._sites(sentence).sites)
+            places = Places(self.linker, self, sentence.words, self._sites(sentence).sites)
             allowed = (h for h in sentence.hits if places.allows_somewhere(h))
             yield from ((h.name, h.term.told, places.sited(h)) for h in allowed)
 
@@ -103,7 +104,7 @@ class Session(Circumstances):
     def sides(self, sentence: Sentence) -> tuple[Sides, Observed]:
         """The links of a sentence's mentions, and the circumstances as they are observed while these are worked out."""
         observed, targets, named = self._observed(sentence), sentence.hits, self._sites(sentence)
-        found = Sides(observed, sentence.words, named.sites, sentence.judged.sides, targets)
+        found = Sides(self.linker, observed, sentence.words, named.sites, sentence.judged.sides, targets)
         if named.last:
             observed.last_site = named.last
         telling = [t for t in targets if t.name in self.linker.tells_tendon]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from calcitrace.circumstances import Circumstances
 from calcitrace.ruleset import KINDS, Site, Term
-from calcitrace.sites import Hit
+from calcitrace.sites import Hit, Linker
 from calcitrace.words import Words
 
 FAR = 100.0
@@ -30,8 +30,8 @@ _ONLY_CLOSE = frozenset({"organ", "cartilage", "bone_interior"})
 class Places:
     """Where the mentions of one sentence sit."""
 
-    def __init__(self, session: Circumstances, words: Words, sites: Sequence[tuple[Hit, Site]]) -> None:
-        self._session, self._words, self._sites = session, words, sites
+    def __init__(self, linker: Linker, session: Circumstances, words: Words, sites: Sequence[tuple[Hit, Site]]) -> None:
+        self._linker, self._session, self._words, self._sites = linker, session, words, sites
         self._known_costs: dict[tuple[int, int], list[tuple[float, Site]]] = {}
 
     def allows(self, hit: Hit) -> bool:
@@ -86,7 +86,7 @@ class Places:
 
     def _contains(self, hit: Hit, bone: Hit) -> bool:
         """Whether a bone holds the mention: "calcium in it", "in it, a fleck of calcium", "it contains calcium"."""
-        forms, words = self._words.forms, self._session.linker.words
+        forms, words = self._words.forms, self._linker.words
         lead = bone.i - 1
         while lead >= 0 and forms[lead] in words["adjective"]:
             lead -= 1
@@ -105,7 +105,7 @@ class Places:
 
     def _held(self, hit: Hit, bone: Hit) -> bool:
         """Whether the words say that the bone holds the mention, or is free of it."""
-        forms, words = self._words.forms, self._session.linker.words
+        forms, words = self._words.forms, self._linker.words
         if bone.j <= hit.i <= bone.j + 1 and forms[hit.i] in words["holds"]:
             return True
         between = forms[bone.j : hit.i]
@@ -114,7 +114,7 @@ class Places:
 
     def _follows(self, hit: Hit, bone: Hit) -> bool:
         """Whether the mention follows its place: "in the marrow at this level there is a fleck"."""
-        words, between = self._session.linker.words, self._words.forms[bone.j : hit.i]
+        words, between = self._linker.words, self._words.forms[bone.j : hit.i]
         if "there" in between:
             between = between[between.index("there") + 1 :]
         others = words["finite"] | words["relates"]
@@ -122,7 +122,7 @@ class Places:
 
     def known(self, hit: Hit, placed: Sequence[Hit]) -> bool:
         """Whether it is spoken of as known ("the defect", "this erosion"), and nothing that is placed has its words."""
-        definite = hit.i > 0 and self._words.forms[hit.i - 1] in self._session.linker.definite
+        definite = hit.i > 0 and self._words.forms[hit.i - 1] in self._linker.definite
         return definite and not any(p.i < hit.j and hit.i < p.j for p in placed)
 
     def same_claim(self, one: Hit, other: Hit) -> bool:
@@ -152,7 +152,7 @@ class Places:
         """How far a structure is from a mention, in words weighted by what stands between."""
         if site.i < hit.j and hit.i < site.j:
             return -1.0
-        linker = self._session.linker
+        linker = self._linker
         after = site.i >= hit.j
         if (site.i - hit.j if after else hit.i - site.j) > FAR:
             return FAR - 1

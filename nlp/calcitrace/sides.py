@@ -12,7 +12,7 @@ from calcitrace.circumstances import Circumstances
 from calcitrace.measures import Measure, measurements, size_changes
 from calcitrace.places import FAR, Places
 from calcitrace.ruleset import Site
-from calcitrace.sites import Hit, Link
+from calcitrace.sites import Hit, Link, Linker
 from calcitrace.subjects import subject
 from calcitrace.words import Words
 
@@ -26,16 +26,17 @@ class Sides(Places):
 
     def __init__(
         self,
+        linker: Linker,
         session: Circumstances,
         words: Words,
         sites: Sequence[tuple[Hit, Site]],
         sides: Sequence[Hit],
         targets: Sequence[Hit],
     ) -> None:
-        super().__init__(session, words, sites)
+        super().__init__(linker, session, words, sites)
         self._targets = [t for t in targets if self.allows(t)]
         self._sides = _named_sides(sides, words.forms, sites)
-        self._measures = list(measurements(words.forms, session.linker.words)) if self._targets else []
+        self._measures = list(measurements(words.forms, linker.words)) if self._targets else []
         self._whole = self._longest()
         self._taken = self._sizes()
         self._changes = self._size_changes()
@@ -93,7 +94,7 @@ class Sides(Places):
             return found
         for at, change in size_changes(self._words.forms):
             said_of = [t for t in self._whole if at < t.i <= at + _SIZED_NOUN]
-            said_of = said_of or subject(self._whole, self._words.forms, at, at, self._session.linker.words)
+            said_of = said_of or subject(self._whole, self._words.forms, at, at, self._linker.words)
             for hit in said_of[:1] or self._whole[:1]:
                 found[hit] = change
         return found
@@ -115,13 +116,13 @@ class Sides(Places):
         for measure in self._measures:
             if not self._whole:
                 break
-            spoken_of = subject(self._whole, self._words.forms, measure.i, measure.i, self._session.linker.words)
+            spoken_of = subject(self._whole, self._words.forms, measure.i, measure.i, self._linker.words)
             costs = ((self._size_cost(t, measure, t in spoken_of), t) for t in self._whole)
             cost, near = min(costs, key=lambda c: (c[0], c[1].i))
             found[near] = min(found.get(near, (FAR, 0.0)), (cost, -measure.size_mm))
         sizes = {hit: -size for hit, (_, size) in found.items()}
-        for quality in (h for h in sizes.copy() if h.name in self._session.linker.describes):
-            named = [h for h in self._whole if h.i >= quality.j and h.name in self._session.linker.tells_tendon]
+        for quality in (h for h in sizes.copy() if h.name in self._linker.describes):
+            named = [h for h in self._whole if h.i >= quality.j and h.name in self._linker.tells_tendon]
             if named and named[0] not in sizes:
                 sizes[named[0]] = sizes[quality]
         return sizes
@@ -130,7 +131,7 @@ class Sides(Places):
         """How far a measurement is from a mention: "a 9 mm dense deposit", "the deposit ... measures 9 mm"."""
         after = hit.i >= measure.j
         between = self._words.forms[measure.j : hit.i] if after else self._words.forms[hit.j : measure.i]
-        linker = self._session.linker
+        linker = self._linker
         cost = len(between) + sum(6.0 for w in between if w in linker.breaks or w in (",", "and"))
         if after and not any(w in linker.joiners or w in linker.verbs or w in (",", "(") for w in between):
             return 0.1 * len(between)
