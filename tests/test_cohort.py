@@ -221,7 +221,7 @@ def test_counts_are_told_in_good_english(tmp_path: Path) -> None:
     told, drawn = ((out / name).read_text(encoding="utf-8") for name in ("methods.md", "flow.svg"))
     assert "Of 3 rows read, 1 was rejected; of 2 reports, 2 count (" in told
     assert "; 1 patient was excluded, each counted once" in told
-    assert "Under 18 years, or age not known: 1 patient." in told
+    assert "Under 18 years: 1 patient." in told
     assert "An earlier case report within 1 day: 0 patients." in told
     assert "; 1 member |" in told
     assert ">1 patient in the cohort<" in drawn
@@ -231,16 +231,18 @@ def test_counts_are_told_in_good_english(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "box"),
     [
-        ("ages: {from: 18}", "Under 18 years, or age not known"),
-        ("ages: {to: 65.5}", "Over 65.5 years, or age not known"),
-        ("ages: {from: 18, to: 65}", "Under 18 or over 65 years, or age not known"),
+        ("ages: {from: 18}", "Under 18 years"),
+        ("ages: {to: 65.5}", "Over 65.5 years"),
+        ("ages: {from: 18, to: 65}", "Under 18 or over 65 years"),
         ("dates: {from: 2019-01-31}", "Index date before 2019-01-31"),
         ("dates: {from: 2019-01-31, to: 2020-01-31}", "Index date before 2019-01-31 or after 2020-01-31"),
     ],
 )
 def test_a_span_is_told_by_what_lies_outside_of_it(said: str, box: str, tmp_path: Path) -> None:
     """A box of the flow names those who are in it."""
-    assert exclusion_names(read_criteria(criteria(tmp_path, said))) == ["No full date of a case report", box]
+    first, *unknown, told = exclusion_names(read_criteria(criteria(tmp_path, said)))
+    assert (first, told) == ("No full date of a case report", box)
+    assert unknown == (["Age not known"] if "ages" in said else [])
 
 
 def test_table_one_tells_numbers_and_blanks_in_words() -> None:
@@ -277,10 +279,21 @@ def test_every_box_that_holds_somebody_is_told_on_the_terminal(tmp_path: Path, c
         ("  No definite or probable report", "1"),
         ("  Modality not MR", "1"),
         ("with a case report", "2"),
-        ("  Under 18 years, or age not known", "1"),
+        ("  Under 18 years", "1"),
         ("in the cohort", "1"),
     ]
     assert max(map(len, told[:10])) <= 80
+
+
+def test_nobody_in_the_cohort_is_told(tmp_path: Path, command: Command) -> None:
+    """By the cohort, and by the export of it; of ages that are unknown in a box of their own."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE)))
+    done = command("cohort", folder, "--criteria", criteria(tmp_path, "ages: {from: 18}\n"), "--out", tmp_path / "c")
+    assert "nobody is in the cohort" in done.err
+    assert re.search(r"^  Age not known +1$", done.out, re.M)
+    assert (
+        "the cohort has no patient" in command("export", tmp_path / "c", "--to", "redcap", "--out", tmp_path / "e").err
+    )
 
 
 def test_a_model_takes_part_only_where_the_criteria_ask_for_it(tmp_path: Path) -> None:

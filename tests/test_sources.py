@@ -489,6 +489,15 @@ def test_dates_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     assert "note" not in read(put(tmp_path, "r.csv", "id,text,date\n1,a,2021-03-02\n2,a,13.03.2021\n3,a,\n")).told
 
 
+def test_ages_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+    """A birth date in the column of ages is told, for a cohort would take all ages for unknown."""
+    ages = ("63", "063Y", "14.05.1968", "", "18M", "1970-01-01")
+    rows = "".join(f"{n},a{n},{written}\n" for n, written in enumerate(ages))
+    got = read(put(tmp_path, "r.csv", f"id,text,age\n{rows}"))
+    assert "ages that cannot be read: 2 (the first at r.csv:4)" in got.told
+    assert "ages" not in read(put(tmp_path, "r.csv", "id,text,age\n1,a,63\n2,a,\n")).told.split("note")[-1]
+
+
 def test_any_column_can_be_asked_for(tmp_path: Path) -> None:
     """What is asked for wins over a usual name, in its own spelling or a like one."""
     path = put(tmp_path, "r.csv", "id,text,KEY,Body Text\n1,a,k,b\n")

@@ -106,7 +106,8 @@ def _exclusions(criteria: Criteria) -> Iterator[tuple[str, Callable[[History], b
         yield f"Index date {_outside(*c.dates, 'before', 'after')}", lambda h: not _within(h.index_date, *c.dates)
     if any(a is not None for a in c.ages):
         years = _outside(*c.ages, "under", "over")
-        yield f"{years[0].upper()}{years[1:]} years, or age not known", lambda h: not _within(_age(h), *c.ages)
+        yield "Age not known", lambda h: _age(h) is None
+        yield f"{years[0].upper()}{years[1:]} years", lambda h: not _within(_age(h), *c.ages)
     if c.lookback_days:
         yield (
             f"First report less than {many(c.lookback_days, 'day')} before the index date",

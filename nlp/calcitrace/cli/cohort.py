@@ -68,6 +68,8 @@ def cohort(
             f"{alone:,} of {every:,} reports have no patient id and belong to no patient; process them again with "
             "--patient-column, or take each report for a patient of its own (without_patient_id: own in the criteria)"
         )
+    if not made.flow.members:
+        say("nobody is in the cohort; the boxes above tell where patients were left out")
     if kept:
         print(f"the key of the pseudonyms is {kept}; keep it apart from the cohort")
     if not (out / "flow.png").exists():

@@ -60,6 +60,8 @@ def export(
         print(EXPORTS[to].then)
     if shift_dates and with_text:
         say("warning: the dates are shifted, those within the texts are not: who reads both knows by how much")
+    if not done.patients:
+        say("warning: the cohort has no patient, so nothing is there to hand over")
     if done.left_out:
         say(f"{len(done.left_out):,} left out; {out / 'left_out.csv'} tells why")
         raise typer.Exit(ExitCode.REJECTS)

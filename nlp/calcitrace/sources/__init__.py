@@ -17,7 +17,7 @@ from calcitrace.sources.reading import NOTE, Bad, Options, Person, Row, Tally, d
 from calcitrace.sources.seen import Seen
 from calcitrace.sources.sql import Query, read_sql, without_password
 from calcitrace.sources.versions import Versions
-from calcitrace.studydate import EITHER, ORDERS, UNREADABLE, reading_of
+from calcitrace.studydate import EITHER, ORDERS, UNREADABLE, age_in_years, reading_of
 
 __all__ = [
     "CHOICES",
@@ -114,7 +114,7 @@ def _settled(
 ) -> Iterator[tuple[str, int, Report | Reject]]:
     faults, ahead = 0, Ahead(_ahead(paths, options))
     for k, (path, name) in enumerate(paths):
-        read_before, dates = tally.done_bytes, _OddDates()
+        read_before, dates, ages = tally.done_bytes, _OddDates(), _OddAges()
         for number, found in _rows(path, options, tally):
             row = ahead.settled(found, (k, number))
             if row is None:
@@ -125,6 +125,7 @@ def _settled(
             made = report_of(row, name, number)
             if isinstance(made, Report):
                 dates.look(made.study_date, f"{name}:{number}")
+                ages.look(made.age, f"{name}:{number}")
                 made = versions.settle(made, name, number, shown_id(made.report_id))
             tally.rows += 1
             if isinstance(made, Reject):
@@ -133,6 +134,7 @@ def _settled(
                     raise StrictError(f"{place(made)}: {made.reason}; stopped because of --strict")
             yield name, number, made
         dates.tell(path, tally)
+        ages.tell(path, tally)
         tally.done_bytes, tally.position = read_before + _size(path), lambda: 0
 
 
@@ -166,6 +168,26 @@ class _OddDates:
 
     def _told(self, kind: str) -> str:
         return f"{self._counts[kind]:,} (the first at {self._first[kind]})"
+
+
+class _OddAges:
+    """How many ages of an input cannot be read; birth dates, say."""
+
+    def __init__(self) -> None:
+        self._count, self._first = 0, ""
+
+    def look(self, written: str, where: str) -> None:
+        if written.strip() and age_in_years(written) is None:
+            self._count += 1
+            self._first = self._first or where
+
+    def tell(self, path: Place, tally: Tally) -> None:
+        if self._count:
+            tally.note(
+                path,
+                f"ages that cannot be read: {self._count:,} (the first at {self._first}); a cohort takes them for "
+                "unknown. An age is in years at the study (63, 063Y, 18M); birth dates are not read from tables",
+            )
 
 
 def place_of(described: Mapping[str, str]) -> Place:
