@@ -107,7 +107,7 @@ def process(
     modality_column: Annotated[str, _column("modality")] = "",
     body_part_column: Annotated[str, _column("body part or procedure")] = "",
     sex_column: Annotated[str, _column("sex")] = "",
-    age_column: Annotated[str, _column("age")] = "",
+    age_column: Annotated[str, _column("age in years at the study (63, 063Y; no birth dates)")] = "",
     encoding: Annotated[str, typer.Option(help="Text encoding; by default UTF-8, UTF-16, Windows-1252 are told.")] = "",
     delimiter: Annotated[str, typer.Option(help="Delimiter of CSV files: one character, or 'tab'.")] = "",
     config: Annotated[Path | None, typer.Option(help=CONFIG)] = None,
