@@ -128,7 +128,7 @@ def _changed(origin: dict[str, str], number: int, draw: random.Random) -> Made:
     text = _YEAR.sub(lambda m: str(min(int(m.group()) + shift, 2025)), origin["text"])
     text = _SIZE.sub(lambda m: str(max(round(int(m[1]) * factor), 1)), text)
     room = min(draw.randint(*ADDED.get(origin["modality"], ADDED_ELSE)), LONGEST - len(text))
-    text = _filled(text, _fill(_normal(origin["body_part"]), room, draw))
+    text = _filled(text, _fill(normal(origin["body_part"]), room, draw))
     accession = f"{draw.randint(10**7, 10**8 - 1)}"
     year = 2005 + draw.randrange(20)
     return Made(
@@ -144,7 +144,7 @@ def _changed(origin: dict[str, str], number: int, draw: random.Random) -> Made:
 
 
 @cache
-def _normal(body_part: str) -> tuple[str, ...]:
+def normal(body_part: str) -> tuple[str, ...]:
     """The sentences of normal reports of a body part."""
     kinds = ("body",) if body_part in BODY else ("joint", "shoulder") if body_part == "shoulder" else ("joint",)
     listed = {part.split("]")[0]: part.split("\n")[1:] for part in NORMAL.read_text(encoding="utf-8").split("\n[")}

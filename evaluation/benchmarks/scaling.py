@@ -33,7 +33,7 @@ from typing import Any
 HERE = Path(__file__).parents[1]
 sys.path.insert(0, str(HERE))
 
-from archive import NORMAL, make_archive, write_archive  # type: ignore[attr-defined]  # noqa: E402
+from archive import make_archive, normal, write_archive  # type: ignore[attr-defined]  # noqa: E402
 
 from calcitrace import Report, load_rules  # noqa: E402
 from calcitrace.corpus import DEFAULT_CASE  # noqa: E402
@@ -56,7 +56,7 @@ NOW = (
     "There is a calcification of {mm} mm in the right supraspinatus tendon.",
     "No erosion of the left greater tuberosity is seen over {mm} mm.",
 )
-WELL = tuple(NORMAL["joint"])
+WELL = normal("knee")
 _images = count(1)
 
 
