@@ -56,6 +56,18 @@ def test_benchmark_names_the_rules(benchmark):
     assert set(made["versions"]) == {"python", "calcitrace", "medspacy", "PyRuSH", "spacy"}
 
 
+def test_the_benchmark_of_lengths_tells_a_slope_for_each_make_up(tmp_path):
+    """Its small form, without runs of one and two workers: time by length, and how it grows."""
+    script_file = EVALUATION / "benchmarks" / "scaling.py"
+    done = script(script_file, "--lengths", 1000, 3000, "--pairs", 0, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (made,) = (json.loads(p.read_text(encoding="utf-8")) for p in tmp_path.iterdir())
+    assert len(made["length"]) == 7
+    for told in made["length"].values():
+        assert set(told["ms_per_1000_characters"]) == {"1000", "3000"}
+        assert math.isfinite(told["exponent"])
+
+
 def test_benchmark_prints_ratios_and_no_report_text(benchmark):
     """The ratio goes to stdout; medspaCy's sentence splitter is kept from printing its tokens."""
     done, _ = benchmark

@@ -255,15 +255,20 @@ def test_a_starter_model_that_does_not_fit_is_told_of(command: Any, tmp_path: Pa
     assert read_manifest(tmp_path / "quiet")["no_model"] == "not asked for"
 
 
-def test_show_and_doctor_tell_of_a_starter_model_that_does_not_fit(command: Any, more_rules: Path) -> None:
+def test_show_and_doctor_tell_of_a_starter_model_that_does_not_fit(
+    command: Any, more_rules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each says what to do: who uses such rules trains a model, who works on those that ship the starter model."""
     from calcitrace import doctor, load_rules
 
     words = ["show", "--text", "Pain.", "--patterns", more_rules]
     assert re.match("warning: no probability: the starter model does not fit.*`calcitrace train`", command(*words).err)
     assert command(*words, "--no-model").err == ""
-    found = doctor.model_check(load_rules(more_rules))
-    assert (found.state, found.seen.endswith(doctor.ANEW)) == (doctor.WRONG, True)
+    for place, mended in ((tmp_path / "installed", doctor.AGAIN), (tmp_path / "checkout", doctor.ANEW)):
+        monkeypatch.setattr(doctor, "patterns_folder", lambda place=place: place / "patterns")
+        (tmp_path / "checkout" / "evaluation").mkdir(parents=True, exist_ok=True)
+        found = doctor.model_check(load_rules(more_rules))
+        assert (found.state, found.seen.endswith(mended)) == (doctor.WRONG, True)
 
 
 def test_process_writes_csv_when_asked(command: Any, tmp_path: Path) -> None:

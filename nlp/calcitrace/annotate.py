@@ -156,7 +156,9 @@ class Annotator:
                 section = place
                 session.open(sections[place])
             if sentence.hits:
+                known = len(sentence.claims_in)
                 claims |= session.claims(sentence, start)
+                self._read.grew(sentence.text, sentence, STEP * (len(sentence.claims_in) - known))
             session.pass_by(sentence)
         return self._named(claims, session.elsewhere())
 
@@ -329,7 +331,8 @@ _NEAR_START = 4
 
 def _cost(sentence: Sentence) -> int:
     """About how many bytes a remembered sentence takes."""
-    return SENTENCE + LETTER * len(sentence.text) + HIT * len(sentence.hits) + STEP * len(sentence.read_in)
+    steps = len(sentence.read_in) + len(sentence.claims_in)
+    return SENTENCE + LETTER * len(sentence.text) + HIT * len(sentence.hits) + STEP * steps
 
 
 def _may_measure(forms: Sequence[str]) -> bool:
