@@ -34,6 +34,7 @@ restate
 fast flags
 engine
 targets
+asserted
 annotate
 modality
 assess examples usage

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, overload
 
+from calcitrace.asserted import Asserter
 from calcitrace.circumstances import Outcomes
 from calcitrace.dates import change_since, only_date
 from calcitrace.engine import ENGINES
@@ -15,15 +16,15 @@ from calcitrace.flags import Flagger
 from calcitrace.lately import Lately
 from calcitrace.link import Session
 from calcitrace.measures import measurements, size_change
-from calcitrace.model import AnnotatedReport, Assertion, Cue, Mention, Report, Section
+from calcitrace.model import AnnotatedReport, Assertion, Mention, Report, Section
 from calcitrace.restate import settle
 from calcitrace.rules import load_rules
-from calcitrace.ruleset import RuleSet, SectionRule
+from calcitrace.ruleset import RuleSet
 from calcitrace.sections import Sectioner
 from calcitrace.sentences import split_sentences, wrap_width
 from calcitrace.sides import Sides
-from calcitrace.sites import NOTHING_JUDGED, Claim, CueHit, Hit, Linker, Sentence
-from calcitrace.targets import counting, spoken_of, standing
+from calcitrace.sites import NOTHING_JUDGED, Claim, Hit, Linker, Sentence
+from calcitrace.targets import counting, spoken_of
 from calcitrace.words import Words, split_words, word_range
 
 REMEMBERED = 45_000_000  # bytes of sentences, by what follows: some 27,000
@@ -63,7 +64,7 @@ class Annotator:
         self._judge = ENGINES[engine](self.rules)
         self.linker = Linker(self.rules)
         self._flagger = Flagger(self.rules, self.linker)
-        self._hedges = self.rules.words["hedges"]
+        self._assert = Asserter(self.rules)
         self._compared = frozenset(s.name for s in self.rules.sections.values() if s.unless_restated)
         self._read = Lately(self._judged, _cost, remembered)
         self.claims_in = lru_cache(STRETCHES)(self._claims_in_any)
@@ -295,35 +296,6 @@ class Annotator:
             for m in mentions
         )
 
-    def _assert(self, hit: Hit, cues: Sequence[CueHit], words: Words, text: str, section: Section) -> Assertion:
-        """Cues -> one value an axis by its declared precedence; the section speaks where no cue does."""
-        claims: dict[str, dict[str, list[CueHit]]] = {}
-        for cue in standing(cues):
-            for axis, value in cue.group.sets.items():
-                claims.setdefault(axis, {}).setdefault(value, []).append(cue)
-        values, deciding = {}, []
-        for name, dimension in self.rules.axes.items():
-            value = next((v for v in dimension.precedence if v in claims.get(name, {})), "")
-            if value:
-                deciding += claims[name][value]
-            values[name] = value or dimension.default
-        if values["presence"] == "present" and not self._hedges.isdisjoint(words.forms[hit.i : hit.j]):
-            values["presence"] = "possible"
-        if any(hit.name in c.group.opinion_on for c in deciding) and values["temporality"] == "historical":
-            _make_opinion(values)
-        rule = self.rules.sections.get(section.name)
-        if rule:
-            _apply_section(rule, hit.name, values, claims)
-        deciding += [c for c in cues if c.group.past_if_denied]
-        shown = sorted({(c.i, c.j, c.term.rule_id) for c in deciding})
-        places = [(words.starts[i], words.ends[j - 1], rule_id) for i, j, rule_id in shown]
-        cue_list = tuple(Cue(text[start:end], start, end, rule_id) for start, end, rule_id in places)
-        if values["temporality"] == "hypothetical" or (values["presence"] == "absent") != (
-            values["change"] == "resolved"
-        ):
-            values["change"] = "none"
-        return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
-
 
 _PRONOUNS = frozenset({"it", "its", "this", "the", "measuring", "measures", "size", "which", "what", "dimensions"})
 _NEAR_START = 4
@@ -356,23 +328,6 @@ def _measure_last(found: Sequence[_Found], forms: Sequence[str], sentence: int, 
     if before and last.size_mm and last.asserted.change == "none" and last.assertion in ("present", "possible"):
         last = replace(last, asserted=replace(last.asserted, change=size_change(last.size_mm, before[0])))
     place.mention = last
-
-
-def _apply_section(
-    rule: SectionRule, finding: str, values: dict[str, str], claims: Mapping[str, Mapping[str, object]]
-) -> None:
-    if finding in rule.never or (rule.keeps_denials and values["presence"] == "absent"):
-        return
-    for axis, value in rule.sets.items():
-        if axis not in claims:
-            values[axis] = value
-
-
-def _make_opinion(values: dict[str, str]) -> None:
-    """What another reader took it for: one of the possibilities, unless it was denied."""
-    values["temporality"] = "current"
-    if values["presence"] == "present":
-        values["presence"] = "possible"
 
 
 def _is_plain(stretch: str) -> bool:

@@ -1,0 +1,65 @@
+"""The cues that reach a hit, and its section -> its assertion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from calcitrace.model import Assertion, Cue, Section
+from calcitrace.ruleset import RuleSet, SectionRule
+from calcitrace.sites import CueHit, Hit
+from calcitrace.targets import standing
+from calcitrace.words import Words
+
+
+class Asserter:
+    """Settles how hits are asserted, by the axes of one rule set."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules
+        self._hedges = rules.words["hedges"]
+
+    def __call__(self, hit: Hit, cues: Sequence[CueHit], words: Words, text: str, section: Section) -> Assertion:
+        """Cues -> one value an axis by its declared precedence; the section speaks where no cue does."""
+        claims: dict[str, dict[str, list[CueHit]]] = {}
+        for cue in standing(cues):
+            for axis, value in cue.group.sets.items():
+                claims.setdefault(axis, {}).setdefault(value, []).append(cue)
+        values, deciding = {}, []
+        for name, dimension in self._rules.axes.items():
+            value = next((v for v in dimension.precedence if v in claims.get(name, {})), "")
+            if value:
+                deciding += claims[name][value]
+            values[name] = value or dimension.default
+        if values["presence"] == "present" and not self._hedges.isdisjoint(words.forms[hit.i : hit.j]):
+            values["presence"] = "possible"
+        if any(hit.name in c.group.opinion_on for c in deciding) and values["temporality"] == "historical":
+            _make_opinion(values)
+        rule = self._rules.sections.get(section.name)
+        if rule:
+            _apply_section(rule, hit.name, values, claims)
+        deciding += [c for c in cues if c.group.past_if_denied]
+        shown = sorted({(c.i, c.j, c.term.rule_id) for c in deciding})
+        places = [(words.starts[i], words.ends[j - 1], rule_id) for i, j, rule_id in shown]
+        cue_list = tuple(Cue(text[start:end], start, end, rule_id) for start, end, rule_id in places)
+        if values["temporality"] == "hypothetical" or (values["presence"] == "absent") != (
+            values["change"] == "resolved"
+        ):
+            values["change"] = "none"
+        return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
+
+
+def _apply_section(
+    rule: SectionRule, finding: str, values: dict[str, str], claims: Mapping[str, Mapping[str, object]]
+) -> None:
+    if finding in rule.never or (rule.keeps_denials and values["presence"] == "absent"):
+        return
+    for axis, value in rule.sets.items():
+        if axis not in claims:
+            values[axis] = value
+
+
+def _make_opinion(values: dict[str, str]) -> None:
+    """What another reader took it for: one of the possibilities, unless it was denied."""
+    values["temporality"] = "current"
+    if values["presence"] == "present":
+        values["presence"] = "possible"
