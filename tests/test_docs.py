@@ -60,7 +60,7 @@ def test_the_readme_gives_the_two_commands_of_set_up() -> None:
     """Setting up takes one line, and so does testing."""
     commands = [block.strip() for block in blocks("README.md", "sh")]
     assert "pip install -c constraints.txt . && calcitrace demo" in commands
-    assert 'pip install -c constraints.txt ".[test]" && pytest' in commands
+    assert 'pip install -c constraints.txt ".[test]" && pytest -n 2 --dist loadfile' in commands
 
 
 def test_what_an_extra_needs_is_told_in_one_form() -> None:
@@ -75,7 +75,7 @@ def test_the_ci_runs_the_commands_of_the_readme() -> None:
     """What the README tells is what is checked."""
     lines = text(".ci/run").splitlines()
     assert 'pip install --quiet -c constraints.txt ".[test]"' in lines
-    assert lines[-1] == "pytest"
+    assert lines[-1] == "pytest -n 2 --dist loadfile"
 
 
 def test_the_hooks_before_a_commit_fetch_nothing() -> None:

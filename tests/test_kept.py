@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +16,7 @@ ASK = (
     "report = Report('a', 'Calcific deposit in the supraspinatus tendon.'); "
     "print([m.finding for m in Annotator().annotate(report).mentions])"
 )
+TOLD = "['calcification']"
 
 
 @pytest.fixture
@@ -48,17 +49,28 @@ def test_the_oldest_make_room(cache: Path) -> None:
     assert len(list(cache.iterdir())) == kept.MOST_FILES
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose cache is filled, by a process that found none."""
+    home = tmp_path_factory.mktemp("home")
+    assert _ask(home) == TOLD
+    assert list((home / "calcitrace").glob("*.json"))
+    return home
+
+
 @pytest.mark.parametrize("content", [None, "", "[]", "{", '"text"'])
-def test_a_cache_that_is_damaged_or_cannot_be_written_changes_nothing(tmp_path: Path, content: str | None) -> None:
+def test_a_cache_that_is_damaged_or_cannot_be_written_changes_nothing(
+    tmp_path: Path, filled: Path, content: str | None
+) -> None:
     """A file where the folder should be, or files with anything in them: the same answer, and no complaint."""
     cache = tmp_path / "calcitrace"
     if content is None:
         cache.write_text("in the way", encoding="utf-8")
-    told = [_ask(tmp_path)]
-    for file in cache.glob("*.json") if content is not None else ():
-        file.write_text(content, encoding="utf-8")
-    told.append(_ask(tmp_path))
-    assert told == [json.dumps(["calcification"]).replace('"', "'")] * 2
+    else:
+        shutil.copytree(filled / "calcitrace", cache)
+        for file in cache.glob("*.json"):
+            file.write_text(content, encoding="utf-8")
+    assert _ask(tmp_path) == TOLD
 
 
 def _ask(home: Path) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from calcitrace.casemodel import CaseModel
 from calcitrace.errors import SourceError, StrictError, UsageError
-from calcitrace.memory import level_memory
+from calcitrace.memory import level_memory, seldom_collected
 from calcitrace.model import Reject, Report
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet
@@ -135,7 +135,7 @@ def process(
     first, every = shard or (1, 1)
     setup = _setup(options, rules, model_file)
     manifest = new_manifest(paths, options, rules, used, no_model, command, shard)
-    with level_memory() as give_back, RunFolder(Path(out), manifest, overwrite) as run:
+    with level_memory() as give_back, seldom_collected(), RunFolder(Path(out), manifest, overwrite) as run:
         following = _Following(run, tally, on_progress, "" if options.model == NO_MODEL else no_model)
         with working(workers, setup, report_timeout) as work:
             for part in _parts(paths, options, strict, tally, run):

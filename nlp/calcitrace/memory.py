@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+SELDOM = (20_000, 20, 20)  # objects, and generations, before what is unreachable in a circle is looked for
 
 
 @contextmanager
@@ -20,3 +23,17 @@ def level_memory() -> Iterator[Callable[[], None]]:
         yield pool.release_unused
     finally:
         pa.set_memory_pool(before)
+
+
+@contextmanager
+def seldom_collected() -> Iterator[None]:
+    """A context in which circles of unreachable objects are looked for seldom.
+
+    What is made of a report holds none, and what is remembered makes each look longer: a tenth of a run's time.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(*SELDOM)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

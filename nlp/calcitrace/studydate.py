@@ -21,6 +21,7 @@ EARLIEST, LATEST = 1900, 2100  # years outside stand for "not known" in archives
 _ZONE = r"(?:Z|UTC|GMT|[+-]\d\d:?(?:\d\d)?)?"
 _TIME = rf"(?:[T ]\s*(?P<time>\d\d?:?\d\d(?::?\d\d)?)(?:[.,]\d+)?\s*(?P<half>[AaPp][Mm])?\s*{_ZONE})?"
 _YEAR_FIRST = re.compile(rf"(?P<y>\d{{4}})(?:([-/.])(?P<m>\d\d?)(?:\2(?P<d>\d\d?){_TIME})?)?")
+_USUAL = re.compile(r"(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])")  # most of them; each is a day
 _COMPACT = re.compile(
     r"(?P<y>(?:19|20)\d\d)(?P<m>\d\d)(?:(?P<d>\d\d)[T ]?(?P<time>\d{4}(?:\d\d)?)?(?:\.\d+)?(?:Z|[+-]\d{4})?)?"
 )
@@ -89,9 +90,13 @@ def orders_of(written: str) -> str:
     return EITHER if len(able) == len(ORDERS) else "".join(able)
 
 
-@lru_cache(maxsize=4096)
 def reading_of(written: str) -> str:
     """How a date can be read: `UNREADABLE`, or as `orders_of` says."""
+    return "" if _USUAL.fullmatch(written) else _reading(written)
+
+
+@lru_cache(maxsize=4096)
+def _reading(written: str) -> str:
     return UNREADABLE if is_unreadable(written) else orders_of(written)
 
 

@@ -189,7 +189,7 @@ def parquet_bytes(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pylist([dict(r) for r in rows], schema=schema(columns))
+    table = pa.Table.from_pylist(rows, schema=schema(columns))
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     return bytes(sink.getvalue().to_pybytes())

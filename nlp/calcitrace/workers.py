@@ -14,6 +14,7 @@ from calcitrace.casemodel import CaseModel, load_model, starter_path
 from calcitrace.crew import Crew
 from calcitrace.errors import RunError, UsageError
 from calcitrace.features import assessed
+from calcitrace.memory import seldom_collected
 from calcitrace.model import AnnotatedReport, Assessment, Report
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import CaseDefinition, RuleSet
@@ -187,7 +188,12 @@ def _worker_of(setup: Setup) -> Worker:
 def _start(setup: Setup) -> Callable[[Sequence[Report]], list[dict[str, Any]]]:
     """What a worker process does: rows for some reports."""
     worker = _worker_of(setup)
-    return lambda reports: [worker(r) for r in reports]
+
+    def task(reports: Sequence[Report]) -> list[dict[str, Any]]:
+        with seldom_collected():
+            return [worker(r) for r in reports]
+
+    return task
 
 
 @contextmanager
