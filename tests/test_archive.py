@@ -25,7 +25,7 @@ from calcitrace.crew import Crew
 from calcitrace.errors import RunError
 from calcitrace.rules import patterns_folder
 from calcitrace.screen import of_regex
-from calcitrace.sentences import pieces, stretches_of
+from calcitrace.sentences import stretches_of
 from calcitrace.shards import merge
 from calcitrace.sieve import Screen, plain, telling_findings
 from calcitrace.sources.seen import Seen
@@ -170,7 +170,7 @@ def _missed(worker: Worker, report: Report) -> frozenset[str]:
     """The decisive findings that a report could mention and none of its pieces, each by itself."""
     assert worker._could_be_case
     screen, annotator = worker._could_be_case._screen, worker._annotator
-    told = [s for p in screen.among(pieces(report.text)) for s in stretches_of(p) if screen.telling(s)]
+    told = [s for p in screen.among(report.text) for s in stretches_of(p) if screen.telling(s)]
     return annotator.could_mention(report) & screen.decisive - annotator.could_mention_in(report, told, screen.telling)
 
 

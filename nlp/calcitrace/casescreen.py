@@ -5,7 +5,7 @@ from __future__ import annotations
 from calcitrace.annotate import Annotator
 from calcitrace.model import Report
 from calcitrace.ruleset import CaseDefinition, RuleSet
-from calcitrace.sentences import pieces, stretches_of
+from calcitrace.sentences import stretches_of
 from calcitrace.sieve import Screen
 
 REMEMBERED, MOST_LETTERS = 12_000, 200  # pieces, twice: about 5 megabytes
@@ -14,8 +14,8 @@ REMEMBERED, MOST_LETTERS = 12_000, 200  # pieces, twice: about 5 megabytes
 class CaseScreen:
     """Lets through every report that could meet a tier of the case definition.
 
-    Pieces of text that could mention no decisive finding, wherever they stand, are remembered: most of an archive is
-    made of such. Those of late are kept in two sets, of which the older is forgotten when the younger is full.
+    Pieces that have a word of a decisive finding and could mention none wherever they stand are remembered: an archive
+    repeats them. Those of late are kept in two sets, of which the older is forgotten when the younger is full.
     """
 
     def __init__(self, rules: RuleSet, case: CaseDefinition, annotator: Annotator) -> None:
@@ -26,7 +26,8 @@ class CaseScreen:
     def __call__(self, report: Report) -> bool:
         """Whether the report must be read in full."""
         young, old = self._young, self._old
-        fresh = [piece for piece in pieces(report.text) if piece not in young and piece not in old]
+        among = self._screen.among(report.text)
+        fresh = [piece for piece in among if piece not in young and piece not in old]
         if not fresh:
             return False
         told = self._told(fresh)
@@ -40,13 +41,13 @@ class CaseScreen:
     def _told(self, fresh: list[str]) -> list[str]:
         """The stretches of these pieces that could mention a decisive finding; the pieces without any are noted."""
         told: list[str] = []
-        harmless = set(fresh)
-        for piece in self._screen.among(fresh):
+        for piece in fresh:
             telling = [stretch for stretch in stretches_of(piece) if self._could_tell(stretch)]
-            if telling:
-                told += telling
-                harmless.discard(piece)
-        self._note(harmless)
+            told += telling
+            if not telling and len(piece) <= MOST_LETTERS:
+                self._young.add(piece)
+        if len(self._young) > REMEMBERED:
+            self._old, self._young = self._young, set()
         return told
 
     def _could_tell(self, stretch: str) -> bool:
@@ -55,9 +56,3 @@ class CaseScreen:
             return False
         claims = self._annotator.claims_in(stretch)
         return claims is None or any(name in self._screen.decisive for name, _, _ in claims)
-
-    def _note(self, harmless: set[str]) -> None:
-        """Remember pieces that could mention no decisive finding."""
-        self._young.update(piece for piece in harmless if len(piece) <= MOST_LETTERS)
-        if len(self._young) > REMEMBERED:
-            self._old, self._young = self._young, set()

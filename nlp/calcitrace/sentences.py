@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 Sentence = tuple[int, int]
 
+STOP = "."  # what is left out between two pieces
 # after a long word and before a capital: the common case; it always ends
 _WHOLE = re.compile(r"\.(?=\s[A-Z])(?<=[a-z]{5}\.)")
 _WHOLE_OR_LINE = re.compile(r"\.(?:(?=\s[A-Z])(?<=[a-z]{5}\.)|(?=\s*\n)(?<=[^:\n]\.))")
@@ -72,7 +73,7 @@ def stretches_of(piece: str) -> list[str]:
 
     A sentence always ends at a blank line, and where a line ends in a colon, unless it announces a list.
     """
-    said = piece if piece.endswith(_BLANK_LINE) else f"{piece}."
+    said = piece if piece.endswith(_BLANK_LINE) else f"{piece}{STOP}"
     if "\n" not in piece:
         return [said.strip()]
     cut = (_BLANK_LINES if _announces(piece) else _LINES).split(said)

@@ -16,7 +16,7 @@ from itertools import combinations
 
 from calcitrace.ruleset import CaseDefinition, Finding, RuleSet, Term
 from calcitrace.screen import alternatives, prepare
-from calcitrace.sentences import stretches
+from calcitrace.sentences import STOP, pieces, stretches
 from calcitrace.words import FOLD, INVISIBLE, PREFIXES
 
 SCREENS = ("rules", "case", "none")
@@ -78,7 +78,6 @@ def _letters(text: str) -> bytes:
     return b" %b " % text.encode("ascii", "replace").translate(_LETTERS, b"\0")
 
 
-_JOINED = " . "
 MARKS = "#,"  # they can be all that is left of a word
 _LETTERS = bytes(c if chr(c).islower() else ord(" ") for c in bytes(range(128)).lower() + b" " * 128)
 
@@ -114,7 +113,7 @@ class Screen:
         self._pieces = list(self._sets)
         self._first: dict[int, list[tuple[int, int]]] = {}
         self._always = 0
-        for claim, needs in ways.items():
+        for claim, needs in sorted(ways.items(), key=lambda way: way[0][0] not in self.decisive):
             self._add(claim, needs)
         self._bearing = sum(1 << k for k, claim in enumerate(self._claims) if self._bears(claim))
         self._rarest = sum(1 << place for place in self._first)
@@ -153,17 +152,22 @@ class Screen:
         self._claims.append(claim)
         bit = 1 << (len(self._claims) - 1)
         alone = sum(need for need in needs if need.bit_count() == 1)
-        for need in needs:
+        for need in sorted(needs, key=lambda need: (need.bit_count(), need)):
             if not need:
                 self._always |= bit
             elif need.bit_count() == 1 or not need & alone:
-                places = (b for b in range(need.bit_length()) if need >> b & 1)
+                places = [b for b in range(need.bit_length()) if need >> b & 1]
                 self._first.setdefault(max(places, key=self._worth), []).append((need, bit))
 
-    def _worth(self, place: int) -> tuple[bool, int, int]:
-        """How few reports hold a string of a set: common words are in most, longer ones are rarer, then fewer."""
-        pieces = [p.strip() for p in self._pieces[place]]
-        return self._common.isdisjoint(pieces), min(MOST_TELLING, *map(len, pieces)), -len(pieces)
+    def _worth(self, place: int) -> tuple[bool, bool, int, int, int]:
+        """How much a set is worth looking for: one that is looked for anyway costs nothing, and the fewer reports hold
+        a string of it the better (common words are in most; beginnings of words, longer and fewer strings are rarer).
+        """
+        pieces = self._pieces[place]
+        words = [p.strip() for p in pieces]
+        inner = sum(p == word for p, word in zip(pieces, words, strict=True))
+        anyway = place in self._first
+        return self._common.isdisjoint(words), anyway, -inner, min(MOST_TELLING, *map(len, words)), -len(pieces)
 
     def _bears(self, claim: Claim) -> bool:
         """Whether a claim is of a decisive finding, and needs no other decisive one told before."""
@@ -195,18 +199,21 @@ class Screen:
         """Whether a stretch of whole sentences could mention a decisive finding; without one, no tier can be met."""
         return self._claims_in(stretch) & self._bearing != 0
 
-    def among(self, pieces: list[str]) -> list[str]:
-        """Those of the pieces of a text that could mention a decisive finding, at a first glance."""
-        places = None if self._always else self._places(_JOINED.join(pieces))
+    def among(self, text: str) -> list[str]:
+        """The pieces of a text that could mention a decisive finding, at a first glance."""
+        places = None if self._always else self._places(text)
         if places is None:
-            return pieces
+            return pieces(text)
+        if not places:
+            return []
+        cut = pieces(text)
         found, end, k = list[str](), 0, -1
         for place in places:
             while place >= end:
                 k += 1
-                end += len(pieces[k]) + len(_JOINED)
+                end += len(cut[k]) + len(STOP)
                 if place < end:
-                    found.append(pieces[k])
+                    found.append(cut[k])
         return found
 
     def named(self, text: str) -> frozenset[str]:
