@@ -174,12 +174,21 @@ def test_without_an_order_unclear_dates_point_to_it(tmp_path: Path, command: Com
     folder, out = run(tmp_path, cases(3, "03.04.2019", "14.03.2018", "05.06.2019")), tmp_path / "cohort"
     done = command("cohort", folder, "--out", out)
     assert "note: dates: 2 in which day and month could be either way" in done.err
-    assert "set date_order in the criteria (1 can only be day first, 0 can only be month first)" in done.err
+    evidence = "(1 can only be day first, 0 can only be month first)"
+    assert f"set date_order in the criteria, or --date-order of process {evidence}" in done.err
     assert "No full date of a case report; date_order is not" in (out / "flow.svg").read_text(encoding="utf-8")
     assert "2 reports had no full date (date_order was not given)" in (out / "methods.md").read_text(encoding="utf-8")
     done = command("cohort", folder, "--out", tmp_path / "dmy", "--criteria", criteria(tmp_path, "date_order: dmy\n"))
     assert "note" not in done.err
     assert "date_order" not in (tmp_path / "dmy" / "flow.svg").read_text(encoding="utf-8")
+
+
+def test_the_order_of_the_runs_holds_where_the_criteria_name_none(tmp_path: Path, command: Command) -> None:
+    """As `process --date-order` was given; the criteria win over it."""
+    folder = run(tmp_path, cases(2, "03.04.2019", "14.03.2018"), date_order="dmy")
+    assert build_cohort(folder).members["index_date"].tolist() == ["2019-04-03", "2018-03-14"]
+    with pytest.raises(CriteriaError, match="date_order is mdy, which the dates contradict"):
+        build_cohort(folder, criteria(tmp_path, "date_order: mdy\n"))
 
 
 def test_dates_that_no_order_can_read_are_told(tmp_path: Path, command: Command) -> None:

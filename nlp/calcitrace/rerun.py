@@ -42,7 +42,8 @@ class Rerun:
             if name.startswith(f"{COPY}/")
         ]
         source = options.get("source", "auto")
-        as_given = Options(options["columns"], options["encoding"], options["delimiter"], source)
+        order = options.get("date_order", "")
+        as_given = Options(options["columns"], options["encoding"], options["delimiter"], source, order)
         self.reading = Options() if self._copies else as_given
 
     def reports(self) -> Iterator[Report]:

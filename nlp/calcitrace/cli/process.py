@@ -56,6 +56,7 @@ Pairs = Annotated[list[str] | None, typer.Option("--spark-option", help=PAIRS, r
 Shard = Annotated[str, typer.Option(help="Do one share of the work, as in 2/8; `merge` joins all shares.")]
 
 
+ORDER = "Which comes first in dates such as 03.04.2021: dmy or mdy. For ages from birth dates, and cohorts."
 CONFIG = """TOML file of these options, as in: text_column = "BEFUND". A flag wins over it."""
 DATABASE = """From a database: columns are recognised as in a table, and the query's ORDER BY must name a unique key,
 so that a run can go on. Nothing is written to the database. The password is best kept in PGPASSWORD or ~/.pgpass; it
@@ -107,7 +108,9 @@ def process(
     modality_column: Annotated[str, _column("modality")] = "",
     body_part_column: Annotated[str, _column("body part or procedure")] = "",
     sex_column: Annotated[str, _column("sex")] = "",
-    age_column: Annotated[str, _column("age in years at the study (63, 063Y; no birth dates)")] = "",
+    age_column: Annotated[str, _column("age in years at the study (63, 063Y)")] = "",
+    birth_date_column: Annotated[str, _column("birth date; only the age at the study is kept")] = "",
+    date_order: Annotated[str, typer.Option(help=ORDER)] = "",
     encoding: Annotated[str, typer.Option(help="Text encoding; by default UTF-8, UTF-16, Windows-1252 are told.")] = "",
     delimiter: Annotated[str, typer.Option(help="Delimiter of CSV files: one character, or 'tab'.")] = "",
     config: Annotated[Path | None, typer.Option(help=CONFIG)] = None,
