@@ -150,9 +150,10 @@ def test_process_tells_of_columns_that_it_does_not_know(command: Any, tmp_path: 
     ended = command("process", path, "--out", tmp_path / "run", "--text-column", "BEFUND")
     assert ended.err.splitlines() == [
         "r.csv: encoding utf-8, delimiter ',', columns text = BEFUND",
-        "r.csv: no column known for report_id, patient_id, study_date, modality, body_part, sex, age (name it with "
-        "--id-column, --patient-column, --date-column, --modality-column, --body-part-column, --sex-column, "
-        "--age-column); unused: ACC, PID",
+        "r.csv: no column known for report_id, patient_id, study_date, modality, body_part, sex, age, "
+        "birth_date (name it with --id-column, --patient-column, --date-column, --modality-column, "
+        "--body-part-column, --sex-column, "
+        "--age-column, --birth-date-column); unused: ACC, PID",
     ]
 
 
@@ -171,6 +172,7 @@ def test_process_tells_the_threshold_that_holds(command: Any, tmp_path: Path) ->
     ended = command("process", path, "--out", tmp_path / "run", "--prevalence", "0.005")
     told = " ".join(ended.out.split())
     least = float(re.findall(r"a report is a likely case if its probability is (0.\d+) or more", told)[0])
+    assert "(chosen to keep 97.5 % of the cases that it learned from, and moved as the probabilities were)" in told
     assert "Probabilities were recalibrated for an archive in which 0.5 % of the reports are cases" in told
     manifest = read_manifest(tmp_path / "run")
     assert least == pytest.approx(threshold_of(manifest), rel=0.01)
@@ -299,6 +301,7 @@ COLUMN_FLAGS = {
     "--body-part-column": "body_part",
     "--sex-column": "sex",
     "--age-column": "age",
+    "--birth-date-column": "birth_date",
 }
 
 
@@ -309,9 +312,9 @@ def test_every_column_has_a_flag(command: Any, tmp_path: Path) -> None:
     flags = [word for pair in zip(COLUMN_FLAGS, names, strict=True) for word in pair]
     assert command("process", path, "--out", tmp_path / "run", "--text-column", "BODY", *flags).code == 0
     reports, _ = read_run(tmp_path / "run")
-    assert {f: reports.loc[0, f] for f in COLUMN_FLAGS.values()} == {
-        f: f"v{n}" for f, n in zip(COLUMN_FLAGS.values(), names, strict=True)
-    }
+    kept = {f: f"vK{n}" for n, f in enumerate(COLUMN_FLAGS.values()) if f != "birth_date"}
+    assert {f: reports.loc[0, f] for f in kept} == kept
+    assert "birth_date = K7" in read_manifest(tmp_path / "run")["inputs"][0]["chosen"]
 
 
 def test_pieces_have_flags(command: Any, tmp_path: Path) -> None:
@@ -349,12 +352,17 @@ def test_every_option_of_a_run_can_stand_in_the_file() -> None:
 def test_the_example_of_the_readme_is_read(command: Any, tmp_path: Path) -> None:
     """Numbers, texts and switches of a file are kinds of their own; the run follows them."""
     (example,) = re.findall(r"```toml\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text("utf-8"), re.S)
-    path = put(tmp_path, "r.csv", "ACC;PID;BEFUND\n1;P;Pain.\n2;P;\n")
+    header = "ACC;PID;DATUM;MOD;ORGAN;SEX;GEBDAT;BEFUND"
+    assert f"`{header}`" in (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    row = "P;03.04.2021;MR;Schulter;W;04.03.1960"
+    path = put(tmp_path, "r.csv", f"{header}\n1;{row};Pain.\n2;{row};\n")
     words = ["process", path, "--config", put(tmp_path, "run.toml", example), "--out", tmp_path / "run"]
     assert command(*words).code == 3
     options = read_manifest(tmp_path / "run")["options"]
-    assert options["columns"] == {"text": "BEFUND", "report_id": "ACC", "patient_id": "PID"}
-    assert options["prevalence"] == 0.005
+    assert sorted(options["columns"].values()) == sorted(header.split(";"))
+    assert (options["prevalence"], options["date_order"]) == (0.005, "dmy")
+    assert list(read_run(tmp_path / "run")[0]["age"]) == ["61"]
+    assert b"1960" not in b"".join(p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file())
     assert (tmp_path / "run/reports.csv").exists()
 
 

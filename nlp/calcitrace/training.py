@@ -380,16 +380,11 @@ def held_out_reports(fitted: Fitted, labelled: Labelled) -> tuple[list[LabelledR
 def _figures(fitted: Fitted, labelled: Labelled) -> Mapping[str, str] | str:
     """Figures with intervals that take the unit as the unit, from models that had not seen it."""
     from calcitrace.evaluate import score
+    from calcitrace.evaluate.intervals import in_words
 
     gold, found = held_out_reports(fitted, labelled)
     if not gold:
         return "none: too few units to hold any out"
     figures = score(gold, found, resamples=500, list_errors=False).figures
     names = ("sensitivity", "specificity", "auroc", "auprc", "brier", "calibration_error")
-    return {name: _shown(figures[name].value, figures[name].exact or figures[name].patients) for name in names}
-
-
-def _shown(value: float | None, interval: tuple[float, float] | None) -> str:
-    if value is None:
-        return "not defined"
-    return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+    return {name: in_words(figures[name], *_counts(labelled)) for name in names}
