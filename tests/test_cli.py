@@ -257,6 +257,20 @@ def test_a_starter_model_that_does_not_fit_is_told_of(command: Any, tmp_path: Pa
     assert read_manifest(tmp_path / "quiet")["no_model"] == "not asked for"
 
 
+def test_a_model_of_ones_own_of_other_rules_is_told_of(command: Any, tmp_path: Path) -> None:
+    """A changed term leaves the features as they are, so the model is used; that it learned with others is said."""
+    rules = tmp_path / "rules"
+    shutil.copytree(patterns_folder(), rules)
+    file = rules / "findings" / "calcification.yml"
+    file.write_text(file.read_text("utf-8").replace("  - calcs\n", "  - calcs\n  - lime plug\n"), "utf-8")
+    own = put(tmp_path, "own.json", (starter_path("intraosseous_migration") or Path()).read_text("utf-8"))
+    words = ["process", put(tmp_path, "r.csv", GOOD), "--patterns", rules, "--out"]
+    told = command(*words, tmp_path / "run", "--model", own).err
+    assert "note: the model intraosseous_migration was trained with other rules (" in told
+    assert f"train it anew from its labels: calcitrace train LABELS --run {tmp_path / 'run'} --out" in told
+    assert "other rules" not in command(*words, tmp_path / "starter").err
+
+
 def test_show_and_doctor_tell_of_a_starter_model_that_does_not_fit(
     command: Any, more_rules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -619,6 +633,16 @@ def test_show_a_report_of_a_run(command: Any, tmp_path: Path) -> None:
     assert (ended.code, f"{tmp_path / 'run'}: holds no report '7'; did you mean '0007'?" in ended.err) == (2, True)
 
 
+def test_show_tells_a_rejected_row_and_a_patient_from_an_unknown_id(command: Any, tmp_path: Path) -> None:
+    """With the reason and place of the reject, or the reports of the patient."""
+    path = put(tmp_path, "r.csv", "id,mrn,text\nA1,P1,Pain.\nA2,P1,Pain again.\nA3,P2,\n")
+    command("process", path, "--out", tmp_path / "run")
+    said = {name: command("show", name, "--run", tmp_path / "run").err for name in ("A3", "P1", "X")}
+    assert "holds no report 'A3': that row was rejected, empty text (r.csv:4)\n" in said["A3"]
+    assert "holds no report 'P1': that is a patient with 2 reports; give the id of one: A1, A2\n" in said["P1"]
+    assert "holds no report 'X'; ids stand in the column report_id" in said["X"]
+
+
 def test_show_of_a_run_whose_model_has_changed(command: Any, tmp_path: Path) -> None:
     """It is not explained by another model than it was read with."""
     starter = starter_path("intraosseous_migration")
@@ -642,13 +666,17 @@ def test_show_asks_for_the_id_in_a_table(command: Any, tmp_path: Path) -> None:
 # rules
 
 
-def test_rules_list(command: Any, rules: RuleSet) -> None:
-    """Every finding and condition, told apart, with its status; and the hash of the rule set."""
+def test_rules_list(command: Any, rules: RuleSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every finding and condition, told apart, within 80 columns; and the hash of the rule set."""
+    monkeypatch.setenv("COLUMNS", "80")
     ended = command("rules", "list")
     assert ended.code == 0
-    for kind, named in (("finding", rules.findings), ("condition", rules.conditions)):
+    _, findings, conditions = re.split(r"^(?:findings|conditions) *$", ended.out, flags=re.MULTILINE)
+    for told, named in ((findings, rules.findings), (conditions, rules.conditions)):
         for rule in named.values():
-            assert re.search(rf"^{rule.name} .*\b{kind}\b.*{rule.status}", ended.out, re.MULTILINE)
+            title = re.escape(rule.title.split()[0])
+            assert re.search(rf"^{rule.name} +[\d,]+ +{len(rule.examples)} +{title}", told, re.MULTILINE)
+    assert max(map(len, ended.out.splitlines()[:-1])) <= 80
     assert ended.out.endswith(f"rule set {rules.hash}\n")
 
 
@@ -670,7 +698,8 @@ def test_rules_show_what_is_not_there(command: Any) -> None:
 def test_rules_check_runs_every_example(command: Any, rules: RuleSet) -> None:
     """The last line counts them, and the exit code is that of its errors."""
     ended = command("rules", "check")
-    found = re.search(r"^(\d+) findings, (\d+) examples run, (\d+) errors, \d+ warnings\n$", ended.out, re.MULTILINE)
+    assert f"\n{patterns_folder()}: " in f"\n{ended.out}"
+    found = re.search(r": (\d+) findings, (\d+) examples run, (\d+) errors, \d+ warnings\n$", ended.out, re.MULTILINE)
     assert found
     named = [*rules.findings.values(), *rules.conditions.values()]
     assert int(found[1]) == len(rules.findings)

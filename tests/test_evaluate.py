@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -441,6 +442,16 @@ def test_bad_gold_line_is_named(tmp_path, row, message):
         read_gold(path)
     assert str(error.value) == f"{path}:{message}"
     assert MARKER not in str(error.value)
+
+
+def test_a_table_in_place_of_gold_is_told(tmp_path):
+    """With what a line must be, how a table becomes one, and which command takes labels."""
+    path = gold_file(tmp_path, "report_id,case_status", "A,definite")
+    with pytest.raises(SourceError, match=r":1: no JSON line, such as .*pandas: read_csv.*`calcitrace train`"):
+        read_gold(path)
+    table = pd.read_csv(path, dtype=str)
+    table.to_json(path, orient="records", lines=True)
+    assert [(r.report_id, r.case_status) for r in read_gold(path)] == [("A", "definite")]
 
 
 def test_empty_gold_is_an_error(tmp_path):

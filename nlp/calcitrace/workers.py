@@ -15,7 +15,7 @@ from calcitrace.crew import Crew
 from calcitrace.errors import RunError, UsageError
 from calcitrace.features import assessed
 from calcitrace.model import AnnotatedReport, Assessment, Report
-from calcitrace.rules import load_rules
+from calcitrace.rules import load_rules, patterns_folder
 from calcitrace.ruleset import CaseDefinition, RuleSet
 from calcitrace.sieve import Screen
 from calcitrace.strictyaml import meant
@@ -23,6 +23,7 @@ from calcitrace.tables import OUT, READ, UNREAD, clean, mention_row, passed_over
 
 NO_MODEL = "none"
 TRAIN = "`calcitrace train` makes a model with these rules, for --model; --no-model goes without"
+ANEW = "`python evaluation/starter.py` trains it anew"  # in a checkout of the project
 MAX_CARD_TEXT = 20_000
 Work = Callable[[Sequence[Report]], Iterator[dict[str, Any]]]
 
@@ -148,9 +149,11 @@ def why_no_model(model: str, case: CaseDefinition) -> str:
         return "not asked for"
     if starter_path(case.name) is None:
         return f"no starter model ships for the case definition {case.name!r}; {TRAIN}"
+    checkout = (patterns_folder().parent / "evaluation").is_dir()
+    anew = f"; {ANEW}, where these are to be the rules that ship" if checkout else ""
     return (
         "the starter model does not fit these rules, which have other findings or constituents than those it "
-        f"learned with; {TRAIN}"
+        f"learned with; {TRAIN}{anew}"
     )
 
 

@@ -263,6 +263,7 @@ def _report_result(result: RunResult) -> None:
     for line in _model_said(result):
         print(line)
     print(f"wrote {result.folder}; open {result.folder / 'summary.html'} in a browser")
+    _tell_other_rules(result)
     if not result.rows:
         say("no row was read: does the input hold more than a header?")
     if result.left_out:
@@ -272,6 +273,20 @@ def _report_result(result: RunResult) -> None:
     if result.rejects:
         say(f"{result.rejects:,} rejected in all; see {result.folder / 'rejects.jsonl'}")
         raise typer.Exit(ExitCode.REJECTS)
+
+
+def _tell_other_rules(result: RunResult) -> None:
+    """Say that a model of one's own was trained with other rules than those of the run."""
+    from calcitrace.runfolder import read_manifest
+
+    manifest = read_manifest(result.folder)
+    model, rules = manifest["model"], manifest["ruleset_hash"]
+    if model and manifest["options"]["model"] and model["trained_with_rules"] != rules:
+        say(
+            f"note: the model {model['name']} was trained with other rules ({model['trained_with_rules'][:8]}, these "
+            f"are {rules[:8]}), so its probabilities and threshold may be off; train it anew from its labels: "
+            f"calcitrace train LABELS --run {result.folder} --out NEW_MODEL"
+        )
 
 
 def _model_said(result: RunResult) -> Iterator[str]:
