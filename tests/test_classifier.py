@@ -531,9 +531,11 @@ def test_cases_that_the_model_sets_aside_are_named(
     assert "  ...; more of them are in summary.html, all are in the table reports\n" in told.out
     assert f"calcitrace show --run {tmp_path / 'set'} REPORT_ID --why\n" in told.out
     page = (tmp_path / "set" / "summary.html").read_text()
-    assert (
-        re.findall(r"<tr><td>(\w+)</td>", page.partition("Set aside by the model")[2].partition("</table>")[0]) == names
-    )
+    listed = page.partition("Set aside by the model")[2].partition("</table>")[0]
+    assert re.findall(r'<tr><td><a href="#a\d+">(\w+)</a></td>', listed) == names
+    assert re.findall(r'<article id="(a\d+)">\n<h3>(\w+) ', page) == [(f"a{k}", n) for k, n in enumerate(names, 1)]
+    assert "Texts of those set aside" in page
+    assert "mark class" in page.partition('<article id="a1">')[2]
 
 
 def test_an_id_that_reads_as_text_is_not_told(tmp_path: Path, model: CaseModel, command: Any) -> None:

@@ -323,8 +323,8 @@ class Made:
         self.counts["likely"] += rows["report"]["likely_case"]
         if rows["set_aside"]:
             self.counts["case|set aside"] += 1
-            self._aside.append({key: rows["report"][key] for key in SUMMED})
-        if rows["card"] and len(self._cards) < self._room:
+            self._aside.append({key: rows["report"][key] for key in SUMMED} | {"card": rows["card"]})
+        elif rows["card"] and len(self._cards) < self._room:
             self._cards.append(rows["card"])
 
     def tables(self) -> dict[str, bytes]:

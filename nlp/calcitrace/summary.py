@@ -42,7 +42,7 @@ def write_summary(
 ) -> str:
     """The HTML page of a finished run; `cards` are its likely cases with their text, `aside` what the model sets aside.
 
-    Both are shown by probability, the highest first.
+    Both are shown by probability, the highest first; rows of `aside` may have a `card` with their text.
     """
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
@@ -61,7 +61,7 @@ def write_summary(
         more_inputs=len(manifest["inputs"]) - MAX_INPUTS,
         status=[(s, counts[f"case|{s}"]) for s in STATUSES],
         set_aside=counts["case|set aside"],
-        aside=first_by_probability(aside),
+        aside=[{**row, "card": _card(row["card"]) if row.get("card") else None} for row in first_by_probability(aside)],
         likely_status=manifest.get("likely_status", ()),
         assertions=ASSERTIONS,
         findings=findings,

@@ -74,9 +74,9 @@ class Worker:
         mentions = [mention_row(report.report_id, m) for m in annotated.mentions]
         row = report_row(report, assessment, len(mentions), self.rules.hash, annotated.flags, status or READ)
         made = _rows(row, mentions)
-        if assessment.likely_case:
-            made["card"] = _card(report, made["report"], mentions)
         made["set_aside"] = assessment.case_status in self.case.likely and not assessment.likely_case
+        if assessment.likely_case or made["set_aside"]:
+            made["card"] = _card(report, made["report"], mentions)
         return made
 
     def _passed_over(self, report: Report) -> str:
@@ -158,7 +158,7 @@ def why_no_model(model: str, case: CaseDefinition) -> str:
 
 
 def _card(report: Report, row: Mapping[str, Any], mentions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the summary page shows of a likely case; a very long text is cut."""
+    """What the summary page shows of a likely case, or of one set aside; a very long text is cut."""
     marked = ("mention_id", "finding", "start", "end", "assertion")
     kept = [{k: m[k] for k in marked} for m in mentions if m["end"] <= MAX_CARD_TEXT]
     return {
