@@ -266,7 +266,7 @@ def starter_path(case: str) -> Path | None:
 def chosen_for(card: Mapping[str, Any]) -> str:
     """What a model's threshold was chosen for, by its card; empty where the card does not say."""
     if reads := card.get("threshold set for"):
-        return f"to mark {reads}"
+        return f"for {reads}"
     method = card.get("method")
     share = method.get("wanted sensitivity") if isinstance(method, Mapping) else None
     if not isinstance(share, int | float):
