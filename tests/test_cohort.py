@@ -256,7 +256,7 @@ def test_table_one_tells_numbers_and_blanks_in_words() -> None:
     told = {row[:2]: row[2] for row in rows}
     assert heads == ("Characteristic", "Value", "All (n = 3)", "Definite (n = 3)")
     assert told["Age, years", "median (quartiles), n known"] == "55 (52.5 to 57.5), n = 2"
-    follow_up = "Follow-up, days, of those with two or more reports"
+    follow_up = "Follow-up, days (2 or more reports)"
     assert told[follow_up, "median (quartiles), n known"] == "10 (10 to 10), n = 1"
     assert told["Biopsy", "not known"] == "2 (67 %)"
     assert all(value.strip() for _, value in told)
