@@ -53,12 +53,11 @@ show
 frames config progress shards sparkinput
 spark
 sparkrun
-ids
+ids phrases
 rerun pseudonyms
 evaluate adjudication
 training workload agreement recall
 finders exchange
-phrases
 criteriakeys
 criteria healing
 criteriafit

@@ -228,6 +228,7 @@ def test_why_tells_each_rule_and_cue_with_its_fate(annotator: Annotator) -> None
     assert first.mentions == ()
     fates = {r["words"]: r["fate"] for r in second.rules}
     assert (fates["erosion"], fates["fracture"]) == ("is the mention", "is the mention")
+    assert first.cues[0]["fate"] == "changes nothing: no mention in its reach"
     (no,) = [c for c in second.cues if c["cue"] == "No"]
     assert (no["group"], no["sets"], no["fate"]) == ("absent_before", "presence: absent", "decides")
     assert text[int(no["start"]) : int(no["end"])] == "No"
@@ -276,14 +277,20 @@ def test_why_tells_what_each_tier_found_lacked_and_was_barred_by(annotator: Anno
             "no case, since no tier fits; for the nearest, probable, it has erosion ('Erosion') and deposit ('Calcific "
             "deposit') but is barred by fracture ('fracture').",
         ),
+        (
+            "Cortical erosion of the greater tuberosity with marrow edema. No mass.",
+            "no case, since no tier fits; for the nearest, probable, it lacks deposit (no mention of calcific "
+            "tendinopathy or calcification), so that erosion ('Cortical erosion') does not count.",
+        ),
     ],
 )
 def test_why_tells_in_a_sentence_why_a_report_is_a_case_or_none(
     text: str, told: str, annotator: Annotator, rules: RuleSet
 ) -> None:
     """The tier that fits with its evidence, or what the nearest tier lacks or is barred by."""
-    tiers = why_tier(annotator.annotate(Report("r", text)), rules, rules.cases["intraosseous_migration"])
-    assert why_case(tiers).startswith(f"This report is {told}")
+    case = rules.cases["intraosseous_migration"]
+    tiers = why_tier(annotator.annotate(Report("r", text)), rules, case)
+    assert why_case(tiers, case).startswith(f"This report is {told}")
 
 
 def test_show_why(command: Any) -> None:
@@ -296,5 +303,9 @@ def test_show_why(command: Any) -> None:
     assert told["why"][0]["mentions"][0]["value"] == "absent"
     assert told["tiers"][0]["tier"] == "definite"
     _, _, below = done.out.partition("why the case status is no")
-    assert re.match(r".*\nThis report is no case, since no tier fits; .*\ntier +constituents *\n", below)
+    assert re.match(r"\nThis report is no case, since no tier fits; [^\n]+\.\n\n\[findings\] ", below)
+    _, _, tiers = below.partition("the tiers of the case definition, in order (the first that fits counts)")
+    assert re.match(r"\ntier +constituents *\n1 definite +lacking ", tiers)
+    assert "\nwhat made the probability (log odds)\n" in tiers
+    assert re.search(r"\n-[\d.]+ +\(every report starts here, if 29.7 % are cases\)", tiers)
     assert "why" not in json.loads(command("show", "--json", "--text", "No erosion.").out)

@@ -334,6 +334,7 @@ def test_train_writes_a_model_that_process_uses(tmp_path: Path, run: Path, comma
         command("process", tmp_path / "reports.jsonl", "-o", tmp_path / "run2", "--model", tmp_path / "own.json").code
         == 0
     )
+    assert f"{run} stays as it is. Without --model a run uses the starter model; to use this one:\n" in made.out
     manifest = json.loads((tmp_path / "run2" / "manifest.json").read_text())
     assert manifest["model"]["name"] == "own"
     reports, _ = read_run(tmp_path / "run2")
@@ -397,6 +398,17 @@ def test_weak_labels_are_drawn_without_keeping_the_archive() -> None:
         kept = _drawn([*kept, entry], 10)
     assert kept == _drawn(spare, 10)
     assert [key for key, _ in kept] == [f"{k:03d}" for k in range(10)]
+
+
+def test_labels_are_known_by_what_they_hold(tmp_path: Path) -> None:
+    """JSON lines in a file called .csv are read; a table called .jsonl is told by the ending that it needs."""
+    lines = tmp_path / "labels.csv"
+    lines.write_text('{"report_id": "a", "label": 1}\n{"report_id": "b", "label": 0}\n', encoding="utf-8")
+    assert {i: label.is_case for i, label in read_labels(lines)[0].items()} == {"a": True, "b": False}
+    table = tmp_path / "labels.jsonl"
+    table.write_text("report_id,label\na,1\nb,0\n", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"jsonl:1: not valid JSON; .*; a table \(CSV\) needs another ending"):
+        read_labels(table)
 
 
 @pytest.mark.parametrize(
@@ -519,9 +531,11 @@ def test_cases_that_the_model_sets_aside_are_named(
     assert "  ...; more of them are in summary.html, all are in the table reports\n" in told.out
     assert f"calcitrace show --run {tmp_path / 'set'} REPORT_ID --why\n" in told.out
     page = (tmp_path / "set" / "summary.html").read_text()
-    assert (
-        re.findall(r"<tr><td>(\w+)</td>", page.partition("Set aside by the model")[2].partition("</table>")[0]) == names
-    )
+    listed = page.partition("Set aside by the model")[2].partition("</table>")[0]
+    assert re.findall(r'<tr><td><a href="#a\d+">(\w+)</a></td>', listed) == names
+    assert re.findall(r'<article id="(a\d+)">\n<h3>(\w+) ', page) == [(f"a{k}", n) for k, n in enumerate(names, 1)]
+    assert "Texts of those set aside" in page
+    assert "mark class" in page.partition('<article id="a1">')[2]
 
 
 def test_an_id_that_reads_as_text_is_not_told(tmp_path: Path, model: CaseModel, command: Any) -> None:

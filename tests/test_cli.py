@@ -150,9 +150,10 @@ def test_process_tells_of_columns_that_it_does_not_know(command: Any, tmp_path: 
     ended = command("process", path, "--out", tmp_path / "run", "--text-column", "BEFUND")
     assert ended.err.splitlines() == [
         "r.csv: encoding utf-8, delimiter ',', columns text = BEFUND",
-        "r.csv: no column known for report_id, patient_id, study_date, modality, body_part, sex, age (name it with "
-        "--id-column, --patient-column, --date-column, --modality-column, --body-part-column, --sex-column, "
-        "--age-column); unused: ACC, PID",
+        "r.csv: no column known for report_id, patient_id, study_date, modality, body_part, sex, age, "
+        "birth_date (name it with --id-column, --patient-column, --date-column, --modality-column, "
+        "--body-part-column, --sex-column, "
+        "--age-column, --birth-date-column); unused: ACC, PID",
     ]
 
 
@@ -171,6 +172,7 @@ def test_process_tells_the_threshold_that_holds(command: Any, tmp_path: Path) ->
     ended = command("process", path, "--out", tmp_path / "run", "--prevalence", "0.005")
     told = " ".join(ended.out.split())
     least = float(re.findall(r"a report is a likely case if its probability is (0.\d+) or more", told)[0])
+    assert "(chosen to keep 97.5 % of the cases that it learned from, and moved as the probabilities were)" in told
     assert "Probabilities were recalibrated for an archive in which 0.5 % of the reports are cases" in told
     manifest = read_manifest(tmp_path / "run")
     assert least == pytest.approx(threshold_of(manifest), rel=0.01)
@@ -255,6 +257,20 @@ def test_a_starter_model_that_does_not_fit_is_told_of(command: Any, tmp_path: Pa
     assert read_manifest(tmp_path / "quiet")["no_model"] == "not asked for"
 
 
+def test_a_model_of_ones_own_of_other_rules_is_told_of(command: Any, tmp_path: Path) -> None:
+    """A changed term leaves the features as they are, so the model is used; that it learned with others is said."""
+    rules = tmp_path / "rules"
+    shutil.copytree(patterns_folder(), rules)
+    file = rules / "findings" / "calcification.yml"
+    file.write_text(file.read_text("utf-8").replace("  - calcs\n", "  - calcs\n  - lime plug\n"), "utf-8")
+    own = put(tmp_path, "own.json", (starter_path("intraosseous_migration") or Path()).read_text("utf-8"))
+    words = ["process", put(tmp_path, "r.csv", GOOD), "--patterns", rules, "--out"]
+    told = command(*words, tmp_path / "run", "--model", own).err
+    assert "note: the model intraosseous_migration was trained with other rules (" in told
+    assert f"train it anew from its labels: calcitrace train LABELS --run {tmp_path / 'run'} --out" in told
+    assert "other rules" not in command(*words, tmp_path / "starter").err
+
+
 def test_show_and_doctor_tell_of_a_starter_model_that_does_not_fit(
     command: Any, more_rules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,6 +315,7 @@ COLUMN_FLAGS = {
     "--body-part-column": "body_part",
     "--sex-column": "sex",
     "--age-column": "age",
+    "--birth-date-column": "birth_date",
 }
 
 
@@ -309,9 +326,9 @@ def test_every_column_has_a_flag(command: Any, tmp_path: Path) -> None:
     flags = [word for pair in zip(COLUMN_FLAGS, names, strict=True) for word in pair]
     assert command("process", path, "--out", tmp_path / "run", "--text-column", "BODY", *flags).code == 0
     reports, _ = read_run(tmp_path / "run")
-    assert {f: reports.loc[0, f] for f in COLUMN_FLAGS.values()} == {
-        f: f"v{n}" for f, n in zip(COLUMN_FLAGS.values(), names, strict=True)
-    }
+    kept = {f: f"vK{n}" for n, f in enumerate(COLUMN_FLAGS.values()) if f != "birth_date"}
+    assert {f: reports.loc[0, f] for f in kept} == kept
+    assert "birth_date = K7" in read_manifest(tmp_path / "run")["inputs"][0]["chosen"]
 
 
 def test_pieces_have_flags(command: Any, tmp_path: Path) -> None:
@@ -349,12 +366,17 @@ def test_every_option_of_a_run_can_stand_in_the_file() -> None:
 def test_the_example_of_the_readme_is_read(command: Any, tmp_path: Path) -> None:
     """Numbers, texts and switches of a file are kinds of their own; the run follows them."""
     (example,) = re.findall(r"```toml\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text("utf-8"), re.S)
-    path = put(tmp_path, "r.csv", "ACC;PID;BEFUND\n1;P;Pain.\n2;P;\n")
+    header = "ACC;PID;DATUM;MOD;ORGAN;SEX;GEBDAT;BEFUND"
+    assert f"`{header}`" in (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    row = "P;03.04.2021;MR;Schulter;W;04.03.1960"
+    path = put(tmp_path, "r.csv", f"{header}\n1;{row};Pain.\n2;{row};\n")
     words = ["process", path, "--config", put(tmp_path, "run.toml", example), "--out", tmp_path / "run"]
     assert command(*words).code == 3
     options = read_manifest(tmp_path / "run")["options"]
-    assert options["columns"] == {"text": "BEFUND", "report_id": "ACC", "patient_id": "PID"}
-    assert options["prevalence"] == 0.005
+    assert sorted(options["columns"].values()) == sorted(header.split(";"))
+    assert (options["prevalence"], options["date_order"]) == (0.005, "dmy")
+    assert list(read_run(tmp_path / "run")[0]["age"]) == ["61"]
+    assert b"1960" not in b"".join(p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file())
     assert (tmp_path / "run/reports.csv").exists()
 
 
@@ -611,6 +633,16 @@ def test_show_a_report_of_a_run(command: Any, tmp_path: Path) -> None:
     assert (ended.code, f"{tmp_path / 'run'}: holds no report '7'; did you mean '0007'?" in ended.err) == (2, True)
 
 
+def test_show_tells_a_rejected_row_and_a_patient_from_an_unknown_id(command: Any, tmp_path: Path) -> None:
+    """With the reason and place of the reject, or the reports of the patient."""
+    path = put(tmp_path, "r.csv", "id,mrn,text\nA1,P1,Pain.\nA2,P1,Pain again.\nA3,P2,\n")
+    command("process", path, "--out", tmp_path / "run")
+    said = {name: command("show", name, "--run", tmp_path / "run").err for name in ("A3", "P1", "X")}
+    assert "holds no report 'A3': that row was rejected, empty text (r.csv:4)\n" in said["A3"]
+    assert "holds no report 'P1': that is a patient with 2 reports; give the id of one: A1, A2\n" in said["P1"]
+    assert "holds no report 'X'; ids stand in the column report_id" in said["X"]
+
+
 def test_show_of_a_run_whose_model_has_changed(command: Any, tmp_path: Path) -> None:
     """It is not explained by another model than it was read with."""
     starter = starter_path("intraosseous_migration")
@@ -634,13 +666,17 @@ def test_show_asks_for_the_id_in_a_table(command: Any, tmp_path: Path) -> None:
 # rules
 
 
-def test_rules_list(command: Any, rules: RuleSet) -> None:
-    """Every finding and condition, told apart, with its status; and the hash of the rule set."""
+def test_rules_list(command: Any, rules: RuleSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every finding and condition, told apart, within 80 columns; and the hash of the rule set."""
+    monkeypatch.setenv("COLUMNS", "80")
     ended = command("rules", "list")
     assert ended.code == 0
-    for kind, named in (("finding", rules.findings), ("condition", rules.conditions)):
+    _, findings, conditions = re.split(r"^(?:findings|conditions) *$", ended.out, flags=re.MULTILINE)
+    for told, named in ((findings, rules.findings), (conditions, rules.conditions)):
         for rule in named.values():
-            assert re.search(rf"^{rule.name} .*\b{kind}\b.*{rule.status}", ended.out, re.MULTILINE)
+            title = re.escape(rule.title.split()[0])
+            assert re.search(rf"^{rule.name} +[\d,]+ +{len(rule.examples)} +{title}", told, re.MULTILINE)
+    assert max(map(len, ended.out.splitlines()[:-1])) <= 80
     assert ended.out.endswith(f"rule set {rules.hash}\n")
 
 
@@ -662,7 +698,8 @@ def test_rules_show_what_is_not_there(command: Any) -> None:
 def test_rules_check_runs_every_example(command: Any, rules: RuleSet) -> None:
     """The last line counts them, and the exit code is that of its errors."""
     ended = command("rules", "check")
-    found = re.search(r"^(\d+) findings, (\d+) examples run, (\d+) errors, \d+ warnings\n$", ended.out, re.MULTILINE)
+    assert f"\n{patterns_folder()}: " in f"\n{ended.out}"
+    found = re.search(r": (\d+) findings, (\d+) examples run, (\d+) errors, \d+ warnings\n$", ended.out, re.MULTILINE)
     assert found
     named = [*rules.findings.values(), *rules.conditions.values()]
     assert int(found[1]) == len(rules.findings)

@@ -248,19 +248,23 @@ def test_a_span_is_told_by_what_lies_outside_of_it(said: str, box: str, tmp_path
 def test_table_one_tells_numbers_and_blanks_in_words() -> None:
     """Of how many a number is known stands beside it; what is blank is not known, never an empty name."""
     members = pd.DataFrame([dict.fromkeys([c for _, c in SHOWN], "x")] * 3)
-    members = members.assign(case_status="definite", age=[50.0, 60.0, None], n_reports=1, biopsy=["done", " ", ""])
-    members = members.assign(index_date="2020-01-01", last_date=["2020-01-11", "", ""])
+    members = members.assign(
+        case_status="definite", age=[50.0, 60.0, None], n_reports=[3, 1, 1], biopsy=["done", " ", ""]
+    )
+    members = members.assign(index_date="2020-01-01", last_date=["2020-01-11", "2020-01-01", ""])
     heads, rows = table_one(members)
     told = {row[:2]: row[2] for row in rows}
     assert heads == ("Characteristic", "Value", "All (n = 3)", "Definite (n = 3)")
     assert told["Age, years", "median (quartiles), n known"] == "55 (52.5 to 57.5), n = 2"
+    follow_up = "Follow-up, days (2 or more reports)"
+    assert told[follow_up, "median (quartiles), n known"] == "10 (10 to 10), n = 1"
     assert told["Biopsy", "not known"] == "2 (67 %)"
     assert all(value.strip() for _, value in told)
     assert table_one(members.assign(age=None))[1][0][2] == "not known"
 
 
-def test_every_box_that_holds_somebody_is_told_on_the_terminal(tmp_path: Path, command: Command) -> None:
-    """With its number, under the count that it lessens, and named as in the flow diagram; others are not."""
+def test_the_boxes_of_the_diagram_are_told_on_the_terminal(tmp_path: Path, command: Command) -> None:
+    """With their numbers, under the count that they lessen, and named as there; those of patients also where empty."""
     days = {"CASE": "2019-03-04", "CT": "2019-03-05", "PLAIN": "2019-03-06", "YOUNG": "2019-03-07"}
     rows = [
         {"report_id": p, "patient_id": p, "study_date": day, "modality": "MR", "age": "50", "text": CASE}
@@ -270,7 +274,8 @@ def test_every_box_that_holds_somebody_is_told_on_the_terminal(tmp_path: Path, c
     folder = run(tmp_path, [*rows, {**rows[0], "report_id": "again"}, {**rows[0], "report_id": "e", "text": " "}])
     own = criteria(tmp_path, "modalities: [MR]\nages: {from: 18}\nwashout_days: 10\n")
     told = command("cohort", folder, "--criteria", own, "--out", tmp_path / "cohort").out.splitlines()[:-2]
-    assert [tuple(re.split(r" {2,}(?=\d)", line)) for line in told][:10] == [
+    boxes = [tuple(re.split(r" {2,}(?=\d)", line)) for line in told]
+    assert boxes == [
         ("rows read", "6"),
         ("  Rejected", "1"),
         ("  Same text on the same day", "1"),
@@ -279,10 +284,15 @@ def test_every_box_that_holds_somebody_is_told_on_the_terminal(tmp_path: Path, c
         ("  No definite or probable report", "1"),
         ("  Modality not MR", "1"),
         ("with a case report", "2"),
+        ("  No full date of a case report", "0"),
+        ("  Age not known", "0"),
         ("  Under 18 years", "1"),
+        ("  An earlier case report within 10 days", "0"),
         ("in the cohort", "1"),
     ]
     assert max(map(len, told[:10])) <= 80
+    drawn = (tmp_path / "cohort" / "flow.svg").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    assert all(f"{name.strip()} (n = {n})" in drawn for name, n in boxes[5:7] + boxes[8:-1])
 
 
 def test_nobody_in_the_cohort_is_told(tmp_path: Path, command: Command) -> None:

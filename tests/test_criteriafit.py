@@ -12,6 +12,7 @@ from test_cohort import CASE, PLAIN, SURGERY, Rows, criteria, patient, rows_of, 
 
 from calcitrace import build_cohort
 from calcitrace.errors import CriteriaError
+from calcitrace.methods import methods
 from calcitrace.rules import patterns_folder
 from calcitrace.studydate import orders_of
 
@@ -174,12 +175,34 @@ def test_without_an_order_unclear_dates_point_to_it(tmp_path: Path, command: Com
     folder, out = run(tmp_path, cases(3, "03.04.2019", "14.03.2018", "05.06.2019")), tmp_path / "cohort"
     done = command("cohort", folder, "--out", out)
     assert "note: dates: 2 in which day and month could be either way" in done.err
-    assert "set date_order in the criteria (1 can only be day first, 0 can only be month first)" in done.err
+    evidence = "(1 can only be day first, 0 can only be month first)"
+    assert f"set date_order in the criteria, or --date-order of process {evidence}" in done.err
     assert "No full date of a case report; date_order is not" in (out / "flow.svg").read_text(encoding="utf-8")
     assert "2 reports had no full date (date_order was not given)" in (out / "methods.md").read_text(encoding="utf-8")
     done = command("cohort", folder, "--out", tmp_path / "dmy", "--criteria", criteria(tmp_path, "date_order: dmy\n"))
     assert "note" not in done.err
     assert "date_order" not in (tmp_path / "dmy" / "flow.svg").read_text(encoding="utf-8")
+
+
+def test_the_order_of_the_runs_holds_where_the_criteria_name_none(tmp_path: Path, command: Command) -> None:
+    """As `process --date-order` was given; the criteria win over it."""
+    folder = run(tmp_path, cases(2, "03.04.2019", "14.03.2018"), date_order="dmy")
+    made = build_cohort(folder)
+    assert made.members["index_date"].tolist() == ["2019-04-03", "2018-03-14"]
+    assert "Dates in which day and month could be either way were read day first." in methods(made)
+    with pytest.raises(CriteriaError, match="date_order is mdy, which the dates contradict"):
+        build_cohort(folder, criteria(tmp_path, "date_order: mdy\n"))
+
+
+def test_methods_tell_rules_of_ones_own(tmp_path: Path) -> None:
+    """By the name of their folder; a copy of the rules that ship is none."""
+    for name, line in (("copied", ""), ("ours", "# a change\n")):
+        shutil.copytree(patterns_folder(), tmp_path / name)
+        with (tmp_path / name / "spelling.yml").open("a", encoding="utf-8") as file:
+            file.write(line)
+        told = methods(build_cohort(run(tmp_path, cases(1), f"run_{name}", patterns=str(tmp_path / name))))
+        assert ("(local rules from the folder ours, not those that ship" in told) is (name == "ours")
+        assert "local rules from the folder copied" not in told
 
 
 def test_dates_that_no_order_can_read_are_told(tmp_path: Path, command: Command) -> None:

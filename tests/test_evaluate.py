@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from calcitrace.errors import RunError, SourceError, UsageError
 from calcitrace.evaluate import Evaluation, LabelledMention, LabelledReport, evaluate, read_gold, score
 from calcitrace.evaluate.cases import ppv
-from calcitrace.evaluate.intervals import exact, wilson
+from calcitrace.evaluate.intervals import Figure, exact, in_words, wilson
 from calcitrace.evaluate.mentions import match
 from calcitrace.evaluate.page import report_html, table_rows, write_page
 from calcitrace.model import Assertion, Assessment, Mention, Report
@@ -346,6 +347,24 @@ def test_reports_without_a_patient_stand_alone():
     assert one.figures["absence_of_mass"].patients == (0.5, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("figure", "told"),
+    [
+        (Figure(None, 0), "not defined"),
+        (Figure(0.9, 10, right=9, exact=(0.55, 0.998)), "0.900 (0.550 to 0.998)"),
+        (Figure(1.0, 10, right=10, exact=(0.69, 1.0)), "1.000 (all of 10; 0.741 or more with 95 % confidence)"),
+        (Figure(0.98, 70, patients=(0.9, 1.0)), "0.980 (0.900 to 1.000)"),
+        (
+            Figure(1.0, 70, patients=(1.0, 1.0)),
+            "1.000 (no error seen in 10 cases and 60 others; an interval cannot be told from this)",
+        ),
+    ],
+)
+def test_a_figure_in_words_claims_no_more_than_it_can(figure, told):
+    """Where all is right the interval is the exact one-sided bound, or none: 0.741 = 0.05 ** (1 / 10)."""
+    assert in_words(figure, 10, 60) == told
+
+
 def test_same_seed_same_intervals():
     """The intervals are reproducible, and depend on the seed."""
     arguments = labelled_by_patient(str)
@@ -423,6 +442,16 @@ def test_bad_gold_line_is_named(tmp_path, row, message):
         read_gold(path)
     assert str(error.value) == f"{path}:{message}"
     assert MARKER not in str(error.value)
+
+
+def test_a_table_in_place_of_gold_is_told(tmp_path):
+    """With what a line must be, how a table becomes one, and which command takes labels."""
+    path = gold_file(tmp_path, "report_id,case_status", "A,definite")
+    with pytest.raises(SourceError, match=r":1: no JSON line, such as .*pandas: read_csv.*`calcitrace train`"):
+        read_gold(path)
+    table = pd.read_csv(path, dtype=str)
+    table.to_json(path, orient="records", lines=True)
+    assert [(r.report_id, r.case_status) for r in read_gold(path)] == [("A", "definite")]
 
 
 def test_empty_gold_is_an_error(tmp_path):

@@ -453,12 +453,12 @@ def test_lines_that_never_fire_are_counted_by_file(command: Any, tmp_path: Path)
     assert short == [
         f"patterns/{P}:1: note: 1 of its lines never fire here",
         f"patterns/{F}:1: note: 2 of its lines never fire here",
-        "1 findings, 4 examples run, 0 errors, 0 warnings, 3 notes; --verbose shows each",
+        f"{root}: 1 findings, 4 examples run, 0 errors, 0 warnings, 3 notes; --verbose shows each",
     ]
     assert [line.partition(": note")[0] for line in long[:-1]] == [
         f"patterns/{w}" for w in (f"{P}:7", f"{F}:5", f"{F}:7")
     ]
-    assert long[-1] == "1 findings, 4 examples run, 0 errors, 0 warnings, 3 notes"
+    assert long[-1] == f"{root}: 1 findings, 4 examples run, 0 errors, 0 warnings, 3 notes"
 
 
 OSSICLE = "title: Ossicle\nterms:\n  - ossicle\n  - {term: heel spur, at: [bone]}\n"

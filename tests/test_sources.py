@@ -10,6 +10,7 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -412,7 +413,9 @@ def test_fields_without_a_column_are_told_with_the_columns_that_may_be_meant(tmp
         cells = ",".join("a" for _ in header.split(","))
         return list(read(put(tmp_path, "r.csv", f"{header}\n{cells}\n")).tally.lacking.values())
 
-    assert lacking(f"{names},JAHRE,X") == ["no column known for age (name it with --age-column); unused: JAHRE, X"]
+    assert lacking(f"{names},JAHRE,X") == [
+        "no column known for age, birth_date (name it with --age-column, --birth-date-column); unused: JAHRE, X"
+    ]
     assert lacking(names) == [""]
     assert lacking(f"{names},age,X") == [""]
 
@@ -422,8 +425,8 @@ def test_fields_that_no_row_of_json_has_are_told(tmp_path: Path) -> None:
     rows = [{"id": "1", "text": "a", "mrn": "P", "date": "x", "X": "y"}, {"id": "2", "text": "b", "sex": "f"}]
     path = put(tmp_path, "r.jsonl", "".join(json.dumps(r) + "\n" for r in rows))
     (said,) = read(path).tally.lacking.values()
-    assert said.startswith("no column known for modality, body_part, age (name it with --modality-column")
-    assert said.endswith("--age-column)")
+    assert said.startswith("no column known for modality, body_part, age, birth_date (name it with --modality-column")
+    assert said.endswith("--age-column, --birth-date-column)")
 
 
 def test_a_mistyped_column_is_guessed(tmp_path: Path) -> None:
@@ -487,7 +490,7 @@ def test_dates_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
         "study dates in which day and month could be either way: 2 (the first at r.csv:3)",
     ]
     assert "--date-column names another column" in got.told
-    assert got.told.endswith("date_order: dmy or mdy (of the others 1 can only be day first and 0 month first)")
+    assert got.told.endswith("says dmy or mdy (of the others 1 can only be day first and 0 month first)")
     assert "note" not in read(put(tmp_path, "r.csv", "id,text,date\n1,a,2021-03-02\n2,a,13.03.2021\n3,a,\n")).told
 
 
@@ -498,6 +501,25 @@ def test_ages_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     got = read(put(tmp_path, "r.csv", f"id,text,age\n{rows}"))
     assert "ages that cannot be read: 2 (the first at r.csv:4)" in got.told
     assert "ages" not in read(put(tmp_path, "r.csv", "id,text,age\n1,a,63\n2,a,\n")).told.split("note")[-1]
+
+
+def test_a_birth_date_becomes_the_age_at_the_study_and_is_not_kept(tmp_path: Path) -> None:
+    """Of day and month that could be either way only the order tells; an age that is given stands."""
+    rows = ["14.05.1968,13.05.2021,", "14.05.1968,14.05.2021,", "03.04.1960,05.06.2021,", "03.04.1960,05.03.2021,"]
+    rows += ["1960-03-04,2021,", "n/a,2021-01-01,", ",2021-01-01,", "2022-01-01,2021-01-01,", "1960-03-04,2021-03-04,7"]
+    table = put(tmp_path, "r.csv", "id,text,DOB,date,age\n" + "".join(f"{n},a{n},{r}\n" for n, r in enumerate(rows)))
+    got = read(table)
+    assert [r.age for r in got.reports] == ["52", "53", "61", "", "", "", "", "", "7"]
+    assert "birth_date = DOB" in got.told
+    assert "birth dates that leave the age at the study unknown: 4 (the first at r.csv:5); both" in got.told
+    assert "--date-order dmy or mdy tells day from month" in got.told
+    assert not any("1968" in value for value in asdict(got.reports[0]).values())
+    ordered = read_all(table, Options(date_order="dmy"))
+    assert [r.age for r in ordered.reports][2:4] == ["61", "60"]
+    assert (
+        "study dates that contradict --date-order mdy: 2 (the first at r.csv:2)"
+        in read_all(table, Options(date_order="mdy")).told
+    )
 
 
 def test_any_column_can_be_asked_for(tmp_path: Path) -> None:

@@ -176,12 +176,27 @@ def test_the_command_reads_csv_with_a_header_in_each_file(spark: Any, command: A
     (tmp_path / "in/b.csv").write_text("BEFUND;accession\nPain.;2\n", encoding="utf-8")
     assert "it has only 1 column: --spark-option sep=DELIMITER splits it" in command(*words).err
     (tmp_path / "in/b.csv").write_text("text,note,accession\nPain.,x,2\n,y,3\n", encoding="utf-8")
-    ended = command(*words)
+    (tmp_path / "in/a.csv").write_text(
+        'report_id,text,dob,date\n1,"No ""erosion"".\nPain.",13.05.1960,12.05.2021\n', encoding="utf-8"
+    )
+    ended = command(*words, "--date-order", "dmy")
     assert (ended.code, "rejected b.csv: empty text" in ended.err) == (3, True)
+    assert read_run(tmp_path / "run")[0].set_index("report_id")["age"].to_dict() == {"1": "60", "2": ""}
     assert {r.report_id: r.text for r in Rerun(tmp_path / "run").reports()} == {
         "1": 'No "erosion".\nPain.',
         "2": "Pain.",
     }
+
+
+def test_dates_and_ages_that_cannot_be_read_are_told(spark: Any, command: Any, tmp_path: Path) -> None:
+    """As of a local run, but of all files together and without a place."""
+    (tmp_path / "r.csv").write_text(
+        "report_id,text,date,age\n1,Pain.,n/a,63\n2,Pain.,03.04.2021,old\n3,Pain.,,\n", encoding="utf-8"
+    )
+    said = command("process", "--engine", "spark", tmp_path / "r.csv", "--out", tmp_path / "run").err
+    assert "r.csv: note: study dates that cannot be read: 1; a cohort" in said
+    assert "r.csv: note: study dates in which day and month could be either way: 1; a cohort" in said
+    assert "r.csv: note: ages that cannot be read: 1; a cohort" in said
 
 
 def test_a_view_of_the_catalog_by_its_name(spark: Any, command: Any, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calcitrace.casemodel import chosen_for
 from calcitrace.summary import ASSERTIONS, bars, by_finding, pieces, threshold_said, write_summary
 
 MODEL = {
@@ -233,6 +234,20 @@ def test_probabilities_that_are_not_recalibrated_are_told() -> None:
     assert "Probabilities were not recalibrated: they hold where 50 % of the reports are cases" in told
     assert "--prevalence 0.005 recalibrates them" in told
     assert threshold_said(manifest()) == ()
+
+
+def test_the_threshold_is_told_with_what_it_was_chosen_for() -> None:
+    """A share of the cases, or what can be read; where the probabilities were moved, so was the threshold."""
+    by_share = {**MODEL, "threshold_chosen": chosen_for({"method": {"wanted sensitivity": 0.97}})}
+    by_work = {**by_share, "threshold_chosen": chosen_for({"threshold set for": "5 reads of 1,000 reports"})}
+    assert (
+        "or more (chosen to keep 97 % of the cases that it learned from)."
+        in threshold_said(manifest(model=by_share))[0]
+    )
+    moved = {**by_work, "probabilities_at_prevalence": 0.005}
+    told = "or more (chosen for 5 reads of 1,000 reports, and moved as the probabilities were)."
+    assert told in threshold_said(manifest(model=moved))[0]
+    assert chosen_for({}) == ""
 
 
 def test_likely_cases_stand_by_probability() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +88,7 @@ class Archive:
     def __post_init__(self) -> None:
         self.manifests = [_finished(folder) for folder in self.folders]
         self.rules = [load_rules(m["options"]["patterns"] or None) for m in self.manifests]
+        self.criteria = _with_order(self.criteria, self.manifests)
         faults = Faults()
         with faults.kept():
             check_findings(self.criteria, self.rules)
@@ -244,6 +245,12 @@ def _finished(folder: Path) -> dict[str, Any]:
     if manifest.get("status") != "complete":
         raise RunError(f"{folder}: the run has not finished; give the same `calcitrace process` command again")
     return manifest
+
+
+def _with_order(criteria: Criteria, manifests: Sequence[Mapping[str, Any]]) -> Criteria:
+    """The criteria, with the order of dates that all runs were given where they name none."""
+    orders = {m["options"].get("date_order", "") for m in manifests}
+    return replace(criteria, date_order=orders.pop()) if not criteria.date_order and len(orders) == 1 else criteria
 
 
 def _joined(folder: Path, manifest: Mapping[str, Any], name: str, columns: Iterable[str]) -> Any:

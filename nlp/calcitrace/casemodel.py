@@ -263,6 +263,17 @@ def starter_path(case: str) -> Path | None:
     return path if path.is_file() else None
 
 
+def chosen_for(card: Mapping[str, Any]) -> str:
+    """What a model's threshold was chosen for, by its card; empty where the card does not say."""
+    if reads := card.get("threshold set for"):
+        return f"for {reads}"
+    method = card.get("method")
+    share = method.get("wanted sensitivity") if isinstance(method, Mapping) else None
+    if not isinstance(share, int | float):
+        return ""
+    return f"to keep {100 * share:.3g} % of the cases that it learned from"
+
+
 def card_lines(card: Mapping[str, Any], indent: int = 0) -> Sequence[str]:
     """A model card as lines of text."""
     lines: list[str] = []

@@ -162,7 +162,9 @@ def build_cohort(
     made = _Made(archive, reread, on_progress)
     patients, told = made.frames()
     members = patients[patients["box"] == MEMBER].reset_index(drop=True)
-    return Cohort(patients, members, told, made.flow(), said, archive.manifests, archive.folders, made.notes())
+    return Cohort(
+        patients, members, told, made.flow(), archive.criteria, archive.manifests, archive.folders, made.notes()
+    )
 
 
 def _adjudications(path: str | Path | None) -> dict[str, str]:

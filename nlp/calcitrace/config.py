@@ -14,7 +14,7 @@ from calcitrace.workers import NO_MODEL
 
 TEXTS = (
     *("case", "patterns", "encoding", "delimiter", "source", "model", "screen", "sql", "url", "shard", "format"),
-    *("engine", "master", "spark_format"),
+    *("engine", "master", "spark_format", "date_order"),
 )
 NUMBERS = ("prevalence", "audit_fraction", "report_timeout")
 WHOLE = ("workers",)
@@ -29,7 +29,10 @@ KINDS: dict[str, tuple[Any, str]] = {
 FILES = ("patterns", "model", "sql")
 COLUMN_FLAGS = {flag.removeprefix("--").replace("-", "_"): name for name, flag in FLAGS.items()}
 OTHER_NAMES = {"from": "source"}
-_OF_RUN = ("case", "patterns", "encoding", "delimiter", "source", "model", "screen", "prevalence", "audit_fraction")
+_OF_RUN = (
+    *("case", "patterns", "encoding", "delimiter", "source", "model", "screen", "prevalence", "audit_fraction"),
+    "date_order",
+)
 
 
 def settings(config: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:

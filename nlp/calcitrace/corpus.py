@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from calcitrace.casemodel import CaseModel
+from calcitrace.casemodel import CaseModel, chosen_for
 from calcitrace.errors import SourceError, StrictError, UsageError
 from calcitrace.memory import level_memory, seldom_collected
 from calcitrace.model import Reject, Report
@@ -23,14 +23,14 @@ from calcitrace.runfolder import RUNNING, RunFolder, file_hash, now
 from calcitrace.sieve import SCREENS
 from calcitrace.sources import Inputs, Options, Place, Query, Tally, expand, read_rows, shown_id
 from calcitrace.strictyaml import meant
+from calcitrace.studydate import ORDERS
 from calcitrace.summary import SUMMED, first_by_probability
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, parquet_bytes
 from calcitrace.workers import NO_MODEL, Setup, Work, case_of, model_for, why_no_model, working
 
 PART_ROWS = 2000
 TICK = 10
-MAX_CARDS = 200
-MAX_SHOWN = 10
+MAX_CARDS, MAX_SHOWN = 200, 10
 DEFAULT_CASE = "intraosseous_migration"
 
 
@@ -48,6 +48,7 @@ class RunOptions:
     prevalence: float | None = None
     screen: str = "rules"
     audit_fraction: float = 0.0
+    date_order: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,8 @@ def process(
     paths = expand(inputs, tally, options.source)
     used = model_note(model, model_file, options.prevalence)
     first, every = shard or (1, 1)
-    setup = _setup(options, rules, model_file)
+    shape = (options.prevalence, options.screen, options.audit_fraction)
+    setup = Setup(options.patterns, rules.hash, options.case, model_file, *shape)
     manifest = new_manifest(paths, options, rules, used, no_model, command, shard)
     with level_memory() as give_back, seldom_collected(), RunFolder(Path(out), manifest, overwrite) as run:
         following = _Following(run, tally, on_progress, "" if options.model == NO_MODEL else no_model)
@@ -147,11 +149,6 @@ def process(
         return result_of(run, tally, following.rejects)
 
 
-def _setup(options: RunOptions, rules: RuleSet, model_file: str) -> Setup:
-    screened = options.screen, options.audit_fraction
-    return Setup(options.patterns, rules.hash, options.case, model_file, options.prevalence, *screened)
-
-
 def check_options(
     options: RunOptions, report_timeout: float | None = None, shard: tuple[int, int] | None = None
 ) -> None:
@@ -163,6 +160,8 @@ def check_options(
         raise UsageError(f"screen {options.screen!r} is not one of {known}{meant(options.screen, SCREENS, '')}")
     if not 0 <= options.audit_fraction <= 1:
         raise UsageError(f"audit fraction {options.audit_fraction} is not between 0 and 1 (0.001 reads one of 1,000)")
+    if options.date_order not in ("", *ORDERS):
+        raise UsageError(f"date order {options.date_order!r} is not one of {', '.join(ORDERS)} (day or month first)")
     if report_timeout is not None and report_timeout <= 0:
         raise UsageError(f"report timeout {report_timeout} is not above 0 seconds")
     if shard and not 1 <= shard[0] <= shard[1]:
@@ -179,6 +178,7 @@ def model_note(model: CaseModel | None, file: str, prevalence: float | None) -> 
         "learned_from": model.card.get("note", ""),
         "trained_with_rules": model.ruleset_hash,
         "threshold": model.threshold,
+        "threshold_chosen": chosen_for(model.card),
         "trained_at_prevalence": model.prevalence,
         "probabilities_at_prevalence": model.prevalence if prevalence is None else prevalence,
     }
@@ -221,7 +221,7 @@ def _parts(
 ) -> Iterator[Part]:
     """The parts of the input; every row is in exactly one, and a run without rows has one empty part."""
     part, size = Part(0), run.manifest["part_rows"]
-    reading = Options(options.columns, options.encoding, options.delimiter, options.source)
+    reading = Options(options.columns, options.encoding, options.delimiter, options.source, options.date_order)
     for name, number, made in read_rows(paths, reading, tally, strict, run.folder):
         if part.rows >= size:
             yield part
@@ -323,8 +323,8 @@ class Made:
         self.counts["likely"] += rows["report"]["likely_case"]
         if rows["set_aside"]:
             self.counts["case|set aside"] += 1
-            self._aside.append({key: rows["report"][key] for key in SUMMED})
-        if rows["card"] and len(self._cards) < self._room:
+            self._aside.append({key: rows["report"][key] for key in SUMMED} | {"card": rows["card"]})
+        elif rows["card"] and len(self._cards) < self._room:
             self._cards.append(rows["card"])
 
     def tables(self) -> dict[str, bytes]:

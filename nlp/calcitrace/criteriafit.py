@@ -115,7 +115,8 @@ def check_dates(criteria: Criteria, dates: Mapping[str, int]) -> Iterator[str]:
         if either:
             yield (
                 f"dates: {either:,} in which day and month could be either way (such as 03.04.2019) "
-                f"{by(either, 'counts', 'count')} as unclear; set date_order in the criteria ({_evidence(first)})"
+                f"{by(either, 'counts', 'count')} as unclear; "
+                f"set date_order in the criteria, or --date-order of process ({_evidence(first)})"
             )
         return
     other = next(o for o in ORDERS if o != criteria.date_order)

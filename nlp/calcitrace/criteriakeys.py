@@ -111,7 +111,8 @@ CRITERIA: Mapping[str, Key] = {
     "date_order": Key(
         "how to read dates in which day and month could be either way (03/04/2019, 03.04.2019)",
         f"{ORDERS[0]} (day first) or {ORDERS[1]} (month first)",
-        "not given: such a date counts as unclear, and no day is guessed",
+        "that of the runs (`process --date-order`), else not given: such a date counts as unclear, and no day is "
+        "guessed",
     ),
     "without_patient_id": Key(
         "what becomes of reports without a patient id: left out, or each a patient of its own",

@@ -19,7 +19,7 @@ from calcitrace.kept import folder as cache_folder
 from calcitrace.model import Report
 from calcitrace.rules import load_rules, patterns_folder
 from calcitrace.ruleset import RuleSet
-from calcitrace.workers import Setup, Worker
+from calcitrace.workers import ANEW, Setup, Worker
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -32,7 +32,6 @@ BINARIES = {
     "chromium": "only the tests of the review page need a browser (on Debian `apt-get install chromium`)",
 }
 AGAIN = "install calcitrace again"
-ANEW = "`python evaluation/starter.py` trains it anew"
 
 
 @dataclass(frozen=True, slots=True)

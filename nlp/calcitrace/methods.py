@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calcitrace.criteria import Criteria, Exclusion
+from calcitrace.criteriafit import SAYS
 from calcitrace.flow import Flow
 from calcitrace.phrases import by, many
+from calcitrace.rules import load_rules
 from calcitrace.summary import threshold_of
 from calcitrace.timeline import COPIED, DUPLICATE, VERSION
 
@@ -47,6 +50,8 @@ def _sentences(cohort: Cohort) -> Iterator[str]:
         "bone and side (resolved, residual cyst, persistent; unknown where none does)."
     )
     unclear = int((cohort.timeline["date_kind"] != "day").sum()) if len(cohort.timeline) else 0
+    if order := criteria.date_order:
+        yield f"Dates in which day and month could be either way were read {SAYS[order]}."
     why = " (date_order was not given)" if flow.hints else ""
     yield f"{many(unclear, 'report')} had no full date{why}; none was guessed."
     yield (
@@ -101,9 +106,18 @@ def _run(manifest: Mapping[str, Any], criteria: Criteria) -> str:
     said = f"{_model(manifest)}, " if criteria.asks_model else ""
     inputs = many(len(manifest["inputs"]), "input file")
     return (
-        f"case definition {manifest['case']}, rule set SHA-256 {manifest['ruleset_hash'][:12]}, {said}{inputs}, "
+        f"case definition {manifest['case']}, rule set SHA-256 {manifest['ruleset_hash'][:12]}{_own(manifest)}, "
+        f"{said}{inputs}, "
         f"{manifest['rows']:,} rows, finished {manifest['finished']}"
     )
+
+
+def _own(manifest: Mapping[str, Any]) -> str:
+    """That a run used rules of one's own, with the name of their folder; empty where it used those that ship."""
+    folder = manifest.get("options", {}).get("patterns", "")
+    if not folder or manifest["ruleset_hash"] == load_rules().hash:
+        return ""
+    return f" (local rules from the folder {Path(folder).name}, not those that ship with calcitrace)"
 
 
 def _model(manifest: Mapping[str, Any]) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from calcitrace.errors import RunError, UsageError
 from calcitrace.ids import bare
 from calcitrace.model import Report
+from calcitrace.phrases import many
 from calcitrace.rules import load_rules
 from calcitrace.runfolder import COPY, file_hash, read_manifest
 from calcitrace.sources import Options, Place, Query, Tally, place_of, read_rows, shown_id
@@ -18,6 +21,8 @@ from calcitrace.workers import NO_MODEL, case_of, model_for
 if TYPE_CHECKING:
     from calcitrace.casemodel import CaseModel
     from calcitrace.model import AnnotatedReport
+
+FIRST = 10
 
 
 class Rerun:
@@ -42,7 +47,8 @@ class Rerun:
             if name.startswith(f"{COPY}/")
         ]
         source = options.get("source", "auto")
-        as_given = Options(options["columns"], options["encoding"], options["delimiter"], source)
+        order = options.get("date_order", "")
+        as_given = Options(options["columns"], options["encoding"], options["delimiter"], source, order)
         self.reading = Options() if self._copies else as_given
 
     def reports(self) -> Iterator[Report]:
@@ -82,16 +88,30 @@ class Rerun:
             UsageError: the run has none.
             RunError: as `reports`.
         """
-        near = ""
+        near, of_patient = "", list[str]()
         for report in self.reports():
             if clean(report.report_id) == report_id:
                 return report
             near = near or (report.report_id if bare(report.report_id) == bare(report_id) else "")
+            of_patient += [shown_id(report.report_id)] if clean(report.patient_id) == report_id else []
+        said = f"{self.folder}: holds no report {shown_id(report_id)!r}"
+        if reject := self._reject(report_id):
+            where = ":".join(str(part) for part in (reject["source"], reject["row"]) if part)
+            raise UsageError(f"{said}: that row was rejected, {reject['reason']} ({where})")
+        if of_patient:
+            first = ", ".join(of_patient[:FIRST]) + (" ..." if len(of_patient) > FIRST else "")
+            what = f"that is a patient with {many(len(of_patient), 'report')}"
+            raise UsageError(f"{said}: {what}; give the id of one: {first}")
         meant = f"; did you mean {shown_id(near)!r}?" if near else ";"
-        raise UsageError(
-            f"{self.folder}: holds no report {shown_id(report_id)!r}{meant} ids stand in the column report_id of its "
-            "reports"
-        )
+        raise UsageError(f"{said}{meant} ids stand in the column report_id of its reports")
+
+    def _reject(self, report_id: str) -> dict[str, Any] | None:
+        """The first rejected row of this id, as rejects.jsonl has it; None where there is none."""
+        if not report_id:
+            return None
+        with suppress(OSError, ValueError), (self.folder / "rejects.jsonl").open(encoding="utf-8") as rows:
+            return next((r for r in map(json.loads, rows) if r["report_id"] == report_id), None)
+        return None
 
     def model(self) -> tuple[CaseModel | None, float | None]:
         """The run's model, if it has one, and the prevalence at which its probabilities hold.

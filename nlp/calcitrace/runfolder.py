@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from calcitrace.errors import RunError
-from calcitrace.summary import first_by_probability, write_summary
+from calcitrace.summary import SUMMED, first_by_probability, write_summary
 from calcitrace.tables import clean, write_csv
 
 MANIFEST = "manifest.json"
@@ -172,9 +172,10 @@ class RunFolder:
             for table in TABLES:
                 self._write_csv(table)
         cards = [card for side in self._sides() for card in side["cards"]]
-        self.aside = first_by_probability(row for side in self._sides() for row in side.get("aside", ()))
+        aside = first_by_probability(row for side in self._sides() for row in side.get("aside", ()))
+        self.aside = [{key: row[key] for key in SUMMED} for row in aside]
         counted = {**self.manifest, "parts": [{"counts": self.counts}]}
-        commit_file(self.folder / "summary.html", write_summary(counted, cards, self.aside).encode("utf-8"))
+        commit_file(self.folder / "summary.html", write_summary(counted, cards, aside).encode("utf-8"))
         self._save(map(_entry, self._sides()))
 
     def _write_csv(self, table: str) -> None:

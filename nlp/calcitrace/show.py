@@ -109,16 +109,18 @@ def why_rich(
     annotated: AnnotatedReport,
     explained: Sequence[SentenceWhy],
     tiers: Sequence[TierWhy],
+    case: CaseDefinition,
     assessment: Assessment,
     reckoning: Reckoning | None = None,
 ) -> RenderableType:
-    """Each sentence with its rules and cues and what decided each mention; then the tiers and the probability."""
+    """Why it is a case or none, in a sentence; then the rules and cues of each sentence, the tiers, the probability."""
     from rich.console import Group
     from rich.text import Text
 
     from calcitrace.why import why_case
 
-    parts: list[RenderableType] = []
+    parts: list[RenderableType] = [Text(f"\nwhy the case status is {assessment.case_status}", "bold")]
+    parts.append(Text(visible(why_case(tiers, case))))
     for sentence in explained:
         shown = _one_line(annotated.report.text[sentence.start : sentence.end])
         parts.append(Text(f"\n[{sentence.section}] {shown}", "bold"))
@@ -128,8 +130,7 @@ def why_rich(
         told = [r for r in sentence.mentions if r["because"] != "default" or r["axis"] == "presence"]
         if told:
             parts.append(_rows(told, ("words", "axis", "value", "because", "precedence")))
-    parts.append(Text(f"\nwhy the case status is {assessment.case_status} (the first tier that fits counts)", "bold"))
-    parts.append(Text(visible(why_case(tiers))))
+    parts.append(Text("\nthe tiers of the case definition, in order (the first that fits counts)", "bold"))
     parts.append(_rows(list(_tier_rows(tiers)), ("tier", "", "constituents")))
     if reckoning:
         parts.append(Text("\nwhat made the probability (log odds)", "bold"))
@@ -139,12 +140,10 @@ def why_rich(
 
 def _tier_rows(tiers: Sequence[TierWhy]) -> Iterator[dict[str, str]]:
     """A row for each of what a tier found, lacks and is barred by; narrow, to be read on a small terminal."""
-    for told in tiers:
-        name = told.tier
+    for number, told in enumerate(tiers, 1):
         for what, names in (("found", told.found), ("lacking", told.lacking), ("barred by", told.barred_by)):
             if names:
-                yield {"tier": name, "": what, "constituents": "; ".join(names)}
-                name = ""
+                yield {"tier": f"{number} {told.tier}", "": what, "constituents": "; ".join(names)}
 
 
 def _shares(annotated: AnnotatedReport, assessment: Assessment, sums: Reckoning) -> Iterator[dict[str, object]]:
@@ -153,7 +152,7 @@ def _shares(annotated: AnnotatedReport, assessment: Assessment, sums: Reckoning)
     def row(adds: float, because: str, mentions: str = "") -> dict[str, object]:
         return {"adds": f"{adds:+.2f}", "because of": because, "mentions": mentions}
 
-    yield row(sums.base, f"(any report, where {100 * sums.prevalence:.3g} % are cases)")
+    yield row(sums.base, f"(every report starts here, if {100 * sums.prevalence:.3g} % are cases)")
     for c in assessment.contributions:
         yield row(c.log_odds, c.feature, ", ".join(_behind(c, annotated)))
     if sums.others:

@@ -35,11 +35,12 @@ _VERSIONS = rf"({VERSION_MARK}[0-9]+)+\z"
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """All that a worker needs, as text: the rule files by their path, the model file, and the setup."""
+    """All that a worker needs, as text: the rule files by their path, the model file, the setup, the order of dates."""
 
     rules: tuple[tuple[str, str], ...]
     model: str
     setup: Setup
+    date_order: str = ""
 
 
 def process(
@@ -91,7 +92,7 @@ def packed(options: RunOptions) -> Pack:
     files = sorted(root.rglob("*.yml"))
     texts = tuple((p.relative_to(root).as_posix(), p.read_text(encoding="utf-8")) for p in files)
     setup = Setup("", rules.hash, options.case, "", options.prevalence, options.screen, options.audit_fraction)
-    return Pack(texts, Path(model).read_text(encoding="utf-8") if model else "", setup)
+    return Pack(texts, Path(model).read_text(encoding="utf-8") if model else "", setup, options.date_order)
 
 
 def shared(session: Any, pack: Pack) -> Callable[[], Pack]:
@@ -122,9 +123,9 @@ def records(batch: pd.DataFrame) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", batch.to_dict("records"))
 
 
-def made_of(row: Mapping[str, Any], source: str, versions: Versions) -> Report | Reject:
+def made_of(row: Mapping[str, Any], source: str, versions: Versions, date_order: str = "") -> Report | Reject:
     """The report that a row of text is, or why it is none."""
-    made = report_of({k: v for k, v in row.items() if k[0] != "_" and isinstance(v, str)}, source, 0)
+    made = report_of({k: v for k, v in row.items() if k[0] != "_" and isinstance(v, str)}, source, 0, date_order)
     return made if isinstance(made, Reject) else versions.settle(made, source, 0, shown_id(made.report_id))
 
 
@@ -143,11 +144,12 @@ def _reader(pack: Callable[[], Pack]) -> Callable[[Iterator[pd.DataFrame]], Iter
     def read(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         import pandas as pd
 
-        worker, names = worker_of(pack()), _output().names
+        sent, names = pack(), _output().names
+        worker = worker_of(sent)
         with Seen() as seen:
             versions = Versions(seen)
             for batch in batches:
-                found = [_row(worker, made_of(row, SOURCE, versions)) for row in records(batch)]
+                found = [_row(worker, made_of(row, SOURCE, versions, sent.date_order)) for row in records(batch)]
                 yield pd.DataFrame([[row.get(n) for n in names] for row in found], columns=names, dtype=object)
 
     return read

@@ -35,6 +35,7 @@ from calcitrace.model import Reject, Report
 from calcitrace.rules import load_rules
 from calcitrace.runfolder import COPY, RunFolder
 from calcitrace.sources import CHOICES, FIELDS, Tally
+from calcitrace.sources.odd import Odd
 from calcitrace.sources.seen import Seen
 from calcitrace.sources.versions import Versions
 from calcitrace.spark import Pack, made_of, packed, records, shared, together, worker_of
@@ -53,7 +54,7 @@ PART = "number int, reports binary, mentions binary, input binary, notes string"
 GROUP = "calcitrace"
 MAX_KINDS = 5
 ADAPTIVE = "spark.sql.adaptive.enabled"
-COPIED = dict.fromkeys(FIELDS, ("string", "as read"))
+COPIED = dict.fromkeys((f for f in FIELDS if f != "birth_date"), ("string", "as read"))
 _GAVE_UP = re.compile(
     r"failed (?:the maximum allowable number of times: )?\d+(?: times)?|\b[\w.$]+(?:Exception|Error|Failure)\b"
 )
@@ -108,8 +109,22 @@ def run(
             with closing(_in_waves(spark, rdd, missing)) as coming:
                 for number, part in coming:
                     committing.commit(number, part)
+            _tell_odd(folder, files, tally, options.date_order)
             folder.finish(tally.rows, tally.chosen, {}, also_csv)
             return result_of(folder, tally, committing.rejects)
+
+
+def _tell_odd(folder: RunFolder, files: Sequence[Mapping[str, Any]], tally: Tally, date_order: str) -> None:
+    """Note study dates and ages that cannot be read, as of all inputs together, from what the run has kept of them."""
+    import pyarrow.parquet as pq
+
+    odd = Odd(date_order)
+    for path in sorted((folder.folder / COPY).glob("part-*.parquet")):
+        table = pq.read_table(path, columns=["study_date", "age"])
+        for column, add in (("study_date", odd.add_date), ("age", odd.add_age)):
+            for counted in table[column].value_counts().to_pylist():
+                add(counted["values"] or "", counted["counts"])
+    odd.tell(files[0]["path"] if len(files) == 1 else folder.folder / COPY, tally)
 
 
 @contextmanager
@@ -198,7 +213,7 @@ def _maker(pack: Callable[[], Pack], names: Names) -> Callable[[Iterator[pd.Data
         context = cast("Any", TaskContext.get())
         rows = (row for batch in batches for row in records(batch))
         try:
-            part = _as_row(*part_of(worker_of(pack()), rows, names))
+            part = _as_row(*part_of(worker_of(pack()), rows, names, pack().date_order))
         except Exception as error:  # its message may hold report text, and Spark logs it: keep its kind and place
             raise RuntimeError(f"calcitrace fault: {_place(error)}") from None
         yield pd.DataFrame([{"number": context.partitionId(), **part}])
@@ -221,7 +236,10 @@ def _place(error: BaseException) -> str:
 
 
 def part_of(
-    said_of: Callable[[Report], Mapping[str, Any]], rows: Iterable[Mapping[str, Any]], names: Names
+    said_of: Callable[[Report], Mapping[str, Any]],
+    rows: Iterable[Mapping[str, Any]],
+    names: Names,
+    date_order: str = "",
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """The tables of a part and its notes, from rows of text with their place and what a worker says of a report."""
     rejects, reports = list[Reject](), list[tuple[str, Report]]()
@@ -229,7 +247,7 @@ def part_of(
         versions = Versions(seen)
         for row in rows:
             source = names[row["_input"], row["_file"]]
-            made = made_of(row, source, versions)
+            made = made_of(row, source, versions, date_order)
             if isinstance(made, Report):
                 reports.append((source, made))
             else:

@@ -17,6 +17,7 @@ from calcitrace.dates import MONTH, MONTHS
 
 ORDERS = ("dmy", "mdy")
 EITHER, UNREADABLE = "either", "unreadable"
+MAX_AGE = 130
 EARLIEST, LATEST = 1900, 2100  # years outside stand for "not known" in archives (0001, 1753, 9999)
 _ZONE = r"(?:Z|UTC|GMT|[+-]\d\d:?(?:\d\d)?)?"
 _TIME = rf"(?:[T ]\s*(?P<time>\d\d?:?\d\d(?::?\d\d)?)(?:[.,]\d+)?\s*(?P<half>[AaPp][Mm])?\s*{_ZONE})?"
@@ -149,6 +150,30 @@ def _time(written: str | None, half: str | None) -> str:
     return f"{hour:02}{digits[2:]}"
 
 
+def age_at(birth: str, study: str, order: str = "") -> str:
+    """Whole years from one written date to another; empty where they leave a doubt about it, or cannot be.
+
+    A date that is partial, or whose day and month could be either way, counts only where no day that it can mean
+    gives another age. `order` is that of `study_date`.
+    """
+    born, seen = _span_of(birth, order), _span_of(study, order)
+    if not (born and seen):
+        return ""
+    least, most = _years(born[1], seen[0]), _years(born[0], seen[1])
+    return str(least) if least == most and 0 <= least <= MAX_AGE else ""
+
+
+def _span_of(written: str, order: str) -> tuple[date, date] | None:
+    """The first and the last day that a date can mean, in any order where none is given."""
+    bare = re.sub(r"(?<=\d)T.*", "", written.strip())  # the time of day does not move it
+    read = [d for o in ((order,) if order else ORDERS) if (d := study_date(bare, o)).known]
+    return (min(d.first for d in read), max(d.last for d in read)) if read else None
+
+
+def _years(birth: date, day: date) -> int:
+    return day.year - birth.year - ((day.month, day.day) < (birth.month, birth.day))
+
+
 def age_in_years(written: str) -> float | None:
     """An age as an archive writes it (63, 63.5, 063Y, 63 years, 18M for months, 30D for days), None where unclear."""
     found = re.fullmatch(
@@ -158,4 +183,4 @@ def age_in_years(written: str) -> float | None:
         return None
     per_year = {"m": 12, "w": 52.18, "d": 365.25}.get((found[2] or "y")[0], 1)
     age = float(found[1]) / per_year
-    return age if age <= 130 else None
+    return age if age <= MAX_AGE else None

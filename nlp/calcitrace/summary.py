@@ -42,7 +42,7 @@ def write_summary(
 ) -> str:
     """The HTML page of a finished run; `cards` are its likely cases with their text, `aside` what the model sets aside.
 
-    Both are shown by probability, the highest first.
+    Both are shown by probability, the highest first; rows of `aside` may have a `card` with their text.
     """
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
@@ -61,7 +61,7 @@ def write_summary(
         more_inputs=len(manifest["inputs"]) - MAX_INPUTS,
         status=[(s, counts[f"case|{s}"]) for s in STATUSES],
         set_aside=counts["case|set aside"],
-        aside=first_by_probability(aside),
+        aside=[{**row, "card": _card(row["card"]) if row.get("card") else None} for row in first_by_probability(aside)],
         likely_status=manifest.get("likely_status", ()),
         assertions=ASSERTIONS,
         findings=findings,
@@ -92,13 +92,15 @@ def threshold_said(manifest: Mapping[str, Any]) -> tuple[str, ...]:
         f"Probabilities were recalibrated for an archive in which {here:.3g} % of the reports are cases; of those that "
         f"the model learned from, {trained:.3g} % were."
     )
+    said = model.get("threshold_chosen", "")
+    chosen = f" (chosen {said}" + (", and moved as the probabilities were)" if here != trained else ")") if said else ""
     as_trained = (
         f"Probabilities were not recalibrated: they hold where {here:.3g} % of the reports are cases, as among those "
         "that the model learned from, and are too high where cases are rarer; --prevalence 0.005 recalibrates them for "
         "0.5 %."
     )
     return (
-        f"Threshold: a report is a likely case if its probability is {least:.3g} or more.",
+        f"Threshold: a report is a likely case if its probability is {least:.3g} or more{chosen}.",
         as_trained if here == trained else recalibrated,
         "--prevalence never changes which reports are likely cases; for more or fewer of them, see calcitrace "
         "threshold --help.",

@@ -47,7 +47,7 @@ def table_one(members: pd.DataFrame) -> tuple[Row, list[Row]]:
 def _rows(groups: Sequence[pd.DataFrame]) -> Iterator[Row]:
     yield _numbers("Age, years", [g["age"].dropna().tolist() for g in groups])
     yield _numbers("Reports for each patient", [g["n_reports"].tolist() for g in groups])
-    yield _numbers("Follow-up, days", [_follow_up(g) for g in groups])
+    yield _numbers("Follow-up, days (2 or more reports)", [_follow_up(g) for g in groups])
     for title, column in SHOWN:
         says = sex_in_words if column == "sex" else _said
         values = groups[0][column].map(says).value_counts()
@@ -58,7 +58,8 @@ def _rows(groups: Sequence[pd.DataFrame]) -> Iterator[Row]:
 
 
 def _follow_up(group: pd.DataFrame) -> list[float]:
-    pairs = zip(group["index_date"], group["last_date"], strict=True)
+    seen_again = group[group["n_reports"] >= 2]
+    pairs = zip(seen_again["index_date"], seen_again["last_date"], strict=True)
     return [(date.fromisoformat(last) - date.fromisoformat(index)).days for index, last in pairs if index and last]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +34,7 @@ CASE = frozenset({"1", "yes", "true", "case", "definite", "probable"})
 NO_CASE = frozenset({"0", "no", "false", "none"})
 LEFT_OUT = frozenset({"possible", "unsure", ""})
 SENSITIVITY = 0.97
+JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
 NAME_IDS = "; --id-column names the column of report ids"
 UNSURE = 0.05  # one less the confidence of the threshold
 WEAK_WEIGHT = 0.2
@@ -237,14 +239,14 @@ def _check_both_kinds(labels: Mapping[str, Label], path: Path) -> None:
 
 
 def label_rows(path: Path, id_column: str = "", advice: str = "") -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a file of labels (CSV or JSONL) with their line numbers: report_id, label and group.
+    """The rows of a file of labels (CSV, or JSONL by its ending or first brace) with their lines: id, label, group.
 
     `id_column` is the column of report ids, where it has no usual name; `advice` ends the error where it is missing.
 
     Raises:
         ModelError: the file cannot be read, or a line is no label (path:line).
     """
-    if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
+    if path.suffix.lower() in JSON_ENDINGS or _begins_with_brace(path):
         yield from _json_labels(path, id_column or "report_id", advice)
         return
     ids = id_column or "report_id"
@@ -254,6 +256,12 @@ def label_rows(path: Path, id_column: str = "", advice: str = "") -> Iterator[tu
     except SourceError as error:
         lacks_ids = isinstance(error, ListError) and ids in error.missing
         raise ModelError(f"{error}{advice if lacks_ids else ''}") from None
+
+
+def _begins_with_brace(path: Path) -> bool:
+    with suppress(OSError), path.open("rb") as handle:  # a fault is told where the file is read
+        return handle.read(100).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+    return False
 
 
 def _json_labels(path: Path, ids: str, advice: str) -> Iterator[tuple[int, dict[str, str]]]:
@@ -269,7 +277,8 @@ def _json_labels(path: Path, ids: str, advice: str) -> Iterator[tuple[int, dict[
         try:
             row = json.loads(raw)
         except (ValueError, RecursionError):
-            raise ModelError(f"{path}:{line}: not valid JSON; each line is one JSON object") from None
+            table = "; a table (CSV) needs another ending, such as .csv" if raw.lstrip()[0] not in "{[" else ""
+            raise ModelError(f"{path}:{line}: not valid JSON; each line is one JSON object{table}") from None
         if not isinstance(row, dict) or not isinstance(row.get(ids), str):
             seen = f"; {listed(list(row), (ids, 'label'))}{advice}" if isinstance(row, dict) and ids not in row else ""
             raise ModelError(f"{path}:{line}: needs {ids} (a text in quotes) and label{seen}")
@@ -380,16 +389,11 @@ def held_out_reports(fitted: Fitted, labelled: Labelled) -> tuple[list[LabelledR
 def _figures(fitted: Fitted, labelled: Labelled) -> Mapping[str, str] | str:
     """Figures with intervals that take the unit as the unit, from models that had not seen it."""
     from calcitrace.evaluate import score
+    from calcitrace.evaluate.intervals import in_words
 
     gold, found = held_out_reports(fitted, labelled)
     if not gold:
         return "none: too few units to hold any out"
     figures = score(gold, found, resamples=500, list_errors=False).figures
     names = ("sensitivity", "specificity", "auroc", "auprc", "brier", "calibration_error")
-    return {name: _shown(figures[name].value, figures[name].exact or figures[name].patients) for name in names}
-
-
-def _shown(value: float | None, interval: tuple[float, float] | None) -> str:
-    if value is None:
-        return "not defined"
-    return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+    return {name: in_words(figures[name], *_counts(labelled)) for name in names}

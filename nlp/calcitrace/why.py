@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from calcitrace.annotate import Annotator
@@ -40,16 +40,19 @@ class TierWhy(NamedTuple):
     """A tier of the case definition: its constituents that were found, that are lacking and that bar it.
 
     What is found or bars is followed by its words, what is lacking by mentions that do not count for it, and why.
+    `waiting` are those of what is lacking, with their words, that would count if another of the tier were there.
     """
 
     tier: str
     found: list[str]
     lacking: list[str]
     barred_by: list[str]
+    waiting: list[str]
 
     def row(self) -> Row:
         """The same as plain texts."""
-        return {"tier": self.tier, **{k: "; ".join(told) for k, told in self._asdict().items() if k != "tier"}}
+        shown = {"found": self.found, "lacking": self.lacking, "barred_by": self.barred_by}
+        return {"tier": self.tier, **{what: "; ".join(told) for what, told in shown.items()}}
 
 
 def why(annotated: AnnotatedReport, annotator: Annotator) -> list[SentenceWhy]:
@@ -83,25 +86,59 @@ def why_tier(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -
         found = [f"{n}: {_quoted(counting[n])}" for n in tier.needs if counting[n]]
         lacking = [_lack(n, case.constituents[n], annotated, modality) for n in tier.needs if not counting[n]]
         barred = [f"{n}: {_quoted(counting[n])}" for n in tier.bars if counting[n]]
-        told.append(TierWhy(tier.tier, found, lacking, barred))
+        away = [n for n in tier.needs if not counting[n]]
+        held = ((n, _held_back(case.constituents[n], away, annotated, modality)) for n in away)
+        told.append(TierWhy(tier.tier, found, lacking, barred, [f"{n}: {_quoted(own)}" for n, own in held if own]))
         if not lacking and not barred:
             break
     return told
 
 
-def why_case(tiers: Sequence[TierWhy]) -> str:
+def why_case(tiers: Sequence[TierWhy], case: CaseDefinition) -> str:
     """Why a report is a case or none, in a sentence: the tier that fits and its evidence, or what the nearest lacks.
 
-    The nearest tier is that of whose constituents the report does not speak the fewest; then that with the most found.
+    The nearest tier is that with the fewest conditions unmet; of these the one with the most found, then the one of
+    whose lacking constituents the report speaks, then the first.
     """
     last = tiers[-1]
     if not last.lacking and not last.barred_by:
         return f"This report is a {last.tier} case: it has {_listed(last.found)}, and nothing that bars this tier."
-    near = min(tiers, key=lambda t: (sum("(" not in name for name in t.lacking), -len(t.found)))
+    near = min(tiers, key=_distance)
     found = f"has {_listed(near.found)} but " if near.found else ""
-    why_not = (("lacks", near.lacking), ("is barred by", near.barred_by))
+    why_not = (("lacks", _unmet(near, case)), ("is barred by", near.barred_by))
     told = " and ".join(f"{verb} {_listed(names)}" for verb, names in why_not if names)
+    told += f", so that {_listed(near.waiting)} does not count" if near.waiting else ""
     return f"This report is no case, since no tier fits; for the nearest, {near.tier}, it {found}{told}."
+
+
+def _distance(told: TierWhy) -> tuple[int, int, int]:
+    """How far a report is from a tier: conditions unmet, then what speaks for it and what is spoken of."""
+    unmet = len(told.lacking) - len(told.waiting) + len(told.barred_by)
+    return unmet, -len(told.found) - len(told.waiting), -sum("(" in name for name in told.lacking)
+
+
+def _unmet(told: TierWhy, case: CaseDefinition) -> list[str]:
+    """What a tier lacks and nothing else would mend, with what the report would have to speak of."""
+    waiting = {name.partition(":")[0] for name in told.waiting}
+    lacking = [name for name in told.lacking if name.partition(" ")[0] not in waiting]
+    return [name if "(" in name else f"{name} (no mention of {_sought(case.constituents[name])})" for name in lacking]
+
+
+def _sought(wanted: Constituent) -> str:
+    return " or ".join(name.replace("_", " ") for name in sorted(wanted.findings))
+
+
+def _held_back(wanted: Constituent, away: Sequence[str], annotated: AnnotatedReport, modality: str) -> list[Mention]:
+    """The mentions that would count for a constituent if one of those that are `away` were there, at their place."""
+    if not set(wanted.near) & set(away) or wanted.with_words or wanted.with_findings or wanted.final:
+        return []
+    alone = replace(wanted, near=())
+    return [m for m in _of(wanted, annotated) if not _not_counted(m, alone, modality)]
+
+
+def _of(wanted: Constituent, annotated: AnnotatedReport) -> list[Mention]:
+    """The mentions of a constituent's findings, whatever is said of them."""
+    return [m for m in (*annotated.mentions, *annotated.conditions) if m.finding in wanted.findings]
 
 
 def _listed(told: Sequence[str]) -> str:
@@ -116,12 +153,12 @@ def _quoted(mentions: Sequence[Mention]) -> str:
 
 def _lack(name: str, wanted: Constituent, annotated: AnnotatedReport, modality: str) -> str:
     """A constituent that is not there, with each mention of its findings and why it does not count."""
-    mentions = [m for m in (*annotated.mentions, *annotated.conditions) if m.finding in wanted.findings]
-    told = dict.fromkeys(f"{_quoted([m])} {_not_counted(m, wanted, modality)}" for m in mentions)
+    told = dict.fromkeys(f"{_quoted([m])} {_not_counted(m, wanted, modality)}" for m in _of(wanted, annotated))
     return name + (f" ({', '.join(told)})" if told else "")
 
 
 def _not_counted(mention: Mention, wanted: Constituent, modality: str) -> str:
+    """Why a mention does not count for a constituent; empty where nothing is in its way."""
     if mention.assertion not in wanted.assertions:
         return f"is {mention.assertion}"
     if wanted.changes and mention.asserted.change not in wanted.changes:
@@ -134,7 +171,8 @@ def _not_counted(mention: Mention, wanted: Constituent, modality: str) -> str:
         "beside certain findings": wanted.with_findings,
         f"at the place of {' or '.join(wanted.near)}": wanted.near,
     }
-    return f"counts only {' and '.join(said for said, asked in conditions.items() if asked)}"
+    asked = [said for said, condition in conditions.items() if condition]
+    return f"counts only {' and '.join(asked)}" if asked else ""
 
 
 def _rule_rows(hits: list[Hit], mentions: list[Mention], words: Words, text: str, rules: RuleSet) -> list[Row]:
@@ -186,7 +224,7 @@ def _cue_rows(judge: FastJudge, mentions: list[Mention], words: Words, text: str
     rows: list[Row] = []
     for modifier, counts in [*((m, True) for m in counting), *((m, False) for m in pruned)]:
         start, end = words.starts[modifier.i], words.ends[modifier.j - 1]
-        said = "decides" if (start, end) in deciding else "reaches no mention, or is outweighed"
+        said = "decides" if (start, end) in deciding else _idle(modifier, mentions, words)
         if not counts:
             said = "part of a longer cue"
         elif not modifier.group.sets:
@@ -205,6 +243,15 @@ def _cue_rows(judge: FastJudge, mentions: list[Mention], words: Words, text: str
             }
         )
     return sorted(rows, key=lambda r: (int(r["start"]), int(r["end"])))
+
+
+def _idle(modifier: Modifier, mentions: list[Mention], words: Words) -> str:
+    """Why a cue that counts changes nothing."""
+    if modifier.low < modifier.high:
+        low, high = words.starts[modifier.low], words.ends[modifier.high - 1]
+        if any(low <= m.start and m.end <= high for m in mentions):
+            return "changes nothing: another cue decides, or it says nothing of this finding"
+    return "changes nothing: no mention in its reach"
 
 
 def _reach(modifier: Modifier, words: Words) -> str:

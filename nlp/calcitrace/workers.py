@@ -16,7 +16,7 @@ from calcitrace.errors import RunError, UsageError
 from calcitrace.features import assessed
 from calcitrace.memory import seldom_collected
 from calcitrace.model import AnnotatedReport, Assessment, Report
-from calcitrace.rules import load_rules
+from calcitrace.rules import load_rules, patterns_folder
 from calcitrace.ruleset import CaseDefinition, RuleSet
 from calcitrace.sieve import Screen
 from calcitrace.strictyaml import meant
@@ -24,6 +24,7 @@ from calcitrace.tables import OUT, READ, UNREAD, clean, mention_row, passed_over
 
 NO_MODEL = "none"
 TRAIN = "`calcitrace train` makes a model with these rules, for --model; --no-model goes without"
+ANEW = "`python evaluation/starter.py` trains it anew"  # in a checkout of the project
 MAX_CARD_TEXT = 20_000
 Work = Callable[[Sequence[Report]], Iterator[dict[str, Any]]]
 
@@ -74,9 +75,9 @@ class Worker:
         mentions = [mention_row(report.report_id, m) for m in annotated.mentions]
         row = report_row(report, assessment, len(mentions), self.rules.hash, annotated.flags, status or READ)
         made = _rows(row, mentions)
-        if assessment.likely_case:
-            made["card"] = _card(report, made["report"], mentions)
         made["set_aside"] = assessment.case_status in self.case.likely and not assessment.likely_case
+        if assessment.likely_case or made["set_aside"]:
+            made["card"] = _card(report, made["report"], mentions)
         return made
 
     def _passed_over(self, report: Report) -> str:
@@ -149,14 +150,16 @@ def why_no_model(model: str, case: CaseDefinition) -> str:
         return "not asked for"
     if starter_path(case.name) is None:
         return f"no starter model ships for the case definition {case.name!r}; {TRAIN}"
+    checkout = (patterns_folder().parent / "evaluation").is_dir()
+    anew = f"; {ANEW}, where these are to be the rules that ship" if checkout else ""
     return (
         "the starter model does not fit these rules, which have other findings or constituents than those it "
-        f"learned with; {TRAIN}"
+        f"learned with; {TRAIN}{anew}"
     )
 
 
 def _card(report: Report, row: Mapping[str, Any], mentions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the summary page shows of a likely case; a very long text is cut."""
+    """What the summary page shows of a likely case, or of one set aside; a very long text is cut."""
     marked = ("mention_id", "finding", "start", "end", "assertion")
     kept = [{k: m[k] for k in marked} for m in mentions if m["end"] <= MAX_CARD_TEXT]
     return {

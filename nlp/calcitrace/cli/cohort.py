@@ -56,6 +56,7 @@ def cohort(
     from calcitrace.selection import NO_PATIENT
 
     check_folder(out, overwrite)
+    drawn_before = (out / "flow.svg").exists()
     made = build_cohort(runs, criteria, adjudications, not no_reread, lambda n: say(f"{n:,} patients"))
     kept = write_cohort(made, out, key, show_ids, overwrite, new_key)
     for line in _boxes(made.flow):
@@ -72,20 +73,20 @@ def cohort(
         say("nobody is in the cohort; the boxes above tell where patients were left out")
     if kept:
         print(f"the key of the pseudonyms is {kept}; keep it apart from the cohort")
-    if not (out / "flow.png").exists():
+    if not (drawn_before or (out / "flow.png").exists()):
         say('no flow.png: it needs Pillow (pip install "calcitrace[png]")')
     print(f"wrote {out}; open {out / 'cohort.html'} in a browser")
 
 
 def _boxes(flow: Flow) -> Iterator[str]:
-    """The counts of the flow diagram, a line each; what is left out stands below what it lessens, if it is any."""
+    """The boxes of the flow diagram, a line each: of patients all, of rows that are left out those that hold any."""
     from calcitrace.flow import REPORT_BOXES
     from calcitrace.timeline import COUNTED
 
-    counts = (
+    shown = (
         ("rows read", flow.rows),
-        ("  Rejected", sum(flow.rejects.values())),
-        *((f"  {REPORT_BOXES[box]}", n) for box, n in flow.reports.items() if box != COUNTED),
+        *[("  Rejected", n) for n in [sum(flow.rejects.values())] if n],
+        *((f"  {REPORT_BOXES[box]}", n) for box, n in flow.reports.items() if box != COUNTED and n),
         ("reports that count", flow.counted),
         ("patients", flow.all_patients),
         *((f"  {box}", flow.patients[box]) for box in flow.no_case),
@@ -93,6 +94,5 @@ def _boxes(flow: Flow) -> Iterator[str]:
         *((f"  {flow.shown(box)}", flow.patients[box]) for box in flow.excluded),
         ("in the cohort", flow.members),
     )
-    shown = [(name, n) for name, n in counts if n or not name.startswith(" ")]
     widest = max(len(name) for name, _ in shown)
     yield from (f"{name:<{widest}} {n:>10,}" for name, n in shown)

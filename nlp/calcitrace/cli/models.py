@@ -46,7 +46,8 @@ def train(
     print(f"threshold (probability) {made.model.threshold:.4f}, {made.threshold}")
     for warning in made.warnings:
         say(f"warning: {warning}")
-    print(f"wrote {made.path}; use it with: calcitrace process REPORTS --out RUN --model {made.path}")
+    print(f"wrote {made.path}; {run} stays as it is. Without --model a run uses the starter model; to use this one:")
+    print(f"  calcitrace process REPORTS --out NEW_RUN --model {made.path}")
 
 
 @app.command()

@@ -56,6 +56,7 @@ Pairs = Annotated[list[str] | None, typer.Option("--spark-option", help=PAIRS, r
 Shard = Annotated[str, typer.Option(help="Do one share of the work, as in 2/8; `merge` joins all shares.")]
 
 
+ORDER = "Which comes first in dates such as 03.04.2021: dmy or mdy. For ages from birth dates, and cohorts."
 CONFIG = """TOML file of these options, as in: text_column = "BEFUND". A flag wins over it."""
 DATABASE = """From a database: columns are recognised as in a table, and the query's ORDER BY must name a unique key,
 so that a run can go on. Nothing is written to the database. The password is best kept in PGPASSWORD or ~/.pgpass; it
@@ -107,7 +108,9 @@ def process(
     modality_column: Annotated[str, _column("modality")] = "",
     body_part_column: Annotated[str, _column("body part or procedure")] = "",
     sex_column: Annotated[str, _column("sex")] = "",
-    age_column: Annotated[str, _column("age in years at the study (63, 063Y; no birth dates)")] = "",
+    age_column: Annotated[str, _column("age in years at the study (63, 063Y)")] = "",
+    birth_date_column: Annotated[str, _column("birth date; only the age at the study is kept")] = "",
+    date_order: Annotated[str, typer.Option(help=ORDER)] = "",
     encoding: Annotated[str, typer.Option(help="Text encoding; by default UTF-8, UTF-16, Windows-1252 are told.")] = "",
     delimiter: Annotated[str, typer.Option(help="Delimiter of CSV files: one character, or 'tab'.")] = "",
     config: Annotated[Path | None, typer.Option(help=CONFIG)] = None,
@@ -260,6 +263,7 @@ def _report_result(result: RunResult) -> None:
     for line in _model_said(result):
         print(line)
     print(f"wrote {result.folder}; open {result.folder / 'summary.html'} in a browser")
+    _tell_other_rules(result)
     if not result.rows:
         say("no row was read: does the input hold more than a header?")
     if result.left_out:
@@ -269,6 +273,20 @@ def _report_result(result: RunResult) -> None:
     if result.rejects:
         say(f"{result.rejects:,} rejected in all; see {result.folder / 'rejects.jsonl'}")
         raise typer.Exit(ExitCode.REJECTS)
+
+
+def _tell_other_rules(result: RunResult) -> None:
+    """Say that a model of one's own was trained with other rules than those of the run."""
+    from calcitrace.runfolder import read_manifest
+
+    manifest = read_manifest(result.folder)
+    model, rules = manifest["model"], manifest["ruleset_hash"]
+    if model and manifest["options"]["model"] and model["trained_with_rules"] != rules:
+        say(
+            f"note: the model {model['name']} was trained with other rules ({model['trained_with_rules'][:8]}, these "
+            f"are {rules[:8]}), so its probabilities and threshold may be off; train it anew from its labels: "
+            f"calcitrace train LABELS --run {result.folder} --out NEW_MODEL"
+        )
 
 
 def _model_said(result: RunResult) -> Iterator[str]:

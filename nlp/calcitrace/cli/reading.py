@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SHARED = [
     p
     for p in signature(process, eval_str=True).parameters.values()
-    if p.name.endswith("_column") or p.name in ("source", "encoding", "delimiter", "config")
+    if p.name.endswith("_column") or p.name in ("source", "encoding", "delimiter", "date_order", "config")
 ]
 
 
@@ -40,7 +40,8 @@ class Reading:
         from calcitrace.sources import Options, read_reports
 
         said = self.options
-        return read_reports(inputs, Options(said.columns, said.encoding, said.delimiter, said.source))
+        how = Options(said.columns, said.encoding, said.delimiter, said.source, said.date_order)
+        return read_reports(inputs, how)
 
 
 def reads(command: Callable[..., None]) -> Callable[..., None]:

@@ -38,13 +38,14 @@ def rules_check(
     Example: calcitrace rules check --patterns my-rules --on reports.csv --text-column REPORT_BODY
     """
     from calcitrace.lint import check, in_order
-    from calcitrace.rules import load_rules
+    from calcitrace.rules import load_rules, patterns_folder
     from calcitrace.usage import by_file, usage
 
-    rules = load_rules(patterns or reading.options.patterns or None)
+    own = patterns or reading.options.patterns
+    rules = load_rules(own or None)
     faults, examples = check(rules)
-    if not (patterns or reading.options.patterns):
-        say("checked the rules that are installed; --patterns FOLDER checks your own")
+    if not own:
+        say("checked the rules that calcitrace uses; --patterns FOLDER checks your own")
     if on:
         with Counting("reports read") as bar:
             faults = in_order([*faults, *usage(rules, reading.reports(on), bar.one)])
@@ -53,7 +54,7 @@ def rules_check(
     count = Counter(f.severity for f in faults)
     notes = f", {count['note']:,} notes{'' if verbose else '; --verbose shows each'}" if on else ""
     print(
-        f"{len(rules.findings)} findings, {examples} examples run, "
+        f"{own or patterns_folder()}: {len(rules.findings)} findings, {examples} examples run, "
         f"{count['error']} errors, {count['warning']} warnings{notes}"
     )
     if count["error"]:
@@ -73,7 +74,9 @@ def rules_diff(
     """Show which reports and mentions change between two rule sets, and through which rule; prints no report text.
 
     Of each report that changes, the last line tells whether its case status does. A mention whose words become more
-    or fewer is one change (span longer, span shorter). The reports are read as by `process`.
+    or fewer is one change (span longer, span shorter). The reports are read as by `process`: a table needs a column of
+    report text, and report ids if the changes are to be told by them (else by file and row). Patient and modality count
+    where they are there; all others do not matter.
 
     Example: calcitrace rules diff patterns my-rules --on reports.csv --text-column REPORT_BODY
     """
@@ -110,20 +113,27 @@ def _told(report_id: str, own: list[Difference]) -> Iterator[str]:
 
 @rules_app.command("list")
 def rules_list(patterns: Patterns = None) -> None:
-    """List the findings, and the conditions that bear on a case, with their status and number of terms."""
+    """List the findings, and the conditions that bear on a case, with their number of terms and of examples.
+
+    Where a rule is not reviewed, its status stands behind the title.
+    """
     from rich.console import Console
     from rich.table import Table
 
     from calcitrace.rules import load_rules
 
     rules = load_rules(patterns)
-    table = Table(show_edge=False, pad_edge=False)
-    for head in ("name", "kind", "title", "status", "terms", "examples"):
-        table.add_column(head, no_wrap=head != "title")
-    for kind, named in (("finding", rules.findings), ("condition", rules.conditions)):
+    for kind, named in (("findings", rules.findings), ("conditions", rules.conditions)):
+        table = Table(box=None, pad_edge=False, title=kind, title_justify="left", title_style="bold")
+        table.add_column("name", no_wrap=True)
+        for head in ("terms", "examples"):
+            table.add_column(head, justify="right")
+        table.add_column("title")
         for f in named.values():
-            table.add_row(f.name, kind, f.title, f.status, str(len({t.rule_id for t in f.terms})), str(len(f.examples)))
-    Console().print(table)
+            status = "" if f.status == "reviewed" else f" ({f.status})"
+            terms = len({t.rule_id for t in f.terms})
+            table.add_row(f.name, f"{terms:,}", str(len(f.examples)), f"{f.title}{status}")
+        Console(highlight=False).print(table, "")
     print(f"rule set {rules.hash}")
 
 

@@ -65,11 +65,12 @@ def show(
 ) -> None:
     """Read one report and show its mentions, their assertions and the cues that decided them.
 
-    With --why, each sentence is followed by every rule and cue that matched it: what became a mention, what was
-    pruned and by what, how far each cue reaches, and which value won on each axis by precedence. Then stands, for each
-    tier of the case definition, what was found, what is lacking and what bars it. Last stand the reasons for the
-    probability, in log odds: what any report has before it is read, what each feature of this one adds and the
-    mentions behind it, their sum, and the threshold of a likely case.
+    With --why, a sentence tells why the report is a case or none. Then comes each sentence of the report with every
+    rule and cue that matched it: what became a mention, what was pruned and by what, how far each cue reaches, and
+    which value won on each axis by precedence. Then stands, for each tier of the case definition, what was found, what
+    is lacking and what bars it. Last stand the reasons for the probability, in log odds: where every report starts
+    before its own features count, given the share of cases, what each feature of this one adds and the mentions behind
+    it, their sum, and the threshold of a likely case.
 
     Example: calcitrace show --text "No cortical erosion. 8 mm calcific deposit in the supraspinatus."
 
@@ -97,7 +98,7 @@ def show(
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     console.print(as_rich(annotated, assessment, sums))
     if why:
-        console.print(why_rich(annotated, explained, tiers, assessment, sums))
+        console.print(why_rich(annotated, explained, tiers, definition, assessment, sums))
 
 
 class _Asked(NamedTuple):

@@ -37,6 +37,23 @@ class Figure:
         return {k: getattr(self, k) for k in fields if k in ("value", "n") or getattr(self, k) is not None}
 
 
+def in_words(figure: Figure, cases: int, others: int) -> str:
+    """A figure over so many cases and others with its interval; where all was right, with what that can show.
+
+    n right of n speak for a share of 0.05 ** (1 / n) or more (exact, one-sided, 95 %).
+    """
+    if figure.value is None:
+        return "not defined"
+    if figure.right is not None and figure.right == figure.n:
+        least = 0.05 ** (1 / figure.n)
+        return f"{figure.value:.3f} (all of {figure.n:,}; {least:.3f} or more with 95 % confidence)"
+    limits = figure.exact or figure.patients
+    if limits and limits[0] == limits[1]:
+        told = f"no error seen in {cases:,} cases and {others:,} others"
+        return f"{figure.value:.3f} ({told}; an interval cannot be told from this)"
+    return f"{figure.value:.3f}" + (f" ({limits[0]:.3f} to {limits[1]:.3f})" if limits else "")
+
+
 def wilson(right: int, n: int) -> Interval:
     """Wilson's score interval (95 %) of a proportion (Wilson 1927); (0, 1) where n is 0."""
     return _proportion(right, n, "wilson")

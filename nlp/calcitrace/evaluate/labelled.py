@@ -51,6 +51,11 @@ class LabelledReport:
 
 
 STRINGS = ("patient_id", "text", "migration_type", "tendon", "bone", "laterality")
+NO_TABLE = (
+    'no JSON line, such as {"report_id": "A1", "case_status": "definite"}; a table (CSV) with these columns becomes a '
+    "gold standard by pandas: read_csv(TABLE, dtype=str).to_json(GOLD, orient='records', lines=True). Labels of 1 and "
+    "0 in a table are for `calcitrace train`"
+)
 _ALIASES = {"case": "case_status", "label": "finding"}
 
 
@@ -97,6 +102,8 @@ def _object(raw: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(raw)
     except (ValueError, RecursionError) as error:
+        if where.endswith(":1") and raw.lstrip()[:1] not in "{[":
+            raise SourceError(f"{where}: {NO_TABLE}") from None
         column = f" (column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
         raise SourceError(f"{where}: not valid JSON{column}; each line is one JSON object") from None
     if not isinstance(row, dict):

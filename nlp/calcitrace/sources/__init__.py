@@ -13,11 +13,12 @@ from calcitrace.sources.ahead import AHEAD, Ahead, worth_a_look
 from calcitrace.sources.columns import CHOICES, FIELDS, FLAGS, PIECES, choose_columns, joined, listed, text_of
 from calcitrace.sources.delimited import ListError, read_list
 from calcitrace.sources.formats import ENDINGS, SOURCES, format_of, source_of
+from calcitrace.sources.odd import Odd
 from calcitrace.sources.reading import NOTE, Bad, Options, Person, Row, Tally, decode
 from calcitrace.sources.seen import Seen
 from calcitrace.sources.sql import Query, read_sql, without_password
 from calcitrace.sources.versions import Versions
-from calcitrace.studydate import EITHER, ORDERS, UNREADABLE, age_in_years, reading_of
+from calcitrace.studydate import age_at
 
 __all__ = [
     "CHOICES",
@@ -44,7 +45,7 @@ __all__ = [
     "shown_id",
     "without_password",
 ]
-OTHERS = (*[f for f in FIELDS if f not in ("report_id", "text")], "version_of")
+OTHERS = (*[f for f in FIELDS if f not in ("report_id", "text", "birth_date")], "version_of")
 MAX_ID = 64
 Place = Path | Query
 Inputs = str | Place | Sequence[str | Place]
@@ -114,7 +115,7 @@ def _settled(
 ) -> Iterator[tuple[str, int, Report | Reject]]:
     faults, ahead = 0, Ahead(_ahead(paths, options))
     for k, (path, name) in enumerate(paths):
-        read_before, dates, ages = tally.done_bytes, _OddDates(), _OddAges()
+        read_before, odd = tally.done_bytes, Odd(options.date_order)
         for number, found in _rows(path, options, tally):
             row = ahead.settled(found, (k, number))
             if row is None:
@@ -122,10 +123,9 @@ def _settled(
             faults += number == 0
             if faults == len(paths):
                 raise SourceError(f"{path}: {row.reason}" if isinstance(row, Bad) else str(path))
-            made = report_of(row, name, number)
+            made = report_of(row, name, number, options.date_order)
             if isinstance(made, Report):
-                dates.look(made.study_date, f"{name}:{number}")
-                ages.look(made.age, f"{name}:{number}")
+                odd.look(made, f"{name}:{number}", bool(not isinstance(row, Bad) and row.get("birth_date")))
                 made = versions.settle(made, name, number, shown_id(made.report_id))
             tally.rows += 1
             if isinstance(made, Reject):
@@ -133,61 +133,8 @@ def _settled(
                 if strict:
                     raise StrictError(f"{place(made)}: {made.reason}; stopped because of --strict")
             yield name, number, made
-        dates.tell(path, tally)
-        ages.tell(path, tally)
+        odd.tell(path, tally)
         tally.done_bytes, tally.position = read_before + _size(path), lambda: 0
-
-
-class _OddDates:
-    """How many study dates of an input cannot be read, or only if the order of day and month is told."""
-
-    def __init__(self) -> None:
-        self._counts, self._first = Counter[str](), dict[str, str]()
-
-    def look(self, written: str, where: str) -> None:
-        if written:
-            kind = reading_of(written)
-            self._counts[kind] += 1
-            self._first.setdefault(kind, where)
-
-    def tell(self, path: Place, tally: Tally) -> None:
-        if UNREADABLE in self._counts:
-            tally.note(
-                path,
-                f"study dates that cannot be read: {self._told(UNREADABLE)}; a cohort takes them for unclear "
-                f"({FLAGS['study_date']} names another column)",
-            )
-        if EITHER in self._counts:
-            day, month = (self._counts[order] for order in ORDERS)
-            tally.note(
-                path,
-                f"study dates in which day and month could be either way: {self._told(EITHER)}; a cohort takes them "
-                f"for unclear unless its criteria say date_order: dmy or mdy (of the others {day:,} can only be day "
-                f"first and {month:,} month first)",
-            )
-
-    def _told(self, kind: str) -> str:
-        return f"{self._counts[kind]:,} (the first at {self._first[kind]})"
-
-
-class _OddAges:
-    """How many ages of an input cannot be read; birth dates, say."""
-
-    def __init__(self) -> None:
-        self._count, self._first = 0, ""
-
-    def look(self, written: str, where: str) -> None:
-        if written.strip() and age_in_years(written) is None:
-            self._count += 1
-            self._first = self._first or where
-
-    def tell(self, path: Place, tally: Tally) -> None:
-        if self._count:
-            tally.note(
-                path,
-                f"ages that cannot be read: {self._count:,} (the first at {self._first}); a cohort takes them for "
-                "unknown. An age is in years at the study (63, 063Y, 18M); birth dates are not read from tables",
-            )
 
 
 def place_of(described: Mapping[str, str]) -> Place:
@@ -298,8 +245,11 @@ def _formats() -> str:
     return ", ".join(f".{name}" for name in ENDINGS)
 
 
-def report_of(row: Row | Bad, name: str, number: int) -> Report | Reject:
-    """The report that a row is, or why it is none; `name` and `number` are its file and its place there."""
+def report_of(row: Row | Bad, name: str, number: int, date_order: str = "") -> Report | Reject:
+    """The report that a row is, or why it is none; `name` and `number` are its file and its place there.
+
+    Of a birth date only the age at the study is kept, where the row tells none.
+    """
     if isinstance(row, Bad):
         return Reject(name, number, row.reason, shown_id(row.report_id))
     values: dict[str, str] = {}
@@ -315,6 +265,8 @@ def report_of(row: Row | Bad, name: str, number: int) -> Report | Reject:
     if not report_id.strip():
         return Reject(name, number, "no report id in this row")
     others = {f: _whole(v) for f, v in values.items() if f in OTHERS}
+    if "birth_date" in values and not others.get("age", "").strip():
+        others["age"] = age_at(values["birth_date"], others.get("study_date", ""), date_order)
     return Report(report_id=report_id, text=text, **others)
 
 

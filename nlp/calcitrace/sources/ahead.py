@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from calcitrace.sources.reading import Bad, Person, Row, Withdrawn, binary, encoding_of
-from calcitrace.sources.standards import age_at
+from calcitrace.studydate import age_at
 
 # what a file of these formats holds if a row of it can withdraw another, or tell of a patient
 AHEAD = {

@@ -20,6 +20,7 @@ _ALIASES = {
     " note_title",
     "sex": "sex gender patient_sex",
     "age": "age patient_age age_years",
+    "birth_date": "birth_date date_of_birth dob patient_birth_date patient_dob birth_datetime",
 }
 _PIECES = {
     "indication": "indication clinical_history history clinical_information reason_for_exam",
@@ -33,6 +34,7 @@ _PIECES = {
 FIELDS: dict[str, tuple[str, ...]] = {name: tuple(aliases.split()) for name, aliases in _ALIASES.items()}
 PIECES: dict[str, tuple[str, ...]] = {name: tuple(aliases.split()) for name, aliases in _PIECES.items()}
 CHOICES = (*FIELDS, *PIECES)
+AGES = ("age", "birth_date")  # one of them is enough
 _SHORT = {"report_id": "id", "patient_id": "patient", "study_date": "date"}
 FLAGS = {name: f"--{_SHORT.get(name, name).replace('_', '-')}-column" for name in CHOICES}  # of the command line
 NEEDED_PIECES = ("findings", "impression")
@@ -70,7 +72,8 @@ class Columns:
 
         `named`: with the columns left over, where they are surely names.
         """
-        fields = [name for name in FIELDS if name not in self.chosen and name != "text"]
+        known = {*self.chosen, "text", *(AGES if any(name in self.chosen for name in AGES) else ())}
+        fields = [name for name in FIELDS if name not in known]
         if not fields or not self.unused:
             return ""
         flags = ", ".join(FLAGS[name] for name in fields)

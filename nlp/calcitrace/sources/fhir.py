@@ -30,13 +30,13 @@ from calcitrace.sources.reading import (
 )
 from calcitrace.sources.standards import (
     AttachmentError,
-    age_at,
     attachment_text,
     html_text,
     in_pieces,
     modality_in,
     piece_of,
 )
+from calcitrace.studydate import age_at
 
 REPORT_IDS = ("id", "accession", "identifier")
 _STATUSES = frozenset("registered partial preliminary modified final amended corrected appended unknown".split())

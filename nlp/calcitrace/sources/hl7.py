@@ -30,7 +30,8 @@ from calcitrace.sources.reading import (
     guarded,
     unread,
 )
-from calcitrace.sources.standards import AttachmentError, age_at, attachment_text, in_pieces, modality_in, piece_of
+from calcitrace.sources.standards import AttachmentError, attachment_text, in_pieces, modality_in, piece_of
+from calcitrace.studydate import age_at
 
 # where each field stands, in order of preference; OBR-3 is the filler's number, which most sites make the accession
 ADDRESSES: dict[str, tuple[str, ...]] = {

@@ -50,13 +50,15 @@ class Person:
 class Options:
     """How to read: the column of each field or piece (none = recognise), the text encoding and the delimiter.
 
-    `source` is the format of all inputs where their names do not tell it.
+    `source` is the format of all inputs where their names do not tell it; `date_order` ("dmy" or "mdy") is how dates
+    are read in which day and month could be either way.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     encoding: str = "auto"
     delimiter: str = "auto"
     source: str = "auto"
+    date_order: str = ""
 
 
 @dataclass(slots=True)

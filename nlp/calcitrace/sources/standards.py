@@ -1,4 +1,4 @@
-"""What HL7 and FHIR share: codes of sections and modalities, ages, and texts that come as HTML, RTF or base64."""
+"""What HL7 and FHIR share: codes of sections and modalities, and texts that come as HTML, RTF or base64."""
 
 from __future__ import annotations
 
@@ -54,26 +54,6 @@ def modality_in(codes: list[str], procedure: str) -> str:
     """The modality: the first code that is one, else the first word of the procedure that is, else the first code."""
     words = re.findall(r"[A-Z]+", procedure.upper())
     return next((_MODALITIES[w] for w in (*codes, *words) if w in _MODALITIES), codes[0] if codes else "")
-
-
-def age_at(birth: str, study: str) -> str:
-    """Whole years from one ISO date to another; empty where their precision leaves a doubt."""
-    if not re.match(r"\d{4}", birth) or not re.match(r"\d{4}", study):
-        return ""
-    first, last = (_years(birth, b, study, s) for b, s in (("-12-31", "-01-01"), ("-01-01", "-12-31")))
-    return str(first) if first == last and 0 <= first <= 130 else ""
-
-
-def _years(birth: str, birth_end: str, study: str, study_end: str) -> int:
-    """Whole years where a date without month or day is filled up."""
-    born, seen = (_day(d, end) for d, end in ((birth, birth_end), (study, study_end)))
-    return int(seen[:4]) - int(born[:4]) - (seen[4:] < born[4:])
-
-
-def _day(date: str, end: str) -> str:
-    day = re.match(r"\d{4}(?:-\d\d)?(?:-\d\d)?", date)
-    given = day.group() if day else ""
-    return given + end[len(given) - 4 :]
 
 
 _BREAKS = frozenset(
