@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,12 @@ def test_the_columns_of_the_contract(run: RunResult) -> None:
         "report_id", "mention_id", "finding", "start", "end", "text", "section", "presence", "temporality",
         "experiencer", "assertion", "change", "tendon", "bone", "laterality", "size_mm", "rule_id", "cues",
     ]  # fmt: skip
+
+
+def test_a_report_comes_whole_to_a_worker() -> None:
+    """With every field that it has."""
+    report = Report(*(f.name for f in fields(Report)))
+    assert pickle.loads(pickle.dumps(report)) == report  # noqa: S301 - its own
 
 
 def test_one_row_for_every_report(run: RunResult) -> None:
