@@ -703,6 +703,19 @@ def test_parquet_values_that_cannot_be_read(tmp_path: Path) -> None:
     assert [row for row, _ in got.reasons] == [2, 3]
 
 
+def test_a_parquet_text_that_is_no_utf_8_costs_its_row(tmp_path: Path) -> None:
+    """The others of its batch are read."""
+    letters = pa.array([b"a", b"\xff\xfe", b"", None, b"e"], pa.binary())
+    texts = pa.Array.from_buffers(pa.string(), len(letters), letters.buffers())
+    got = read(put(tmp_path, "r.parquet", parquet_bytes({"id": list("12345"), "text": texts})))
+    assert got.texts == [("1", "a"), ("5", "e")]
+    assert got.reasons == [
+        (2, "a value that cannot be read, such as a date out of range"),
+        (3, "empty text"),
+        (4, "empty text"),
+    ]
+
+
 # Files that are broken
 
 
