@@ -360,6 +360,32 @@ def test_each_exclusion_counts_a_patient_once_and_in_order(tmp_path: Path) -> No
     assert (flow.patients["Surgery"], flow.patients["Arthritis"], flow.members) == (1, 0, 1)
 
 
+@pytest.mark.parametrize(
+    ("order", "said", "day", "left_out"),
+    [
+        ("", "", "01.12.2020", 0),
+        ("dmy", "", "01.12.2020", 1),
+        ("dmy", "", "08.01.2021", 1),
+        ("mdy", "", "08.01.2021", 0),
+        ("", "date_order: dmy\n", "08.01.2021", 1),
+        ("mdy", "date_order: dmy\n", "08.01.2021", 1),
+    ],
+)
+def test_days_of_codes_are_read_in_the_order_of_the_criteria_or_of_the_run(
+    order: str, said: str, day: str, left_out: int, tmp_path: Path
+) -> None:
+    """08.01.2021 is the index date if the day comes first, else in August; without an order, no day, which is told."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2021-01-08", CASE)), date_order=order)
+    (tmp_path / "codes.csv").write_text(f"patient_id,code,day\nP1,M05.9,{day}\nP1,M05.8,\n", encoding="utf-8")
+    asked = "exclude:\n  - {name: Arthritis, codes: [M05*], table: codes.csv, date: day, when: before}\n"
+    made = build_cohort(folder, criteria(tmp_path, said + asked))
+    assert made.flow.patients["Arthritis"] == left_out
+    told = next(note for note in made.notes if "no day that can be read" in note)
+    lost = "1 of 2 codes of 'Arthritis' has" if order or said else "2 of 2 codes of 'Arthritis' have"
+    assert told.startswith(f"codes.csv: {lost} no day that can be read")
+    assert ("day and month could be either way" in told) == (not order and not said)
+
+
 def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path: Path, command: Command) -> None:
     """The folder of --out is looked at first: a run that is not there is not even missed."""
     (tmp_path / "full").mkdir()

@@ -29,8 +29,8 @@ class Exclusion:
     """One reason to leave a patient out: a finding or condition that is mentioned, or a code in a table.
 
     `when` is "ever", or "before": on or before the index date. `wanted` are the codes as given, and `codes` are
-    (site, patient) -> dates of those that were found (None where the table has no date); an empty site stands for
-    every site. `people` are all (site, patient) of the `table`, whatever their codes.
+    (site, patient) -> the days of those that were found, as written ("" where the table has none); an empty site stands
+    for every site. `people` are all (site, patient) of the `table`, whatever their codes.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Exclusion:
     assertions: frozenset[str] = frozenset(KNOWN)
     when: str = WHEN[0]
     wanted: tuple[str, ...] = ()
-    codes: Mapping[Person, tuple[date | None, ...]] | None = None
+    codes: Mapping[Person, tuple[str, ...]] | None = None
     people: frozenset[Person] = frozenset()
     table: str = ""
 
@@ -155,7 +155,7 @@ def _criteria(table: Table, source: Path, faults: Faults) -> Criteria:
         with faults.kept():
             said[name] = read()
     with faults.kept():
-        said["exclude"] = tuple(_exclusions(table, source.parent, said.get("date_order", ""), faults))
+        said["exclude"] = tuple(_exclusions(table, source.parent, faults))
     faults.check()
     file, digest = "" if source == BUILT_IN else source.name, sha256(source.read_bytes()).hexdigest()
     return Criteria(**said, file=file, sha256=digest, path=table.path)
@@ -261,7 +261,7 @@ def _rising(table: Table, low: Any, high: Any) -> None:
         raise table.fail("'from' lies after 'to'")
 
 
-def _exclusions(table: Table, folder: Path, order: str, faults: Faults) -> Iterator[Exclusion]:
+def _exclusions(table: Table, folder: Path, faults: Faults) -> Iterator[Exclusion]:
     names: set[str] = set()
     for item in table.items_of("exclude"):
         with faults.kept():
@@ -277,15 +277,15 @@ def _exclusions(table: Table, folder: Path, order: str, faults: Faults) -> Itera
                 raise item.fail(
                     "an exclusion needs 'mention' (findings or conditions) or 'codes' and 'table', and not both"
                 )
-            yield _exclusion(item, folder, order)
+            yield _exclusion(item, folder)
 
 
-def _exclusion(item: Table, folder: Path, order: str) -> Exclusion:
+def _exclusion(item: Table, folder: Path) -> Exclusion:
     name, when = str(item.text("name")), str(_one_of(item, "when", WHEN))
     if Text("codes") in item:
         if when != WHEN[0] and Text("date") not in item:
             raise item.fail(f"'when: {when}' needs 'date', the column of {item.text('table')} with the day of the code")
-        return Exclusion(name, when=when, **_codes(item, folder, order))
+        return Exclusion(name, when=when, **_codes(item, folder))
     wanted = frozenset(_some_of(item, "assertions", ASSERTIONS)) or frozenset(KNOWN)
     return Exclusion(name, frozenset(_listed(item, "mention")), wanted, when)
 
@@ -296,26 +296,26 @@ def _listed(table: Table, key: str) -> list[Text]:
     return [value] if isinstance(value, Text) else table.texts(key)
 
 
-def _codes(item: Table, folder: Path, order: str) -> dict[str, Any]:
+def _codes(item: Table, folder: Path) -> dict[str, Any]:
     """Who has one of the codes, from a table beside the criteria; a code that ends in * is the beginning of one."""
     path, codes = folder / item.text("table"), [c.upper() for c in _listed(item, "codes")]
     patient, code = str(item.text("patient", "patient_id")), str(item.text("code", "code"))
     day, site = str(item.text("date", "")), str(item.text("site", ""))
-    found: dict[Person, list[date | None]] = {}
+    found: dict[Person, list[str]] = {}
     people: set[Person] = set()
     try:
         for _, row in read_list(path, [c for c in (patient, code, day, site) if c]):
             who = (row.get(site, ""), row[patient])
             people.add(who)
             if _has_code(row[code].strip().upper(), codes):
-                found.setdefault(who, []).append(study_date(row[day], order).day if day else None)
+                found.setdefault(who, []).append(row[day] if day else "")
     except SourceError as error:
         lacks = isinstance(error, ListError) and error.missing
         advice = "; name its columns with patient, code, date and site" if lacks else ""
         raise item.fail(f"{error}{advice}", item.text("table")) from None
     return {
         "wanted": tuple(codes),
-        "codes": {who: tuple(dates) for who, dates in found.items()},
+        "codes": {who: tuple(days) for who, days in found.items()},
         "people": frozenset(people),
         "table": path.name,
     }

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 
 from calcitrace.criteria import Criteria, Exclusion
 from calcitrace.phrases import many
+from calcitrace.studydate import study_date
 from calcitrace.timeline import STATUSES, Entry, Place, count_once, episodes, place_of
 
 MEMBER = "In the cohort"
@@ -116,7 +117,7 @@ def _exclusions(criteria: Criteria) -> Iterator[tuple[str, Callable[[History], b
     if c.washout_days:
         yield f"An earlier case report within {many(c.washout_days, 'day')}", lambda h: _washed(h, c)
     for exclusion in c.exclude:
-        yield exclusion.name, lambda h, e=exclusion: _applies(h, e)  # type: ignore[misc]
+        yield exclusion.name, lambda h, e=exclusion: _applies(h, e, criteria.date_order)  # type: ignore[misc]
 
 
 def exclusion_names(criteria: Criteria) -> list[str]:
@@ -153,12 +154,13 @@ def _washed(found: History, criteria: Criteria) -> bool:
     return any(e.date.last >= day - timedelta(days=criteria.washout_days) for e in earlier)
 
 
-def _applies(found: History, exclusion: Exclusion) -> bool:
+def _applies(found: History, exclusion: Exclusion, order: str) -> bool:
     day = found.index_date
     assert day is not None
     if exclusion.codes is not None:
         who = found.entries[0]
-        dates = [d for site in {who.site, ""} for d in exclusion.codes.get((site, who.patient_id), ())]
+        days = [d for site in {who.site, ""} for d in exclusion.codes.get((site, who.patient_id), ())]
+        dates = [study_date(written, order).day for written in days]
         return any(exclusion.when == "ever" or (d is not None and d <= day) for d in dates)
     told = [e for e in found.reports if exclusion.when == "ever" or (e.date.known and e.date.first <= day)]
     return any(
