@@ -18,8 +18,9 @@ from calcitrace.classifier import FeatureTable, Labelled, _threshold, fit, make_
 from calcitrace.corpus import DEFAULT_CASE
 from calcitrace.errors import ModelError, RunError
 from calcitrace.features import Features, assessed, schema
+from calcitrace.labels import Label, read_labels
 from calcitrace.rerun import Rerun
-from calcitrace.training import Label, held_out_reports, labelled_reports, read_labels, train
+from calcitrace.training import held_out_reports, labelled_reports, train
 
 CASES = (
     "Calcific deposit of the supraspinatus with erosion of the greater tuberosity. No mass.",
@@ -349,10 +350,26 @@ def test_train_tells_its_threshold_and_where_it_comes_from(tmp_path: Path, run: 
     """Eight cases cannot show a share of 0.97 (0.05 ** (1 / 8) is 0.69), so all are kept; few labels are told of."""
     made = command("train", labels_file(tmp_path, right_labels()), "--run", run, "-o", tmp_path / "own.json")
     threshold = load_model(tmp_path / "own.json").threshold
-    said = f"threshold (probability) {threshold:.4f}, by cross-validation of the labels: of 8 cases, 0.97 were to be"
+    said = f"threshold (probability) {threshold:.4f}, by cross-validation of the labels: of 8 cases, at least 97 % were"
     assert said in made.out
     assert "it keeps all of them, since so few cannot show that share" in made.out
     assert "warning: 8 labelled as case and 10 as none, not 10 of each" in made.err
+
+
+def test_train_warns_of_a_case_that_pulls_the_threshold_down(tmp_path: Path, run: Path, command: Any) -> None:
+    """One report without a finding, labelled a case: how many are marked, and which label to look at; else nothing."""
+    labels = labels_file(tmp_path, right_labels().replace("r11,0", "r11,1"))
+    made = command("train", labels, "--run", run, "-o", tmp_path / "own.json")
+    assert made.code == 0
+    (told,) = re.findall(
+        r"the threshold marks (\d+) of 18 labelled reports, (\d) of them no cases: .*\((.*)\)", made.err
+    )
+    assert int(told[0]) == 9 + int(told[1])
+    assert int(told[1]) > 4
+    assert told[2] == "r11"
+    assert "choose another with `calcitrace threshold`" in made.err
+    right = command("train", labels_file(tmp_path, right_labels()), "--run", run, "-o", tmp_path / "own.json")
+    assert "the threshold marks" not in right.err
 
 
 def test_train_warns_where_nothing_could_be_held_out(tmp_path: Path, run: Path, command: Any) -> None:

@@ -170,7 +170,7 @@ def build_cohort(
 def _adjudications(path: str | Path | None) -> dict[str, str]:
     """Case statuses by report id; yes, no and unsure stand for definite, no and possible."""
     from calcitrace.exchange import holds_decisions, read_adjudications
-    from calcitrace.training import CASE, LEFT_OUT, NO_CASE, label_rows
+    from calcitrace.labels import CASE, LEFT_OUT, NO_CASE, label_rows
 
     if path is None:
         return {}
