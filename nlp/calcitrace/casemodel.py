@@ -23,6 +23,7 @@ MAX_BYTES = 50_000_000
 MOST_SHOWN = 8
 LEAST_SHOWN = 0.05
 UNSURE = 0.05  # one less the confidence with which a threshold keeps the wanted share of the cases
+FIGURES = "figures by nested cross-validation"
 _MARK = "calcitrace_model"
 
 

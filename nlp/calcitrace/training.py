@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from calcitrace.casemodel import CaseModel, keeps_all, model_bytes
+from calcitrace.casemodel import FIGURES, CaseModel, keeps_all, model_bytes
 from calcitrace.errors import ModelError, UsageError
 from calcitrace.features import assessed, schema
 from calcitrace.frames import report_ids
@@ -293,7 +293,7 @@ def _card(fitted: Fitted, labelled: Labelled, weak: int, sensitivity: float, sou
             else "prior only: too few cases for a calibration curve",
             "wanted sensitivity": sensitivity,
         },
-        "figures by nested cross-validation": _figures(fitted, labelled),
+        FIGURES: _figures(fitted, labelled),
         "calcitrace": version("calcitrace"),
         "intended use": INTENDED_USE,
         "limits": LIMITS,
