@@ -435,7 +435,8 @@ def test_labels_are_known_by_what_they_hold(tmp_path: Path) -> None:
         ("r8,0\nr9,0\n", "no case"),
         ("", "0 usable labels"),
         ("r0,1\nr0,0\nr8,0\n", "labels.csv:3: report id 'r0' was labelled before (line 2)"),
-        ("r0,1\nr8,maybe\n", "labels.csv:3: the label is not one of"),
+        ("r0,1\nr8,Maybe\n", "labels.csv:3: the label 'Maybe' is not one of"),
+        ("r0,1\nr8,no fracture seen\n", "labels.csv:3: the label is not one of"),
         ("r0,1\nr8,definit\n", "true, unsure, yes; did you mean 'definite'?"),
         ("r0,1\n,0\n", "labels.csv:3: no report_id"),
         ("r0,1\nelsewhere,0\n", "labels.csv: 1 usable labels, only cases"),
@@ -498,6 +499,22 @@ def test_the_ids_of_labels_have_the_names_that_those_of_reports_have(name: str, 
     path = tmp_path / "labels.jsonl"
     path.write_text("".join(json.dumps({asked or "report_id": f"r{n}", "label": n}) + "\n" for n in (0, 1)))
     assert read_labels(path, asked)[0].keys() == {"r0", "r1"}
+
+
+def test_ids_of_labels_may_stand_where_those_of_the_run_stood(tmp_path: Path, command: Any) -> None:
+    """The column that the run was told of is taken, and told, where the labels have no usual name; else none is."""
+    source = tmp_path / "r.csv"
+    texts = (CASES[0], OTHERS[0])
+    source.write_text("Nummer,text\n" + "".join(f'r{n},"{text}"\n' for n, text in enumerate(texts)))
+    process(source, tmp_path / "run", RunOptions(model="none", columns={"report_id": "Nummer"}))
+    words = ("--run", tmp_path / "run", "-o", tmp_path / "m.json")
+    made = command("train", labels_file(tmp_path, "r0,1\nr1,0\n", "Nummer,label"), *words)
+    assert "reading 2 labelled reports, ids of the labels from column Nummer as those of the run\n" in made.err
+    assert made.code == 0
+    made = command("train", labels_file(tmp_path, "r0,1,x\nr1,0,y\n", "report_id,label,Nummer"), *words)
+    assert "reading 2 labelled reports\n" in made.err
+    made = command("train", labels_file(tmp_path, "r0,1\nr1,0\n", "Akte,label"), *words)
+    assert "missing: report_id; columns are: Akte, label; --id-column names the column" in made.err
 
 
 def test_labels_may_be_json_lines_with_case_statuses(tmp_path: Path) -> None:

@@ -30,6 +30,28 @@ class Label:
     group: str = ""
 
 
+class NoIdsError(ModelError):
+    """A file of labels without the column of report ids."""
+
+
+def labels_of_run(path: Path, asked: str, of_run: str) -> tuple[dict[str, Label], int, str]:
+    """As `read_labels`, and the column of ids that was taken from the run, if any.
+
+    Args:
+        path: the file of labels.
+        asked: the column of ids that is asked for; no other is tried.
+        of_run: the column that the run's own ids came from, for labels whose ids have no usual name.
+    """
+    try:
+        return *read_labels(path, asked), ""
+    except NoIdsError as error:
+        if asked or not of_run:
+            raise
+        with suppress(NoIdsError):
+            return *read_labels(path, of_run), of_run
+        raise error from None
+
+
 def read_labels(path: Path, id_column: str = "") -> tuple[dict[str, Label], int]:
     """The labels of a file by report id, and how many rows say neither yes nor no (possible).
 
@@ -41,7 +63,8 @@ def read_labels(path: Path, id_column: str = "") -> tuple[dict[str, Label], int]
     lines: dict[str, int] = {}
     left_out = 0
     for line, row in label_rows(path, id_column, NAME_IDS):
-        report_id, said = row.get("report_id", ""), row.get("label", "").strip().lower()
+        report_id, word = row.get("report_id", ""), row.get("label", "").strip()
+        said = word.lower()
         if not report_id:
             raise ModelError(f"{path}:{line}: no report_id; give the columns report_id and label")
         if report_id in lines:
@@ -55,9 +78,15 @@ def read_labels(path: Path, id_column: str = "") -> tuple[dict[str, Label], int]
             found[report_id] = Label(said in CASE, row.get("group", ""))
         else:
             known = sorted(CASE | NO_CASE | LEFT_OUT - {""})
-            raise ModelError(f"{path}:{line}: the label is not one of {', '.join(known)}{meant(said, known, '')}")
+            what = f"{path}:{line}: the label{quoted(word)} is not one of {', '.join(known)}"
+            raise ModelError(f"{what}{meant(said, known, '')}")
     check_both_kinds(found, path)
     return found, left_out
+
+
+def quoted(label: str) -> str:
+    """A label for a message, in quotes after a blank; nothing where it is prose."""
+    return f" {label!r}" if shown_id(label) else ""
 
 
 def check_both_kinds(labels: Mapping[str, Label], path: Path) -> None:
@@ -91,7 +120,8 @@ def label_rows(path: Path, id_column: str = "", advice: str = "") -> Iterator[tu
             yield line, {"report_id": row[ids], "label": row["label"], "group": row.get("group", "")}
     except SourceError as error:
         lacks_ids = isinstance(error, ListError) and ids in error.missing
-        raise ModelError(f"{error}{advice if lacks_ids else ''}") from None
+        kind = NoIdsError if lacks_ids else ModelError
+        raise kind(f"{error}{advice if lacks_ids else ''}") from None
 
 
 def _begins_with_brace(path: Path) -> bool:
@@ -117,7 +147,8 @@ def _json_labels(path: Path, ids: str, advice: str) -> Iterator[tuple[int, dict[
             raise ModelError(f"{path}:{line}: not valid JSON; each line is one JSON object{table}") from None
         if not isinstance(row, dict) or not isinstance(row.get(ids), str):
             seen = f"; {listed(list(row), (ids, 'label'))}{advice}" if isinstance(row, dict) and ids not in row else ""
-            raise ModelError(f"{path}:{line}: needs {ids} (a text in quotes) and label{seen}")
+            kind = NoIdsError if seen else ModelError
+            raise kind(f"{path}:{line}: needs {ids} (a text in quotes) and label{seen}")
         label = row.get("label", row.get("case", row.get("case_status", "")))
         said = str(int(label)) if isinstance(label, bool) else str(label)
         yield line, {"report_id": row[ids], "label": said, "group": str(row.get("group", ""))}

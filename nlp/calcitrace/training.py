@@ -18,7 +18,7 @@ from calcitrace.errors import ModelError, UsageError
 from calcitrace.features import assessed, schema
 from calcitrace.frames import report_ids
 from calcitrace.ids import not_there
-from calcitrace.labels import Label, check_both_kinds, read_labels
+from calcitrace.labels import Label, check_both_kinds, labels_of_run
 from calcitrace.model import Report
 from calcitrace.rerun import Rerun
 from calcitrace.runfolder import commit_file, file_hash
@@ -81,7 +81,7 @@ def train(
         seed: of folds and solver; the same seed gives the same file.
         on_progress: told what is being done.
         on_step: told how much of it is done, of how much.
-        id_column: the column of report ids, where it has no usual name.
+        id_column: the column of report ids, where it has no usual name; by default the one of the run's own, too.
 
     Raises:
         ModelError: labels or a starting model that cannot be used, or no labelled report in the run.
@@ -91,11 +91,11 @@ def train(
 
     _check(sensitivity, weak)
     seed = SEED if seed is None else seed
-    given, left_out = read_labels(Path(labels), id_column)
     source = Rerun(Path(run))
+    given, left_out, by = _given(Path(labels), id_column, source)
     read, absent = _of_run(given, source.folder, Path(labels))
     earlier, _ = model_for(start, source.rules, source.case)
-    on_progress(f"reading {len(read):,} labelled reports")
+    on_progress(f"reading {len(read):,} labelled reports{by}")
     labelled, weak_used = labelled_reports(read, source, weak, on_step)
     on_progress(f"learning from {len(labelled):,} reports")
     names = (source.case.name, schema(source.rules, source.case), source.rules.hash)
@@ -114,6 +114,13 @@ def train(
     warnings = (*absent, *_warnings(fitted, counts, not start and earlier is None), *_marks_much(fitted, labelled))
     threshold = _threshold_from(fitted, counts[0], sensitivity)
     return Trained(model, Path(out), sum(counts), counts[0], left_out, weak_used, threshold, warnings)
+
+
+def _given(path: Path, id_column: str, source: Rerun) -> tuple[dict[str, Label], int, str]:
+    """The labels, how many are left out as possible, and which column of the run their ids came from, in words."""
+    of_run = source.manifest["options"]["columns"].get("report_id", "")
+    given, left_out, taken = labels_of_run(path, id_column, of_run)
+    return given, left_out, f", ids of the labels from column {taken} as those of the run" if taken else ""
 
 
 def _file_of(labels: Path, possible: int, absent: int) -> dict[str, Any]:

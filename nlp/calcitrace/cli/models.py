@@ -28,7 +28,8 @@ def train(
     """Learn a case model from labelled reports and write it, with its card, to one file.
 
     Labels are 1/0, yes/no or a case status (possible is left out); a third column, group, names what cross-validation
-    must keep together, by default the patient. Labels of reports that the run does not hold are left out, with a
+    must keep together, by default the patient. Ids stand in report_id, another usual name of it, or the column that the
+    run's own ids came from. Labels of reports that the run does not hold are left out, with a
     warning. The reports' texts are read again from the run's inputs. With few labels
     the model stays close to the one it starts from; figures by nested cross-validation stand in the card.
 
