@@ -53,7 +53,7 @@ show
 frames config progress shards sparkinput
 spark
 sparkrun
-ids phrases
+ids phrases labels
 rerun pseudonyms
 evaluate adjudication
 training workload agreement recall

@@ -18,8 +18,9 @@ from calcitrace.classifier import FeatureTable, Labelled, _threshold, fit, make_
 from calcitrace.corpus import DEFAULT_CASE
 from calcitrace.errors import ModelError, RunError
 from calcitrace.features import Features, assessed, schema
+from calcitrace.labels import Label, read_labels
 from calcitrace.rerun import Rerun
-from calcitrace.training import Label, held_out_reports, labelled_reports, read_labels, train
+from calcitrace.training import held_out_reports, labelled_reports, train
 
 CASES = (
     "Calcific deposit of the supraspinatus with erosion of the greater tuberosity. No mass.",
@@ -349,10 +350,26 @@ def test_train_tells_its_threshold_and_where_it_comes_from(tmp_path: Path, run: 
     """Eight cases cannot show a share of 0.97 (0.05 ** (1 / 8) is 0.69), so all are kept; few labels are told of."""
     made = command("train", labels_file(tmp_path, right_labels()), "--run", run, "-o", tmp_path / "own.json")
     threshold = load_model(tmp_path / "own.json").threshold
-    said = f"threshold (probability) {threshold:.4f}, by cross-validation of the labels: of 8 cases, 0.97 were to be"
+    said = f"threshold (probability) {threshold:.4f}, by cross-validation of the labels: of 8 cases, at least 97 % were"
     assert said in made.out
     assert "it keeps all of them, since so few cannot show that share" in made.out
     assert "warning: 8 labelled as case and 10 as none, not 10 of each" in made.err
+
+
+def test_train_warns_of_a_case_that_pulls_the_threshold_down(tmp_path: Path, run: Path, command: Any) -> None:
+    """One report without a finding, labelled a case: how many are marked, and which label to look at; else nothing."""
+    labels = labels_file(tmp_path, right_labels().replace("r11,0", "r11,1"))
+    made = command("train", labels, "--run", run, "-o", tmp_path / "own.json")
+    assert made.code == 0
+    (told,) = re.findall(
+        r"the threshold marks (\d+) of 18 labelled reports, (\d) of them no cases: .*\((.*)\)", made.err
+    )
+    assert int(told[0]) == 9 + int(told[1])
+    assert int(told[1]) > 4
+    assert told[2] == "r11"
+    assert "choose another with `calcitrace threshold`" in made.err
+    right = command("train", labels_file(tmp_path, right_labels()), "--run", run, "-o", tmp_path / "own.json")
+    assert "the threshold marks" not in right.err
 
 
 def test_train_warns_where_nothing_could_be_held_out(tmp_path: Path, run: Path, command: Any) -> None:
@@ -418,7 +435,8 @@ def test_labels_are_known_by_what_they_hold(tmp_path: Path) -> None:
         ("r8,0\nr9,0\n", "no case"),
         ("", "0 usable labels"),
         ("r0,1\nr0,0\nr8,0\n", "labels.csv:3: report id 'r0' was labelled before (line 2)"),
-        ("r0,1\nr8,maybe\n", "labels.csv:3: the label is not one of"),
+        ("r0,1\nr8,Maybe\n", "labels.csv:3: the label 'Maybe' is not one of"),
+        ("r0,1\nr8,no fracture seen\n", "labels.csv:3: the label is not one of"),
         ("r0,1\nr8,definit\n", "true, unsure, yes; did you mean 'definite'?"),
         ("r0,1\n,0\n", "labels.csv:3: no report_id"),
         ("r0,1\nelsewhere,0\n", "labels.csv: 1 usable labels, only cases"),
@@ -481,6 +499,22 @@ def test_the_ids_of_labels_have_the_names_that_those_of_reports_have(name: str, 
     path = tmp_path / "labels.jsonl"
     path.write_text("".join(json.dumps({asked or "report_id": f"r{n}", "label": n}) + "\n" for n in (0, 1)))
     assert read_labels(path, asked)[0].keys() == {"r0", "r1"}
+
+
+def test_ids_of_labels_may_stand_where_those_of_the_run_stood(tmp_path: Path, command: Any) -> None:
+    """The column that the run was told of is taken, and told, where the labels have no usual name; else none is."""
+    source = tmp_path / "r.csv"
+    texts = (CASES[0], OTHERS[0])
+    source.write_text("Nummer,text\n" + "".join(f'r{n},"{text}"\n' for n, text in enumerate(texts)))
+    process(source, tmp_path / "run", RunOptions(model="none", columns={"report_id": "Nummer"}))
+    words = ("--run", tmp_path / "run", "-o", tmp_path / "m.json")
+    made = command("train", labels_file(tmp_path, "r0,1\nr1,0\n", "Nummer,label"), *words)
+    assert "reading 2 labelled reports, ids of the labels from column Nummer as those of the run\n" in made.err
+    assert made.code == 0
+    made = command("train", labels_file(tmp_path, "r0,1,x\nr1,0,y\n", "report_id,label,Nummer"), *words)
+    assert "reading 2 labelled reports\n" in made.err
+    made = command("train", labels_file(tmp_path, "r0,1\nr1,0\n", "Akte,label"), *words)
+    assert "missing: report_id; columns are: Akte, label; --id-column names the column" in made.err
 
 
 def test_labels_may_be_json_lines_with_case_statuses(tmp_path: Path) -> None:

@@ -172,7 +172,10 @@ def test_process_tells_the_threshold_that_holds(command: Any, tmp_path: Path) ->
     ended = command("process", path, "--out", tmp_path / "run", "--prevalence", "0.005")
     told = " ".join(ended.out.split())
     least = float(re.findall(r"a report is a likely case if its probability is (0.\d+) or more", told)[0])
-    assert "(chosen to keep 97.5 % of the cases that it learned from, and moved as the probabilities were)" in told
+    assert (
+        "(chosen to keep at least 97.5 % of the cases that it learned from, and moved as the probabilities were)"
+        in told
+    )
     assert "Probabilities were recalibrated for an archive in which 0.5 % of the reports are cases" in told
     manifest = read_manifest(tmp_path / "run")
     assert least == pytest.approx(threshold_of(manifest), rel=0.01)

@@ -17,9 +17,9 @@ from calcitrace.adjudication import Store, finals
 from calcitrace.decisions import Opinion
 from calcitrace.errors import SourceError, StoreError, UsageError
 from calcitrace.exchange import cohort_rows, export_decisions, import_decisions, read_adjudications
+from calcitrace.labels import read_labels
 from calcitrace.review import Desk, QueueOptions, Shelf, make_queue
 from calcitrace.review.queue import by_priority, drawn, shuffled, spread
-from calcitrace.training import read_labels
 
 EXPORTED = ("csv", "label-studio", "doccano")
 

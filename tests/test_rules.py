@@ -444,21 +444,30 @@ def test_lint_warns_of_what_cannot_act(tmp_path: Path, what: str) -> None:
 
 
 def test_lines_that_never_fire_are_counted_by_file(command: Any, tmp_path: Path) -> None:
-    """With --on each file has one note for all its lines that no report calls for; --verbose has one for each line."""
+    """With --on each file has one note for all its lines that no report calls for; --verbose has one for each line.
+
+    Fewer than 1,000 reports have their number alone.
+    """
     root = folder(tmp_path)
-    put = tmp_path / "reports.jsonl"
-    put.write_text('{"report_id": "1", "text": "No heel spur."}', encoding="utf-8")
+    put, few = tmp_path / "reports.jsonl", tmp_path / "few.jsonl"
+    put.write_text("".join(f'{{"report_id": "{n}", "text": "No heel spur."}}\n' for n in range(1000)), "utf-8")
+    few.write_text("".join(f'{{"report_id": "{n}", "text": "No heel spur."}}\n' for n in range(999)), "utf-8")
+    assert command("rules", "check", "--patterns", root, "--on", few).out.splitlines() == [
+        f"{root}: 1 finding, 4 examples run, 0 errors, 0 warnings, 3 notes (lines that never fire in 999 reports); "
+        "--verbose shows each"
+    ]
     words = ("rules", "check", "--patterns", root, "--on", put)
     short, long = command(*words).out.splitlines(), command(*words, "--verbose").out.splitlines()
     assert short == [
         f"patterns/{P}:1: note: 1 of its lines never fire here",
         f"patterns/{F}:1: note: 2 of its lines never fire here",
-        f"{root}: 1 findings, 4 examples run, 0 errors, 0 warnings, 3 notes; --verbose shows each",
+        f"{root}: 1 finding, 4 examples run, 0 errors, 0 warnings, 3 notes (lines that never fire in 1,000 reports); "
+        "--verbose shows each",
     ]
     assert [line.partition(": note")[0] for line in long[:-1]] == [
         f"patterns/{w}" for w in (f"{P}:7", f"{F}:5", f"{F}:7")
     ]
-    assert long[-1] == f"{root}: 1 findings, 4 examples run, 0 errors, 0 warnings, 3 notes"
+    assert long[-1] == f"{root}: 1 finding, 4 examples run, 0 errors, 0 warnings, 3 notes"
 
 
 OSSICLE = "title: Ossicle\nterms:\n  - ossicle\n  - {term: heel spur, at: [bone]}\n"

@@ -67,6 +67,7 @@ def manifest(**changed: Any) -> dict[str, Any]:
         "inputs": [
             {"name": "a.csv", "bytes": 1_234, "rows": 9, "reports": 8, "rejects": 1, "chosen": "encoding utf-8"}
         ],
+        "options": {"model": ""},
         "parts": [{"counts": {"mass|absent": 2, "mass|present": 1, "case|definite": 1, "case|no": 7, "likely": 1}}],
     }
     return {**found, **changed}
@@ -241,13 +242,27 @@ def test_the_threshold_is_told_with_what_it_was_chosen_for() -> None:
     by_share = {**MODEL, "threshold_chosen": chosen_for({"method": {"wanted sensitivity": 0.97}})}
     by_work = {**by_share, "threshold_chosen": chosen_for({"threshold set for": "5 reads of 1,000 reports"})}
     assert (
-        "or more (chosen to keep 97 % of the cases that it learned from)."
+        "or more (chosen to keep at least 97 % of the cases that it learned from)."
         in threshold_said(manifest(model=by_share))[0]
     )
     moved = {**by_work, "probabilities_at_prevalence": 0.005}
     told = "or more (chosen for 5 reads of 1,000 reports, and moved as the probabilities were)."
     assert told in threshold_said(manifest(model=moved))[0]
     assert chosen_for({}) == ""
+
+
+@pytest.mark.parametrize(("cases", "said"), [(98, "it learned from; it keeps all"), (99, "it learned from")])
+def test_a_threshold_of_few_cases_keeps_all(cases: int, said: str) -> None:
+    """As training tells: 0.05 ** (1 / n) is above 0.97 from 99 cases on."""
+    card = {"method": {"wanted sensitivity": 0.97}, "data": {"cases": cases}}
+    assert chosen_for(card) == f"to keep at least 97 % of the cases that {said}"
+
+
+@pytest.mark.parametrize(("own", "likely", "told"), [("own.json", 5, True), ("own.json", 4, False), ("", 5, False)])
+def test_a_model_of_ones_own_that_marks_more_than_half_is_told(own: str, likely: int, told: bool) -> None:
+    """How many of how many, on the terminal and on the page; of the starter model it is the reports that decide."""
+    run = manifest(model=MODEL, reports=8, likely=likely, options={"model": own})
+    assert (f"It marks {likely} of 8 reports" in " ".join(threshold_said(run))) == told
 
 
 def test_likely_cases_stand_by_probability() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from calcitrace import RunOptions, load_model, process, read_run
-from calcitrace.casemodel import model_bytes, starter_path
+from calcitrace.casemodel import FIGURES, model_bytes, starter_path
 from calcitrace.corpus import DEFAULT_CASE
 from calcitrace.errors import ModelError
 from calcitrace.workload import set_workload
@@ -65,6 +66,29 @@ def test_its_cost_is_told_from_cases_that_were_held_out(tmp_path: Path, run: Pat
     assert load_model(tmp_path / "new.json").card["threshold set for"] == "200 reads of 1,000 reports"
 
 
+def test_it_is_told_on_the_scale_of_the_runs_probabilities(
+    tmp_path: Path, run: Path, model: Path, command: Any
+) -> None:
+    """What is printed parts the reports of the run as it says; the number of the model's own scale stands beside it."""
+    told = command("threshold", model, "--run", run, "--reads-per-1000", 200, "-o", tmp_path / "new.json")
+    (least,) = re.findall(r"^threshold (\S+): marks 8 of 40 reports", told.out)
+    assert (read_run(run)[0]["case_probability"] >= float(least)).sum() == 8
+    own = load_model(tmp_path / "new.json")
+    assert f"where 1 % of the reports are cases; in the model's file and card it is {own.threshold:.4g}, " in told.out
+
+
+def test_figures_of_the_old_threshold_are_named_so(tmp_path: Path, run: Path, model: Path, command: Any) -> None:
+    """The card tells the sensitivity at the new one, and names what holds at that of training, also a second time."""
+    command("threshold", model, "--run", run, "--reads-per-1000", 200, "-o", tmp_path / "new.json")
+    shown = command("model", tmp_path / "new.json").out
+    old = f"{load_model(model).threshold:.4f}"
+    assert re.findall(r"^  (?:sensi|speci)\w+ (.*):", shown, re.M) == [f"at the threshold of training ({old})"] * 2
+    assert re.search(r"^sensitivity at the threshold set, by cross-validation: \d+/\d+ \(", shown, re.M)
+    process(tmp_path / "reports.jsonl", tmp_path / "again", RunOptions(model=str(tmp_path / "new.json")))
+    twice = set_workload(tmp_path / "new.json", tmp_path / "again", tmp_path / "twice.json", 400).model
+    assert twice.card[FIGURES] == load_model(tmp_path / "new.json").card[FIGURES]
+
+
 def test_a_model_without_held_out_cases_says_so(tmp_path: Path, model: Path, command: Any) -> None:
     """Nothing is claimed where nothing was measured."""
     model.write_bytes(model_bytes(replace(load_model(model), held_out=[])))
@@ -72,7 +96,7 @@ def test_a_model_without_held_out_cases_says_so(tmp_path: Path, model: Path, com
     source.write_text(json.dumps({"report_id": "a", "text": CASE}), encoding="utf-8")
     process(source, tmp_path / "run", RunOptions(model=str(model)))
     told = command("threshold", model, "--run", tmp_path / "run", "--reads-per-1000", 1000, "-o", tmp_path / "n.json")
-    assert "sensitivity: not known" in told.out
+    assert "sensitivity by cross-validation: not known" in told.out
 
 
 def test_a_run_with_another_model_is_refused(tmp_path: Path, run: Path, model: Path) -> None:

@@ -22,6 +22,8 @@ FORMAT = 2
 MAX_BYTES = 50_000_000
 MOST_SHOWN = 8
 LEAST_SHOWN = 0.05
+UNSURE = 0.05  # one less the confidence with which a threshold keeps the wanted share of the cases
+FIGURES = "figures by nested cross-validation"
 _MARK = "calcitrace_model"
 
 
@@ -271,7 +273,18 @@ def chosen_for(card: Mapping[str, Any]) -> str:
     share = method.get("wanted sensitivity") if isinstance(method, Mapping) else None
     if not isinstance(share, int | float):
         return ""
-    return f"to keep {100 * share:.3g} % of the cases that it learned from"
+    data = card.get("data")
+    cases = data.get("cases") if isinstance(data, Mapping) else None
+    few = isinstance(cases, int) and keeps_all(cases, share)
+    return f"to keep at least {100 * share:.3g} % of the cases that it learned from{'; it keeps all' if few else ''}"
+
+
+def keeps_all(cases: int, sensitivity: float) -> bool:
+    """Whether a threshold keeps all of so many cases, since they are too few to show that it keeps the wanted share.
+
+    n cases all kept show a share of 0.05 ** (1 / n), with confidence.
+    """
+    return cases > 0 and UNSURE ** (1 / cases) < sensitivity
 
 
 def card_lines(card: Mapping[str, Any], indent: int = 0) -> Sequence[str]:

@@ -91,13 +91,15 @@ def make_classifier(
 class Labelled:
     """Labelled reports: features, case or not, and the unit (patient) that each belongs to.
 
-    `weights` below 1 are for labels that count less, such as those of the case definition.
+    `weights` below 1 are for labels that count less, such as those of the case definition; `ids` of the reports are for
+    messages, and none need be given.
     """
 
     reports: Sequence[Features]
     is_case: Sequence[bool]
     units: Sequence[str]
     weights: Sequence[float]
+    ids: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.reports)

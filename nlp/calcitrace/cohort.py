@@ -170,7 +170,7 @@ def build_cohort(
 def _adjudications(path: str | Path | None) -> dict[str, str]:
     """Case statuses by report id; yes, no and unsure stand for definite, no and possible."""
     from calcitrace.exchange import holds_decisions, read_adjudications
-    from calcitrace.training import CASE, LEFT_OUT, NO_CASE, label_rows
+    from calcitrace.labels import CASE, LEFT_OUT, NO_CASE, label_rows, quoted
 
     if path is None:
         return {}
@@ -184,7 +184,7 @@ def _adjudications(path: str | Path | None) -> dict[str, str]:
         elif said in CASE | NO_CASE | LEFT_OUT:
             found[row["report_id"]] = "definite" if said in CASE else "no" if said in NO_CASE else "possible"
         else:
-            raise UsageError(f"{path}:{line}: the label is no case status and not yes or no")
+            raise UsageError(f"{path}:{line}: the label{quoted(row['label'])} is no case status and not yes or no")
     return found
 
 

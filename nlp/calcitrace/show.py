@@ -113,14 +113,18 @@ def why_rich(
     assessment: Assessment,
     reckoning: Reckoning | None = None,
 ) -> RenderableType:
-    """Why it is a case or none, in a sentence; then the rules and cues of each sentence, the tiers, the probability."""
+    """Why it is a case or none, in a sentence; then the rules and cues of each sentence, the tiers, the probability.
+
+    The sentence stands once more at the end, since all that has scrolled the first away.
+    """
     from rich.console import Group
     from rich.text import Text
 
     from calcitrace.why import why_case
 
     parts: list[RenderableType] = [Text(f"\nwhy the case status is {assessment.case_status}", "bold")]
-    parts.append(Text(visible(why_case(tiers, case))))
+    because = visible(why_case(tiers, case))
+    parts.append(Text(because))
     for sentence in explained:
         shown = _one_line(annotated.report.text[sentence.start : sentence.end])
         parts.append(Text(f"\n[{sentence.section}] {shown}", "bold"))
@@ -135,6 +139,7 @@ def why_rich(
     if reckoning:
         parts.append(Text("\nwhat made the probability (log odds)", "bold"))
         parts.append(_rows(list(_shares(annotated, assessment, reckoning)), ("adds", "because of", "mentions")))
+    parts.append(Text(f"\n{because}", "bold"))
     return Group(*parts)
 
 

@@ -101,10 +101,21 @@ def threshold_said(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     )
     return (
         f"Threshold: a report is a likely case if its probability is {least:.3g} or more{chosen}.",
+        *_much_marked(manifest),
         as_trained if here == trained else recalibrated,
         "--prevalence never changes which reports are likely cases; for more or fewer of them, see calcitrace "
         "threshold --help.",
     )
+
+
+def _much_marked(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """That a model of one's own marks more than half of the reports."""
+    likely, reports = manifest["likely"], manifest["reports"]
+    if manifest["options"]["model"] and 2 * likely > reports:
+        yield (
+            f"It marks {likely:,} of {reports:,} reports, more than half. Unless so many are cases, a label may be "
+            "wrong: a report labelled a case by mistake pulls the threshold down, and calcitrace train names such."
+        )
 
 
 def first_by_probability(reports: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

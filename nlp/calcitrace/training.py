@@ -6,49 +6,35 @@ Errors name the place (path:line or a report id), never what a report says; noth
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from calcitrace.casemodel import CaseModel, model_bytes
-from calcitrace.errors import ModelError, SourceError, UsageError
+from calcitrace.casemodel import FIGURES, CaseModel, keeps_all, model_bytes
+from calcitrace.errors import ModelError, UsageError
 from calcitrace.features import assessed, schema
 from calcitrace.frames import report_ids
 from calcitrace.ids import not_there
+from calcitrace.labels import Label, check_both_kinds, labels_of_run
 from calcitrace.model import Report
 from calcitrace.rerun import Rerun
 from calcitrace.runfolder import commit_file, file_hash
-from calcitrace.sources import ListError, listed, read_list, shown_id
-from calcitrace.strictyaml import meant
+from calcitrace.sources import shown_id
 from calcitrace.workers import model_for
 
 if TYPE_CHECKING:
     from calcitrace.classifier import Fitted, Labelled
     from calcitrace.evaluate.labelled import LabelledReport
 
-CASE = frozenset({"1", "yes", "true", "case", "definite", "probable"})
-NO_CASE = frozenset({"0", "no", "false", "none"})
-LEFT_OUT = frozenset({"possible", "unsure", ""})
 SENSITIVITY = 0.97
-JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
-NAME_IDS = "; --id-column names the column of report ids"
-UNSURE = 0.05  # one less the confidence of the threshold
 WEAK_WEIGHT = 0.2
+MOST_NAMED = 3
 SPARE = 3  # reports kept for each weak label that is wanted, since some are possible and left out
 INTENDED_USE = "to order reports for reading and to find likely cases for review by a radiologist; research only"
 LIMITS = "a probability holds for reports like those it learned from; measure it on your own before you rely on it"
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """What somebody decided of a report; `group` (by default the patient) is kept together in cross-validation."""
-
-    is_case: bool
-    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +81,7 @@ def train(
         seed: of folds and solver; the same seed gives the same file.
         on_progress: told what is being done.
         on_step: told how much of it is done, of how much.
-        id_column: the column of report ids, where it has no usual name.
+        id_column: the column of report ids, where it has no usual name; by default the one of the run's own, too.
 
     Raises:
         ModelError: labels or a starting model that cannot be used, or no labelled report in the run.
@@ -105,11 +91,11 @@ def train(
 
     _check(sensitivity, weak)
     seed = SEED if seed is None else seed
-    given, left_out = read_labels(Path(labels), id_column)
     source = Rerun(Path(run))
+    given, left_out, by = _given(Path(labels), id_column, source)
     read, absent = _of_run(given, source.folder, Path(labels))
     earlier, _ = model_for(start, source.rules, source.case)
-    on_progress(f"reading {len(read):,} labelled reports")
+    on_progress(f"reading {len(read):,} labelled reports{by}")
     labelled, weak_used = labelled_reports(read, source, weak, on_step)
     on_progress(f"learning from {len(labelled):,} reports")
     names = (source.case.name, schema(source.rules, source.case), source.rules.hash)
@@ -125,9 +111,16 @@ def train(
     model = replace(fitted.model, held_out=_held_out(fitted, labelled), card=card)
     commit_file(Path(out), model_bytes(model))
     counts = _counts(labelled)
-    warnings = (*absent, *_warnings(fitted, counts, not start and earlier is None))
+    warnings = (*absent, *_warnings(fitted, counts, not start and earlier is None), *_marks_much(fitted, labelled))
     threshold = _threshold_from(fitted, counts[0], sensitivity)
     return Trained(model, Path(out), sum(counts), counts[0], left_out, weak_used, threshold, warnings)
+
+
+def _given(path: Path, id_column: str, source: Rerun) -> tuple[dict[str, Label], int, str]:
+    """The labels, how many are left out as possible, and which column of the run their ids came from, in words."""
+    of_run = source.manifest["options"]["columns"].get("report_id", "")
+    given, left_out, taken = labels_of_run(path, id_column, of_run)
+    return given, left_out, f", ids of the labels from column {taken} as those of the run" if taken else ""
 
 
 def _file_of(labels: Path, possible: int, absent: int) -> dict[str, Any]:
@@ -150,7 +143,7 @@ def _of_run(labels: Mapping[str, Label], run: Path, path: Path) -> tuple[dict[st
     if not there:
         raise ModelError(f"{said}; name the run that read these reports with --run")
     read = {i: label for i, label in labels.items() if i in there}
-    _check_both_kinds(read, path)
+    check_both_kinds(read, path)
     return read, (f"{said}; they were left out",)
 
 
@@ -169,10 +162,12 @@ def _counts(labelled: Labelled) -> tuple[int, int]:
 
 
 def _threshold_from(fitted: Fitted, cases: int, sensitivity: float) -> str:
-    """Where the threshold comes from; n cases all kept show a share of 0.05 ** (1 / n), with confidence."""
+    """Where the threshold comes from."""
     by = "the very labels it learned from" if fitted.scores is None else "cross-validation of the labels"
-    kept = "all of them, since so few cannot show that share" if UNSURE ** (1 / cases) < sensitivity else "that share"
-    return f"by {by}: of {cases:,} cases, {sensitivity:g} were to be kept with 95 % confidence; it keeps {kept}"
+    few = keeps_all(cases, sensitivity)
+    kept = "all of them, since so few cannot show that share" if few else "that share"
+    asked = f"at least {100 * sensitivity:.3g} % were to be kept with 95 % confidence"
+    return f"by {by}: of {cases:,} cases, {asked}; it keeps {kept}"
 
 
 def _warnings(fitted: Fitted, counts: tuple[int, int], no_start: bool) -> tuple[str, ...]:
@@ -191,100 +186,46 @@ def _warnings(fitted: Fitted, counts: tuple[int, int], no_start: bool) -> tuple[
     return tuple(found)
 
 
+def _marks_much(fitted: Fitted, labelled: Labelled) -> tuple[str, ...]:
+    """A warning where the threshold marks more than half of those that are no cases, with the cases that are as low.
+
+    It is asked of the model itself, and of models that had not seen the reports. A case that is labelled so by mistake
+    pulls a threshold down that has to keep it.
+    """
+    full = labelled.full
+    seen = [fitted.model.is_likely(labelled.reports[i]) for i in full]
+    unseen = [] if fitted.likely is None else [fitted.likely.tolist()]
+    for likely in (seen, *unseen):
+        marked = [labelled.is_case[i] for i, yes in zip(full, likely, strict=True) if yes]
+        wrong = len(marked) - sum(marked)
+        if 2 * wrong > _counts(labelled)[1]:
+            by = "" if likely is seen else " by cross-validation"
+            return (
+                f"the threshold marks {len(marked):,} of {len(full):,} labelled reports{by}, {wrong:,} of them no "
+                f"cases: the cases with the lowest probabilities pull it down{_lowest_cases(fitted, labelled)}. Look "
+                "at their labels, or choose another with `calcitrace threshold`",
+            )
+    return ()
+
+
+def _lowest_cases(fitted: Fitted, labelled: Labelled) -> str:
+    """The labelled cases whose probability is no higher than that of half of those that are none, the lowest first."""
+    seen = [fitted.model.probability(labelled.reports[i]) for i in labelled.full]
+    scores = seen if fitted.scores is None else fitted.scores.tolist()
+    known = sorted(zip(scores, labelled.full, strict=True))
+    middle = median(p for p, i in known if not labelled.is_case[i])
+    cases = [(p, shown_id(labelled.ids[i])) for p, i in known if labelled.is_case[i]]
+    low = [name for p, name in cases if p <= middle] or [cases[0][1]]
+    named = ", ".join(filter(None, low[:MOST_NAMED]))
+    return f" ({named})" if named else ""
+
+
 def _held_out(fitted: Fitted, labelled: Labelled) -> list[float]:
     """The probabilities of the labelled cases by models that had not seen them, in ascending order."""
     if fitted.scores is None:
         return []
     truth = labelled.truth[labelled.full]
     return sorted(round(float(p), 6) for p, case in zip(fitted.scores, truth, strict=True) if case)
-
-
-def read_labels(path: Path, id_column: str = "") -> tuple[dict[str, Label], int]:
-    """The labels of a file by report id, and how many rows say neither yes nor no (possible).
-
-    Raises:
-        ModelError: the file cannot be read, lacks a column, a label is unknown or an id is given twice (path:line), or
-            all labels are the same.
-    """
-    found: dict[str, Label] = {}
-    lines: dict[str, int] = {}
-    left_out = 0
-    for line, row in label_rows(path, id_column, NAME_IDS):
-        report_id, said = row.get("report_id", ""), row.get("label", "").strip().lower()
-        if not report_id:
-            raise ModelError(f"{path}:{line}: no report_id; give the columns report_id and label")
-        if report_id in lines:
-            raise ModelError(
-                f"{path}:{line}: report id {shown_id(report_id)!r} was labelled before (line {lines[report_id]})"
-            )
-        lines[report_id] = line
-        if said in LEFT_OUT:
-            left_out += 1
-        elif said in CASE | NO_CASE:
-            found[report_id] = Label(said in CASE, row.get("group", ""))
-        else:
-            known = sorted(CASE | NO_CASE | LEFT_OUT - {""})
-            raise ModelError(f"{path}:{line}: the label is not one of {', '.join(known)}{meant(said, known, '')}")
-    _check_both_kinds(found, path)
-    return found, left_out
-
-
-def _check_both_kinds(labels: Mapping[str, Label], path: Path) -> None:
-    cases = sum(label.is_case for label in labels.values())
-    if not cases or cases == len(labels):
-        kind = "no case" if not cases else "only cases"
-        raise ModelError(
-            f"{path}: {len(labels)} usable labels, {kind}; a model needs both cases and reports that are none"
-        )
-
-
-def label_rows(path: Path, id_column: str = "", advice: str = "") -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a file of labels (CSV, or JSONL by its ending or first brace) with their lines: id, label, group.
-
-    `id_column` is the column of report ids, where it has no usual name; `advice` ends the error where it is missing.
-
-    Raises:
-        ModelError: the file cannot be read, or a line is no label (path:line).
-    """
-    if path.suffix.lower() in JSON_ENDINGS or _begins_with_brace(path):
-        yield from _json_labels(path, id_column or "report_id", advice)
-        return
-    ids = id_column or "report_id"
-    try:
-        for line, row in read_list(path, (ids, "label")):
-            yield line, {"report_id": row[ids], "label": row["label"], "group": row.get("group", "")}
-    except SourceError as error:
-        lacks_ids = isinstance(error, ListError) and ids in error.missing
-        raise ModelError(f"{error}{advice if lacks_ids else ''}") from None
-
-
-def _begins_with_brace(path: Path) -> bool:
-    with suppress(OSError), path.open("rb") as handle:  # a fault is told where the file is read
-        return handle.read(100).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
-    return False
-
-
-def _json_labels(path: Path, ids: str, advice: str) -> Iterator[tuple[int, dict[str, str]]]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise ModelError(f"{path}: not UTF-8; save the labels as UTF-8") from None
-    for line, raw in enumerate(text.split("\n"), 1):
-        if not raw.strip():
-            continue
-        try:
-            row = json.loads(raw)
-        except (ValueError, RecursionError):
-            table = "; a table (CSV) needs another ending, such as .csv" if raw.lstrip()[0] not in "{[" else ""
-            raise ModelError(f"{path}:{line}: not valid JSON; each line is one JSON object{table}") from None
-        if not isinstance(row, dict) or not isinstance(row.get(ids), str):
-            seen = f"; {listed(list(row), (ids, 'label'))}{advice}" if isinstance(row, dict) and ids not in row else ""
-            raise ModelError(f"{path}:{line}: needs {ids} (a text in quotes) and label{seen}")
-        label = row.get("label", row.get("case", row.get("case_status", "")))
-        said = str(int(label)) if isinstance(label, bool) else str(label)
-        yield line, {"report_id": row[ids], "label": said, "group": str(row.get("group", ""))}
 
 
 def labelled_reports(
@@ -320,8 +261,8 @@ def labelled_reports(
         assessment, features = assessed(annotator.annotate(report), source.rules, source.case)
         if assessment.case_status != "possible" and len(rows) < len(labels) + weak:
             rows.append((report.report_id, features, assessment.likely_case, _unit(report), WEAK_WEIGHT))
-    columns = list(zip(*(r[1:] for r in rows), strict=True))
-    return Labelled(*columns), len(rows) - len(labels)
+    ids, features_of, is_case, units, weights = zip(*rows, strict=True)
+    return Labelled(features_of, is_case, units, weights, ids), len(rows) - len(labels)
 
 
 def _drawn(spare: list[tuple[str, Report]], most: int) -> list[tuple[str, Report]]:
@@ -359,7 +300,7 @@ def _card(fitted: Fitted, labelled: Labelled, weak: int, sensitivity: float, sou
             else "prior only: too few cases for a calibration curve",
             "wanted sensitivity": sensitivity,
         },
-        "figures by nested cross-validation": _figures(fitted, labelled),
+        FIGURES: _figures(fitted, labelled),
         "calcitrace": version("calcitrace"),
         "intended use": INTENDED_USE,
         "limits": LIMITS,

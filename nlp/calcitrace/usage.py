@@ -14,6 +14,7 @@ from calcitrace.ruleset import Fault, RuleSet, Term
 
 SLOW_US = 100.0
 TIMED_SENTENCES = 2000
+FEW_REPORTS = 1000  # so few call for few of the lines, and say nothing of the others
 
 
 def usage(rules: RuleSet, reports: Iterable[Report], on_report: Callable[[], None] | None = None) -> list[Fault]:
@@ -37,9 +38,11 @@ def usage(rules: RuleSet, reports: Iterable[Report], on_report: Callable[[], Non
     return [*_silent(rules, fired), *_slow(rules, sentences)]
 
 
-def by_file(faults: Iterable[Fault]) -> list[Fault]:
-    """The faults, with one note for all the notes of a file: how many of its lines never fire."""
+def by_file(faults: Iterable[Fault], reports: int) -> list[Fault]:
+    """The faults, with one note for all the notes of a file: how many of its lines never fire; none of few reports."""
     kept = [f for f in faults if f.severity != "note"]
+    if reports < FEW_REPORTS:
+        return kept
     silent = Counter(f.where.rpartition(":")[0] for f in faults if f.severity == "note")
     return [*kept, *(Fault(f"{path}:1", "note", f"{n:,} of its lines never fire here") for path, n in silent.items())]
 

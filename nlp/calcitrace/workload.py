@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from calcitrace.casemodel import CaseModel, load_model, log_odds, model_bytes, probability_of, shift
+from calcitrace.casemodel import FIGURES, CaseModel, load_model, log_odds, model_bytes, probability_of, shift
 from calcitrace.errors import ModelError, RunError, UsageError
 from calcitrace.evaluate.intervals import Interval, exact
 from calcitrace.runfolder import commit_file, file_hash, read_manifest
@@ -17,8 +17,10 @@ from calcitrace.runfolder import commit_file, file_hash, read_manifest
 class Workload:
     """A model with a new threshold: how many of the run's reports it marks, and how many of the cases it learned from.
 
-    `kept` of `cases` are those at or above the threshold by models that had not seen them (cross-validation);
-    `interval` is the exact 95 % interval (Clopper-Pearson) of that share, or None where no case could be held out.
+    The model's threshold stands at the share of cases that it learned at; `threshold` is the same one on the scale of
+    the run's probabilities, which hold at `prevalence`. `kept` of `cases` are those at or above the threshold by models
+    that had not seen them (cross-validation); `interval` is the exact 95 % interval (Clopper-Pearson) of that share, or
+    None where no case could be held out.
     """
 
     model: CaseModel
@@ -27,6 +29,8 @@ class Workload:
     kept: int
     cases: int
     interval: Interval | None
+    threshold: float
+    prevalence: float
 
 
 def set_workload(model: str | Path, run: str | Path, out: str | Path, reads_per_1000: float) -> Workload:
@@ -51,13 +55,37 @@ def set_workload(model: str | Path, run: str | Path, out: str | Path, reads_per_
     if not logits:
         raise RunError(f"{run}: holds no report to set a threshold by")
     cut, marked = _cut(logits, int(len(logits) * reads_per_1000 / 1000))
-    threshold = probability_of(cut - shift(found.prevalence, manifest["model"]["probabilities_at_prevalence"]))
+    prevalence = manifest["model"]["probabilities_at_prevalence"]
+    threshold = probability_of(cut - shift(found.prevalence, prevalence))
     kept = sum(p >= threshold for p in found.held_out)
-    card = {**found.card, "name": Path(out).stem, "threshold set for": f"{reads_per_1000:g} reads of 1,000 reports"}
+    interval = exact(kept, len(found.held_out)) if found.held_out else None
+    card = {
+        **_with_old_figures(found),
+        "name": Path(out).stem,
+        "threshold set for": f"{reads_per_1000:g} reads of 1,000 reports",
+        "sensitivity at the threshold set, by cross-validation": kept_in_words(kept, len(found.held_out), interval),
+    }
     changed = replace(found, threshold=threshold, card=card)
     commit_file(Path(out), model_bytes(changed))
-    interval = exact(kept, len(found.held_out)) if found.held_out else None
-    return Workload(changed, len(logits), marked, kept, len(found.held_out), interval)
+    cases = len(found.held_out)
+    return Workload(changed, len(logits), marked, kept, cases, interval, probability_of(cut), prevalence)
+
+
+def kept_in_words(kept: int, cases: int, interval: Interval | None) -> str:
+    """How many of the cases lie at or above a threshold, with the interval of that share."""
+    if interval is None:
+        return "not known; the model had too few labels to hold any out"
+    return f"{kept}/{cases} ({interval[0]:.3f} to {interval[1]:.3f})"
+
+
+def _with_old_figures(model: CaseModel) -> dict[str, Any]:
+    """The card of a model, its figures of the threshold named as of that of training; a second time nothing changes."""
+    figures = model.card.get(FIGURES)
+    if not isinstance(figures, Mapping):
+        return dict(model.card)
+    at = f"at the threshold of training ({model.threshold:.4f})"
+    named = {f"{name} {at}" if name in ("sensitivity", "specificity") else name: said for name, said in figures.items()}
+    return {**model.card, FIGURES: named}
 
 
 def _run_of(run: Path, model: Path) -> dict[str, Any]:

@@ -28,7 +28,8 @@ def train(
     """Learn a case model from labelled reports and write it, with its card, to one file.
 
     Labels are 1/0, yes/no or a case status (possible is left out); a third column, group, names what cross-validation
-    must keep together, by default the patient. Labels of reports that the run does not hold are left out, with a
+    must keep together, by default the patient. Ids stand in report_id, another usual name of it, or the column that the
+    run's own ids came from. Labels of reports that the run does not hold are left out, with a
     warning. The reports' texts are read again from the run's inputs. With few labels
     the model stays close to the one it starts from; figures by nested cross-validation stand in the card.
 
@@ -64,17 +65,19 @@ def threshold(
 
     Example (200 reads a week of 40,000): calcitrace threshold our.json --run run --reads-per-1000 5 -o our_5.json
     """
-    from calcitrace.workload import set_workload
+    from calcitrace.workload import kept_in_words, set_workload
 
     made = set_workload(model, run, out, reads_per_1000)
-    print(f"threshold {made.model.threshold:.4f}: marks {made.marked:,} of {made.reports:,} reports of {run}")
+    print(f"threshold {made.threshold:.4g}: marks {made.marked:,} of {made.reports:,} reports of {run}")
+    if made.prevalence != made.model.prevalence:
+        scales = [f"{100 * at:.3g} % of the reports are cases" for at in (made.prevalence, made.model.prevalence)]
+        print(
+            f"that is a probability of the run, where {scales[0]}; in the model's file and card it is "
+            f"{made.model.threshold:.4g}, where {scales[1]}"
+        )
     if not made.marked:
         say(f"it marks nothing: {reads_per_1000:g} of 1,000 is less than one of {made.reports:,}; use a larger run")
-    if made.interval:
-        low, high = made.interval
-        print(f"sensitivity by cross-validation: {made.kept}/{made.cases} ({low:.3f} to {high:.3f})")
-    else:
-        print("sensitivity: not known; the model had too few labels to hold any out")
+    print(f"sensitivity by cross-validation: {kept_in_words(made.kept, made.cases, made.interval)}")
     print(f"wrote {out}; use it with: calcitrace process REPORTS --out RUN --model {out}")
 
 

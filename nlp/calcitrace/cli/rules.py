@@ -32,12 +32,14 @@ def rules_check(
     """Validate every rule file and run every example in it; print what is wrong with path:line and severity.
 
     Errors make a rule wrong; warnings are rules that cannot act, act twice, add nothing, may be slow, or lack what
-    shows that they are right. With --on, notes are lines that no report calls for, counted by file (--verbose names
-    each); the reports are read as by `process`. Exit code 1 if there is an error.
+    shows that they are right. With --on, notes are lines that no report calls for, counted by file, or in all where the
+    reports are under 1,000 (--verbose names each); the reports are read as by `process`. Exit code 1 if there is an
+    error.
 
     Example: calcitrace rules check --patterns my-rules --on reports.csv --text-column REPORT_BODY
     """
     from calcitrace.lint import check, in_order
+    from calcitrace.phrases import many
     from calcitrace.rules import load_rules, patterns_folder
     from calcitrace.usage import by_file, usage
 
@@ -46,17 +48,19 @@ def rules_check(
     faults, examples = check(rules)
     if not own:
         say("checked the rules that calcitrace uses; --patterns FOLDER checks your own")
+    read = 0
     if on:
         with Counting("reports read") as bar:
             faults = in_order([*faults, *usage(rules, reading.reports(on), bar.one)])
-    for fault in faults if verbose else by_file(faults):
+        read = bar.done
+    for fault in faults if verbose else by_file(faults, read):
         print(fault)
     count = Counter(f.severity for f in faults)
-    notes = f", {count['note']:,} notes{'' if verbose else '; --verbose shows each'}" if on else ""
-    print(
-        f"{own or patterns_folder()}: {len(rules.findings)} findings, {examples} examples run, "
-        f"{count['error']} errors, {count['warning']} warnings{notes}"
-    )
+    notes = [many(count["note"], "note")] if on else []
+    said = [many(len(rules.findings), "finding"), f"{many(examples, 'example')} run"]
+    said += [many(count["error"], "error"), many(count["warning"], "warning"), *notes]
+    hidden = f" (lines that never fire in {many(read, 'report')}); --verbose shows each" if on and not verbose else ""
+    print(f"{own or patterns_folder()}: {', '.join(said)}{hidden}")
     if count["error"]:
         raise typer.Exit(ExitCode.FAILURE)
 

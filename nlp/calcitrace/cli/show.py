@@ -70,7 +70,7 @@ def show(
     which value won on each axis by precedence. Then stands, for each tier of the case definition, what was found, what
     is lacking and what bars it. Last stand the reasons for the probability, in log odds: where every report starts
     before its own features count, given the share of cases, what each feature of this one adds and the mentions behind
-    it, their sum, and the threshold of a likely case.
+    it, their sum, and the threshold of a likely case. The sentence is the last line, too.
 
     Example: calcitrace show --text "No cortical erosion. 8 mm calcific deposit in the supraspinatus."
 
