@@ -166,6 +166,28 @@ def test_process_tells_of_like_inputs_once(command: Any, tmp_path: Path) -> None
     assert ended.err == "00.txt and 29 more: encoding utf-8\nleft out, of no known format: 1 .pdf\n"
 
 
+MODALITIES = "report_id,modality,text\n1,MRT,Pain.\n2,MRT,MRI shoulder. Pain.\n3,MR,Pain.\n4,Röntgen,Pain!\n5,MRT,No.\n"
+
+
+def test_process_tells_of_modalities_that_the_rules_do_not_know(command: Any, tmp_path: Path) -> None:
+    """At its end, on the page, and also where an earlier run is confirmed; a title that tells one is enough."""
+    path = put(tmp_path, "r.csv", MODALITIES)
+    said = "modality: 3 reports count as 'other', since the rules do not know MRT (2), Röntgen (1); name it in"
+    for screen in ("rules", "none", "case", "case"):
+        done = command("process", path, "--out", tmp_path / screen, "--screen", screen)
+        assert f"note: {said}" in done.err
+    assert said.replace("'", "&#39;") in (tmp_path / "case" / "summary.html").read_text(encoding="utf-8")
+
+
+def test_merge_tells_of_modalities_that_the_rules_do_not_know(command: Any, tmp_path: Path) -> None:
+    """Of all shards together."""
+    path = put(tmp_path, "r.csv", MODALITIES)
+    for shard in "12":
+        command("process", path, "--out", tmp_path / shard, "--shard", f"{shard}/2")
+    done = command("merge", tmp_path / "1", tmp_path / "2", "--out", tmp_path / "run")
+    assert "3 reports count as 'other', since the rules do not know MRT (2), Röntgen (1)" in done.err
+
+
 def test_process_tells_the_threshold_that_holds(command: Any, tmp_path: Path) -> None:
     """On the scale of the run's probabilities, on the terminal and on the page; nothing without a model."""
     path = put(tmp_path, "r.csv", GOOD)
