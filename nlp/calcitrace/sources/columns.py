@@ -129,7 +129,7 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
     if fields["text"]:
         pieces = {}
     elif not any(asked.get(name) for name in PIECES) and not any(pieces[name] for name in NEEDED_PIECES):
-        advice = f"Name it with {FLAGS['text']}, or where it stands in parts with {IN_PARTS}"
+        advice = f"Name it with {FLAGS['text']}, or where it stands in parts with {IN_PARTS}, or in a file for --config"
         raise ColumnError("no column of report text", f"{listed(columns, asked.values())}. {advice}")
     found = {field: column for field, column in {**fields, **pieces}.items() if column}
     chosen = Columns(found, [c for c in columns if c and c not in found.values()], asked)
