@@ -77,9 +77,21 @@ def test_modalities_that_the_rules_do_not_know_are_told() -> None:
     """The first few by name with their counts; prose that stands in the column is counted and not shown."""
     parts = [{"counts": {"modality|MRT": 4, "modality|": 1}}, {"counts": {"modality|MRT": 2, "modality|Sono": 3}}]
     page = write_summary(manifest(parts=parts), [])
-    assert "modality: 10 reports count as &#39;other&#39;, since the rules do not know MRT (6), Sono (3); name" in page
+    assert (
+        "modality: 10 reports count as &#x27;other&#x27;, since the rules do not know MRT (6), Sono (3); name" in page
+    )
     assert "modality:" not in write_summary(manifest(), [])
     assert by_finding({"modality|MRT": 1, "mass|absent": 2}).keys() == {"mass"}
+
+
+def test_options_in_sentences_do_not_break_across_lines() -> None:
+    """Each is a code span, with its number, and code spans keep to a line."""
+    page = write_summary(manifest(model=MODEL, parts=[{"counts": {"modality|MRT": 1}}]), [])
+    assert "code { white-space:nowrap; }" in page
+    for option in ("--prevalence 0.005", "--prevalence", "--help", "--patterns"):
+        assert f"<code>{option}</code>" in page
+    shown = page.partition("<body>")[2]
+    assert re.sub(r"<code>[^<]*</code>", "", shown).count("--") == 0
 
 
 def test_many_unknown_modalities_are_counted_together() -> None:

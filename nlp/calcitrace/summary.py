@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ _TILES = (
     ("mentions", "mentions"),
     ("likely cases", "likely"),
 )
+_OPTION = re.compile(r"--[a-z][a-z-]*(?: [\d.]+\d)?")  # with its number, if any
 LEFT, WIDTH, ROW = 190, 620, 24
 
 
@@ -52,6 +54,7 @@ def write_summary(
     from markupsafe import Markup
 
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+    environment.filters["options"] = lambda said: Markup(_OPTION.sub(r"<code>\g<0></code>", escape(said)))  # noqa: S704
     counts = counts_of(manifest)
     findings = by_finding(counts)
     return environment.get_template("summary.html.j2").render(
