@@ -323,7 +323,7 @@ def _redcap_value(text: str, said: Any) -> Any:
 
 
 # Where a label is not its value in other letters.
-VALUES = {"None stated": "none", "Not stated": "none", "Neither": "none", "Version of another report": "merged_version"}
+VALUES = {"None stated": "none", "Not stated": "none", "Version of another report": "merged_version"}
 
 
 def read_fhir(folder: Path) -> Tables:

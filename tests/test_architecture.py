@@ -17,7 +17,7 @@ import calcitrace
 PACKAGE = Path(__file__).parents[1] / "nlp" / "calcitrace"
 # A module imports only what stands on a line above its own. A package (a folder) counts as one module.
 ORDER = """
-model errors ruleset samples kept memory lately
+model errors ruleset samples kept memory lately phrases
 decisions
 strictyaml words dates
 studydate
@@ -53,7 +53,7 @@ show
 frames config progress shards sparkinput
 spark
 sparkrun
-ids phrases labels
+ids labels
 rerun pseudonyms
 evaluate adjudication
 training workload agreement recall

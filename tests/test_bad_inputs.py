@@ -123,7 +123,8 @@ ENCODINGS = [
 
 COLUMNS = [
     Bad("no text column", {"r.csv": "report_id,age\n1,2\n"}, UNREADABLE,
-        "r.csv: no column of report text; columns are: report_id, age. Name it with --text-column"),
+        "r.csv: no column of report text; columns are: report_id, age. Name it with --text-column, "
+        "or where it stands in parts with --findings-column and --impression-column"),
     Bad("no header", {"r.csv": "17,No fracture of the hip.\n"}, UNREADABLE,
         "r.csv: no column of report text; none of its 2 columns has a usual name (is its first row a header?). "
         "Name it with --text-column"),

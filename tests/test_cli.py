@@ -11,15 +11,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from html import escape
 from importlib.metadata import version
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pandas as pd
 import pytest
 
 from calcitrace import Annotator, Report, RuleSet, read_run
 from calcitrace.casemodel import load_model, starter_path
 from calcitrace.cli.bar import RunBar
+from calcitrace.cli.process import process
+from calcitrace.config import COLUMN_FLAGS as COLUMN_FLAGS_OF_FILES
 from calcitrace.corpus import Progress
 from calcitrace.model import AnnotatedReport
 from calcitrace.rules import patterns_folder
@@ -164,6 +170,28 @@ def test_process_tells_of_like_inputs_once(command: Any, tmp_path: Path) -> None
     put(tmp_path, "in/scan.pdf", "x")
     ended = command("process", tmp_path / "in", "--out", tmp_path / "run")
     assert ended.err == "00.txt and 29 more: encoding utf-8\nleft out, of no known format: 1 .pdf\n"
+
+
+MODALITIES = "report_id,modality,text\n1,MRT,Pain.\n2,MRT,MRI shoulder. Pain.\n3,MR,Pain.\n4,Röntgen,Pain!\n5,MRT,No.\n"
+
+
+def test_process_tells_of_modalities_that_the_rules_do_not_know(command: Any, tmp_path: Path) -> None:
+    """At its end, on the page, and also where an earlier run is confirmed; a title that tells one is enough."""
+    path = put(tmp_path, "r.csv", MODALITIES)
+    said = "modality: 3 reports count as 'other', since the rules do not know MRT (2), Röntgen (1); name it in"
+    for screen in ("rules", "none", "case", "case"):
+        done = command("process", path, "--out", tmp_path / screen, "--screen", screen)
+        assert f"note: {said}" in done.err
+    assert escape(said) in (tmp_path / "case" / "summary.html").read_text(encoding="utf-8")
+
+
+def test_merge_tells_of_modalities_that_the_rules_do_not_know(command: Any, tmp_path: Path) -> None:
+    """Of all shards together."""
+    path = put(tmp_path, "r.csv", MODALITIES)
+    for shard in "12":
+        command("process", path, "--out", tmp_path / shard, "--shard", f"{shard}/2")
+    done = command("merge", tmp_path / "1", tmp_path / "2", "--out", tmp_path / "run")
+    assert "3 reports count as 'other', since the rules do not know MRT (2), Röntgen (1)" in done.err
 
 
 def test_process_tells_the_threshold_that_holds(command: Any, tmp_path: Path) -> None:
@@ -341,6 +369,67 @@ def test_pieces_have_flags(command: Any, tmp_path: Path) -> None:
     assert command("process", path, "--out", tmp_path / "run", *words).code == 0
     _, mentions = read_run(tmp_path / "run")
     assert [(m.finding, m.section) for m in mentions.itertuples()] == [("fracture", "findings"), ("pain", "impression")]
+
+
+def test_every_piece_and_field_has_an_option() -> None:
+    """What can be a column in a file of options can be one on the command line, and the other way round."""
+    options = {p for p in signature(process).parameters if p.endswith("_column")}
+    assert options == set(COLUMN_FLAGS_OF_FILES)
+
+
+def test_every_piece_is_joined(command: Any, tmp_path: Path) -> None:
+    """Each under its heading, in the order of a report."""
+    names = "indication technique comparison findings impression recommendation addendum".split()
+    path = put(tmp_path, "r.csv", f"id,{','.join('K' + n for n in names)}\n1,{','.join('of ' + n for n in names)}\n")
+    flags = [word for n in reversed(names) for word in (f"--{n}-column", f"K{n}")]
+    command("process", path, "--out", tmp_path / "run", *flags)
+    shown = command("show", "--run", tmp_path / "run", "1").out
+    assert shown.startswith("\n\n".join(f"{n.upper()}:\nof {n}" for n in names))
+
+
+LONG = "No fracture of the hip and no effusion. " * 4
+IN_PARTS = f"GUID,BERICHT_A,BERICHT_B,NOTIZ\n1,Pain.,{LONG},x\n2,No pain.,{LONG},y\n"
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "sql"])
+def test_process_tells_of_report_text_that_is_not_read(kind: str, command: Any, tmp_path: Path) -> None:
+    """Whoever names one column of text may not know that the impression stands in another."""
+    path: Any = put(tmp_path, "r.csv", IN_PARTS)
+    words = [path]
+    if kind == "parquet":
+        pd.read_csv(path).to_parquet(path.with_suffix(".parquet"))
+        words = [path.with_suffix(".parquet")]
+    elif kind == "sql":
+        words = ["--sql", f"select * from read_csv('{path}') order by 1", "--url", f"duckdb:///{tmp_path / 'x.db'}"]
+        duckdb.connect(str(tmp_path / "x.db")).close()
+    done = command("process", *words, "--out", tmp_path / "run", "--text-column", "BERICHT_A")
+    assert (
+        "not read, but looks like report text: BERICHT_B; --findings-column and --impression-column in place of "
+        "--text-column join parts\n" in done.err
+    )
+
+
+def test_process_tells_of_pieces_that_a_whole_text_displaces(command: Any, tmp_path: Path) -> None:
+    """As where the file of options names pieces, and a flag the text."""
+    path = put(tmp_path, "r.csv", IN_PARTS)
+    own = put(tmp_path, "own.toml", '[columns]\nfindings = "BERICHT_B"\nimpression = "NOTIZ"\n')
+    done = command("process", path, "--out", tmp_path / "run", "--config", own, "--text-column", "BERICHT_A")
+    said = "findings = BERICHT_B and impression = NOTIZ: not read, since --text-column names the whole text; they are"
+    assert said in done.err
+    assert "looks like" not in done.err
+    quiet = command("process", path, "--out", tmp_path / "two", "--config", own)
+    assert "not read" not in quiet.err
+
+
+def test_usual_german_names_are_recognised(command: Any, tmp_path: Path) -> None:
+    """As a radiology system in Germany, Austria or Switzerland exports them."""
+    names = "Untersuchungsnummer;Patienten-ID;Untersuchungsdatum;Modalität;Geschlecht;Geburtsdatum;Befund;Beurteilung"
+    path = put(tmp_path, "r.csv", f"{names}\n7;P;2021-03-04;MR;w;1960-05-13;No fracture.;Pain.\n")
+    assert command("process", path, "--out", tmp_path / "run").code == 0
+    reports, mentions = read_run(tmp_path / "run")
+    row = reports.loc[0, ["report_id", "patient_id", "study_date", "modality", "sex", "age"]]
+    assert list(row) == ["7", "P", "2021-03-04", "MR", "w", "60"]
+    assert list(mentions["section"]) == ["findings", "impression"]
 
 
 def test_options_from_a_file(command: Any, tmp_path: Path) -> None:

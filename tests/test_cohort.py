@@ -263,6 +263,16 @@ def test_table_one_tells_numbers_and_blanks_in_words() -> None:
     assert table_one(members.assign(age=None))[1][0][2] == "not known"
 
 
+@pytest.mark.parametrize(("n", "of", "said"), [(5, 8, "63"), (1, 8, "13"), (1, 200, "1"), (1, 3, "33"), (8, 8, "100")])
+def test_percentages_are_rounded_half_up(n: int, of: int, said: str) -> None:
+    """As readers of Table 1 reckon, not to the even number."""
+    members = pd.DataFrame([dict.fromkeys([c for _, c in SHOWN], "x")] * of)
+    members = members.assign(case_status="no", age=50.0, n_reports=1, index_date="", last_date="")
+    members["outcome"] = ["resolved"] * n + ["x"] * (of - n)
+    _, rows = table_one(members)
+    assert {r[1]: r[2] for r in rows if r[0] == "Outcome"}["resolved"] == f"{n} ({said} %)"
+
+
 def test_the_boxes_of_the_diagram_are_told_on_the_terminal(tmp_path: Path, command: Command) -> None:
     """With their numbers, under the count that they lessen, and named as there; those of patients also where empty."""
     days = {"CASE": "2019-03-04", "CT": "2019-03-05", "PLAIN": "2019-03-06", "YOUNG": "2019-03-07"}

@@ -64,7 +64,7 @@ def test_a_modality_that_no_rule_knows_is_told(tmp_path: Path, command: Command)
         "cohort", folder, "--out", tmp_path / "cohort", "--criteria", criteria(tmp_path, "modalities: [MR]\n")
     )
     assert "note: modality: 1 report of case patients counts as 'other'" in done.err
-    assert "MRT (1); name it in modalities.yml" in done.err
+    assert "MRT (1); name it in modalities.yml of a copy of the rules" in done.err
 
 
 # ------------------------------------------------------- unknown names

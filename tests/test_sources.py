@@ -464,8 +464,8 @@ def test_a_table_that_is_one_column_by_its_delimiter_says_so(
 
 def test_columns_of_a_header_without_usual_names_are_told(tmp_path: Path) -> None:
     """Different words without digits are names; a first row that may be a report is not repeated."""
-    path = put(tmp_path, "r.csv", "ACC;PAT;BEFUND_TEXT\n1;P;a\n")
-    with pytest.raises(SourceError, match="no column of report text; columns are: ACC, PAT, BEFUND_TEXT. Name it"):
+    path = put(tmp_path, "r.csv", "ACC;PAT;KOMMENTAR\n1;P;a\n")
+    with pytest.raises(SourceError, match="no column of report text; columns are: ACC, PAT, KOMMENTAR. Name it"):
         read(path)
     for row in ("K1;Meier;Normal", "Meier;MR;No fracture", "Meier;Normal", "P;P;Normal"):
         with pytest.raises(SourceError, match=r"none of its \d columns has a usual name"):

@@ -167,11 +167,11 @@ def test_the_command_reads_csv_with_a_header_in_each_file(spark: Any, command: A
     """Columns are chosen for each file; quotes and line breaks in a text are as everywhere; a reject ends with 3."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.csv").write_text('report_id,text\n1,"No ""erosion"".\nPain."\n', encoding="utf-8")
-    (tmp_path / "in/b.csv").write_text("BEFUND,note,accession\nPain.,x,2\n", encoding="utf-8")
+    (tmp_path / "in/b.csv").write_text("KOMMENTAR,note,accession\nPain.,x,2\n", encoding="utf-8")
     words = ["process", "--engine", "spark", tmp_path / "in", "--out", tmp_path / "run"]
     ended = command(*words)
     assert ended.code == 4
-    said = "in/b.csv: no column of report text; columns are: BEFUND, note, accession. Name it with --text-column"
+    said = "in/b.csv: no column of report text; columns are: KOMMENTAR, note, accession. Name it with --text-column"
     assert said in ended.err
     (tmp_path / "in/b.csv").write_text("BEFUND;accession\nPain.;2\n", encoding="utf-8")
     assert "it has only 1 column: --spark-option sep=DELIMITER splits it" in command(*words).err

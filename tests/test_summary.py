@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calcitrace.casemodel import chosen_for
-from calcitrace.summary import ASSERTIONS, bars, by_finding, pieces, threshold_said, write_summary
+from calcitrace.summary import ASSERTIONS, bars, bounded, by_finding, pieces, threshold_said, write_summary
 
 MODEL = {
     "name": "own",
@@ -71,6 +72,34 @@ def manifest(**changed: Any) -> dict[str, Any]:
         "parts": [{"counts": {"mass|absent": 2, "mass|present": 1, "case|definite": 1, "case|no": 7, "likely": 1}}],
     }
     return {**found, **changed}
+
+
+def test_modalities_that_the_rules_do_not_know_are_told() -> None:
+    """The first few by name with their counts; prose that stands in the column is counted and not shown."""
+    parts = [{"counts": {"modality|MRT": 4, "modality|": 1}}, {"counts": {"modality|MRT": 2, "modality|Sono": 3}}]
+    page = write_summary(manifest(parts=parts), [])
+    assert (
+        "modality: 10 reports count as &#x27;other&#x27;, since the rules do not know MRT (6), Sono (3); name" in page
+    )
+    assert "modality:" not in write_summary(manifest(), [])
+    assert by_finding({"modality|MRT": 1, "mass|absent": 2}).keys() == {"mass"}
+
+
+def test_options_in_sentences_do_not_break_across_lines() -> None:
+    """Each is a code span, with its number, and code spans keep to a line."""
+    page = write_summary(manifest(model=MODEL, parts=[{"counts": {"modality|MRT": 1}}]), [])
+    assert "code { white-space:nowrap; }" in page
+    for option in ("--prevalence 0.005", "--prevalence", "--help", "--patterns"):
+        assert f"<code>{option}</code>" in page
+    shown = page.partition("<body>")[2]
+    assert re.sub(r"<code>[^<]*</code>", "", shown).count("--") == 0
+
+
+def test_many_unknown_modalities_are_counted_together() -> None:
+    """Where another column is taken for the modality, each row may hold another: the manifest keeps the commonest."""
+    counts = Counter({"modality|": 2, "likely": 0} | {f"modality|K{k:02d}": 1 + (k == 99) for k in range(100)})
+    kept = bounded(counts)
+    assert (len(kept), kept["modality|K99"], kept.total()) == (22, 2, counts.total())
 
 
 class Texts(HTMLParser):

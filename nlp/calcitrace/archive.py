@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from calcitrace.assess import assess
 from calcitrace.criteria import Criteria
 from calcitrace.criteriafit import (
-    OTHER,
     check_dates,
     check_findings,
     check_run_sites,
@@ -27,7 +26,7 @@ from calcitrace.criteriafit import (
 from calcitrace.criteriakeys import OWN
 from calcitrace.errors import RunError
 from calcitrace.healing import normal_bones
-from calcitrace.modality import modality_of
+from calcitrace.modality import OTHER, modality_of
 from calcitrace.model import Report
 from calcitrace.rerun import Rerun
 from calcitrace.rules import load_rules

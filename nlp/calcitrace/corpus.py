@@ -24,7 +24,7 @@ from calcitrace.sieve import SCREENS
 from calcitrace.sources import Inputs, Options, Place, Query, Tally, expand, read_rows, shown_id
 from calcitrace.strictyaml import meant
 from calcitrace.studydate import ORDERS
-from calcitrace.summary import SUMMED, first_by_probability
+from calcitrace.summary import SUMMED, bounded, counted, first_by_probability
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, parquet_bytes
 from calcitrace.workers import NO_MODEL, Setup, Work, case_of, model_for, why_no_model, working
 
@@ -317,9 +317,7 @@ class Made:
             return
         self.reports.append(rows["report"])
         self.mentions += rows["mentions"]
-        self.counts.update(f"{m['finding']}|{m['assertion']}" for m in rows["mentions"])
-        self.counts[f"case|{rows['report']['case_status']}"] += 1
-        self.counts[f"status|{rows['report']['status']}"] += 1
+        self.counts.update(counted(rows))
         self.counts["likely"] += rows["report"]["likely_case"]
         if rows["set_aside"]:
             self.counts["case|set aside"] += 1
@@ -341,7 +339,7 @@ class Made:
             "rejects": len(self.rejects),
             "mentions": len(self.mentions),
             "likely": self.counts["likely"],
-            "counts": dict(sorted(self.counts.items())),
+            "counts": dict(sorted(bounded(self.counts).items())),
             "inputs": self._inputs,
             "rejected": [asdict(r) for r in self.rejects],
             "cards": self._cards,

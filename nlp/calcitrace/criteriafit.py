@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from calcitrace.criteria import Criteria, Exclusion, Person, read_criteria
 from calcitrace.criteriakeys import WHEN
 from calcitrace.ids import lost_zeros, not_there
+from calcitrace.modality import OTHER, unknown_said
 from calcitrace.phrases import by, many
 from calcitrace.ruleset import RuleSet
 from calcitrace.sources import shown_id
 from calcitrace.strictyaml import Faults, meant
 from calcitrace.studydate import EITHER, ORDERS, UNREADABLE, reading_of, study_date
 
-OTHER = "other"
 MOST_SHOWN = 60
 SAYS = {"dmy": "day first", "mdy": "month first"}
 
@@ -188,9 +187,5 @@ def tell_missing(adjudicated: Collection[str], reports: Collection[str]) -> Iter
 
 def tell_modalities(unknown: Counter[str]) -> Iterator[str]:
     """What to tell of modalities that the rules do not know, by how many reports of case patients have them."""
-    if n := unknown.total():
-        names: Any = (f"{m} ({k:,})" for m, k in unknown.most_common(8) if shown_id(m))
-        yield (
-            f"modality: {many(n, 'report')} of case patients {by(n, 'counts', 'count')} as {OTHER!r}, since the rules "
-            f"do not know {', '.join(names) or 'what their column says'}; name it in modalities.yml and process again"
-        )
+    if said := unknown_said(unknown, " of case patients"):
+        yield said

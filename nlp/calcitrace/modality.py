@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import lru_cache
 
 from calcitrace.model import Report
+from calcitrace.phrases import by, many
 from calcitrace.ruleset import RuleSet
+from calcitrace.sources import shown_id
 from calcitrace.words import split_words
 
 BEGINNING = 160  # characters; the title and the technique stand there
 REMEMBERED = 1000
+OTHER = "other"  # what a modality that the rules do not know counts as
+MOST_NAMED = 8
 
 
 def modality_of(report: Report, rules: RuleSet) -> str:
     """The modality of a report by one of the names in patterns/modalities.yml, or "" where nothing tells it."""
     return next((m for said in (report.modality, report.text[:BEGINNING]) if (m := _said(said, rules))), "")
+
+
+def unknown_modality(report: Report, rules: RuleSet) -> str:
+    """What the modality column holds, where neither it nor the beginning of the report is known to the rules."""
+    return "" if modality_of(report, rules) else report.modality.strip()
+
+
+def unknown_said(unknown: Counter[str], whose: str = "") -> str:
+    """What to tell of modalities that the rules do not know, by how many reports have them; "" where there are none.
+
+    Only short words are named; `whose` says which reports were looked at.
+    """
+    if not (n := unknown.total()):
+        return ""
+    names = ", ".join(f"{name} ({k:,})" for name, k in unknown.most_common(MOST_NAMED) if shown_id(name))
+    return (
+        f"modality: {many(n, 'report')}{whose} {by(n, 'counts', 'count')} as {OTHER!r}, since the rules do not know "
+        f"{names or 'what their column says'}; name it in modalities.yml of a copy of the rules and process again "
+        "with --patterns"
+    )
 
 
 @lru_cache(REMEMBERED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from calcitrace.casemodel import moved
+from calcitrace.modality import unknown_said
+from calcitrace.sources import shown_id
 
 ASSERTIONS = ("present", "possible", "absent", "historical", "hypothetical")
 STATUSES = ("definite", "probable", "possible", "no")
 MAX_INPUTS = 40
+MAX_UNKNOWN = 20
+OF_REPORTS = ("case", "status", "modality")  # what is counted of reports; the rest are findings
 MOST_ASIDE = 50
 SUMMED = (  # what the page tells of a report that the model sets aside
     "report_id",
@@ -34,6 +39,7 @@ _TILES = (
     ("mentions", "mentions"),
     ("likely cases", "likely"),
 )
+_OPTION = re.compile(r"--[a-z][a-z-]*(?: [\d.]+\d)?")  # with its number, if any
 LEFT, WIDTH, ROW = 190, 620, 24
 
 
@@ -48,9 +54,8 @@ def write_summary(
     from markupsafe import Markup
 
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
-    counts: Counter[str] = Counter()
-    for part in manifest["parts"]:
-        counts.update(part["counts"])
+    environment.filters["options"] = lambda said: Markup(_OPTION.sub(r"<code>\g<0></code>", escape(said)))  # noqa: S704
+    counts = counts_of(manifest)
     findings = by_finding(counts)
     return environment.get_template("summary.html.j2").render(
         manifest=manifest,
@@ -63,11 +68,43 @@ def write_summary(
         set_aside=counts["case|set aside"],
         aside=[{**row, "card": _card(row["card"]) if row.get("card") else None} for row in first_by_probability(aside)],
         likely_status=manifest.get("likely_status", ()),
+        unknown=unknown_modalities_said(counts),
         assertions=ASSERTIONS,
         findings=findings,
         plot=Markup(bars(findings)),  # noqa: S704 - built from escaped finding names and numbers only
         cards=[_card(card) for card in sorted(cards, key=lambda c: _rank(c["report"]))],
     )
+
+
+def counted(rows: Mapping[str, Any]) -> Iterator[str]:
+    """What counts of a report by the rows that a worker made of it: its mentions, statuses and unknown modality."""
+    yield from (f"{m['finding']}|{m['assertion']}" for m in rows["mentions"])
+    yield f"case|{rows['report']['case_status']}"
+    yield f"status|{rows['report']['status']}"
+    if said := rows["unknown_modality"]:
+        yield f"modality|{shown_id(said)}"
+
+
+def bounded(counts: Counter[str]) -> Counter[str]:
+    """The counts with the commonest unknown modalities by name: another column taken for it may hold a name a row."""
+    kept = Counter(counts)
+    named = (key for key in counts if key.startswith("modality|") and key != "modality|")
+    for key in sorted(named, key=lambda k: (-counts[k], k))[MAX_UNKNOWN:]:
+        kept["modality|"] += kept.pop(key)
+    return kept
+
+
+def counts_of(manifest: Mapping[str, Any]) -> Counter[str]:
+    """The counts of all parts of a run together."""
+    counts: Counter[str] = Counter()
+    for part in manifest["parts"]:
+        counts.update(part["counts"])
+    return counts
+
+
+def unknown_modalities_said(counts: Counter[str]) -> str:
+    """What to tell of the modalities that the rules of a run do not know."""
+    return unknown_said(Counter({k.partition("|")[2]: n for k, n in counts.items() if k.startswith("modality|")}))
 
 
 def threshold_of(manifest: Mapping[str, Any]) -> float | None:
@@ -135,7 +172,7 @@ def _card(card: Mapping[str, Any]) -> dict[str, Any]:
 
 def by_finding(counts: Mapping[str, int]) -> dict[str, list[int]]:
     """The number of mentions by finding, for each of `ASSERTIONS` in order; the most frequent finding first."""
-    names = {key.split("|")[0] for key in counts if "|" in key} - {"case", "status"}
+    names = {key.split("|")[0] for key in counts if "|" in key} - {*OF_REPORTS}
     found = {name: [counts.get(f"{name}|{a}", 0) for a in ASSERTIONS] for name in names}
     return dict(sorted(found.items(), key=lambda item: (-sum(item[1]), item[0])))
 

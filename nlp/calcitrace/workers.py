@@ -15,6 +15,7 @@ from calcitrace.crew import Crew
 from calcitrace.errors import RunError, UsageError
 from calcitrace.features import assessed
 from calcitrace.memory import seldom_collected
+from calcitrace.modality import unknown_modality
 from calcitrace.model import AnnotatedReport, Assessment, Report
 from calcitrace.rules import load_rules, patterns_folder
 from calcitrace.ruleset import CaseDefinition, RuleSet
@@ -62,7 +63,7 @@ class Worker:
     def __call__(self, report: Report) -> dict[str, Any]:
         """The report's rows, or the reason why it is quarantined (never its text)."""
         try:
-            return self._rows(report)
+            return {**self._rows(report), "unknown_modality": unknown_modality(report, self.rules)}
         except Exception as error:  # the message of an unknown error may hold report text: keep its kind only
             return quarantined(report, f"{type(error).__name__} while reading the text")
 

@@ -102,6 +102,11 @@ def process(
     text_column: Annotated[str, _column("report text")] = "",
     findings_column: Annotated[str, _column("findings, where no column holds the whole text")] = "",
     impression_column: Annotated[str, _column("impression, likewise")] = "",
+    indication_column: Annotated[str, _column("indication, likewise")] = "",
+    technique_column: Annotated[str, _column("technique, likewise")] = "",
+    comparison_column: Annotated[str, _column("comparison, likewise")] = "",
+    recommendation_column: Annotated[str, _column("recommendation, likewise")] = "",
+    addendum_column: Annotated[str, _column("addendum, likewise")] = "",
     id_column: Annotated[str, _column("report ids, such as accession numbers")] = "",
     patient_column: Annotated[str, _column("patient ids")] = "",
     date_column: Annotated[str, _column("study date")] = "",
@@ -234,9 +239,12 @@ def merge(
     Example: calcitrace merge run_1 run_2 run_3 run_4 --out run
     """
     from calcitrace.shards import merge as join
+    from calcitrace.summary import unknown_modalities_said
 
     run = join(shards, out, format == "csv", overwrite)
     print(f"{run.total('reports'):,} reports, {run.total('likely'):,} likely cases; wrote {out}")
+    if unknown := unknown_modalities_said(run.counts):
+        say(f"note: {unknown}")
 
 
 @app.command()
@@ -252,6 +260,9 @@ def status(run: Annotated[Path, typer.Argument(help="A run folder, finished or a
 
 
 def _report_result(result: RunResult) -> None:
+    from calcitrace.runfolder import read_manifest
+    from calcitrace.summary import counts_of, unknown_modalities_said
+
     for name, value in (
         ("rows read", result.rows),
         ("reports", result.reports),
@@ -263,7 +274,10 @@ def _report_result(result: RunResult) -> None:
     for line in _model_said(result):
         print(line)
     print(f"wrote {result.folder}; open {result.folder / 'summary.html'} in a browser")
-    _tell_other_rules(result)
+    manifest = read_manifest(result.folder)
+    _tell_other_rules(result, manifest)
+    if unknown := unknown_modalities_said(counts_of(manifest)):
+        say(f"note: {unknown}")
     if not result.rows:
         say("no row was read: does the input hold more than a header?")
     if result.left_out:
@@ -275,11 +289,8 @@ def _report_result(result: RunResult) -> None:
         raise typer.Exit(ExitCode.REJECTS)
 
 
-def _tell_other_rules(result: RunResult) -> None:
+def _tell_other_rules(result: RunResult, manifest: Mapping[str, Any]) -> None:
     """Say that a model of one's own was trained with other rules than those of the run."""
-    from calcitrace.runfolder import read_manifest
-
-    manifest = read_manifest(result.folder)
     model, rules = manifest["model"], manifest["ruleset_hash"]
     if model and manifest["options"]["model"] and model["trained_with_rules"] != rules:
         say(

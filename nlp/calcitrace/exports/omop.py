@@ -44,9 +44,10 @@ def write_omop(extract: Extract, folder: Path) -> list[LeftOut]:
 
     term_exists is N for what is absent, hypothetical or of another person, else Y. term_temporal is past for what is
     historical, empty for what is hypothetical, else present. term_modifiers is one text of key=value pairs joined by
-    semicolons: negation, subject, conditional (asked about or conditional), uncertain (none or moderate), then what is
-    known of finding, change, tendon, bone, landmark, laterality and size_mm; of a case status, case_status,
-    migration_type, tendon, bone, laterality and case_probability. offset counts characters of the text from 0.
+    semicolons: negation, subject, conditional (to be looked for, warned of or conditional), uncertain (none or
+    moderate), then what is known of finding, change, tendon, bone, landmark, laterality and size_mm; of a case status,
+    case_status, migration_type, tendon, bone, laterality and case_probability. offset counts characters of the text
+    from 0.
 
     Concept ids are 0, but for the encoding (32678, UTF-8), until --concepts FILE gives yours: a CSV with the columns
     name and concept_id, where name is note_type, note_class, language, encoding, case_status, section:NAME or

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
 from calcitrace.errors import SourceError
 
 _ALIASES = {
-    "report_id": "report_id accession_number accession accession_no note_id report_number exam_id study_id id",
+    "report_id": "report_id accession_number accession accession_no note_id report_number exam_id study_id id"
+    " untersuchungsnummer befundnummer auftragsnummer",
     "text": "text report report_text note_text radiology_report full_text narrative body",
-    "patient_id": "patient_id mrn person_id subject_id patient pat_id",
-    "study_date": "study_date exam_date note_date report_date date study_datetime exam_datetime",
-    "modality": "modality exam_modality",
+    "patient_id": "patient_id mrn person_id subject_id patient pat_id patienten_id patientennummer patienten_nr pat_nr",
+    "study_date": "study_date exam_date note_date report_date date study_datetime exam_datetime untersuchungsdatum"
+    " befunddatum datum",
+    "modality": "modality exam_modality modalität modalitaet",
     "body_part": "body_part body_part_examined procedure procedure_name exam exam_description study_description"
-    " note_title",
-    "sex": "sex gender patient_sex",
-    "age": "age patient_age age_years",
-    "birth_date": "birth_date date_of_birth dob patient_birth_date patient_dob birth_datetime",
+    " note_title körperregion koerperregion untersuchungsart untersuchung",
+    "sex": "sex gender patient_sex geschlecht",
+    "age": "age patient_age age_years alter patientenalter",
+    "birth_date": "birth_date date_of_birth dob patient_birth_date patient_dob birth_datetime geburtsdatum gebdatum",
 }
 _PIECES = {
-    "indication": "indication clinical_history history clinical_information reason_for_exam",
-    "technique": "technique",
-    "comparison": "comparison",
-    "findings": "findings finding findings_text",
-    "impression": "impression conclusion impression_text",
-    "recommendation": "recommendation",
-    "addendum": "addendum",
+    "indication": "indication clinical_history history clinical_information reason_for_exam klinische_angaben"
+    " fragestellung indikation anamnese",
+    "technique": "technique technik untersuchungstechnik",
+    "comparison": "comparison voruntersuchung voruntersuchungen",
+    "findings": "findings finding findings_text befund befunde befundtext",
+    "impression": "impression conclusion impression_text beurteilung",
+    "recommendation": "recommendation empfehlung",
+    "addendum": "addendum nachtrag",
 }
 FIELDS: dict[str, tuple[str, ...]] = {name: tuple(aliases.split()) for name, aliases in _ALIASES.items()}
 PIECES: dict[str, tuple[str, ...]] = {name: tuple(aliases.split()) for name, aliases in _PIECES.items()}
@@ -38,6 +41,7 @@ AGES = ("age", "birth_date")  # one of them is enough
 _SHORT = {"report_id": "id", "patient_id": "patient", "study_date": "date"}
 FLAGS = {name: f"--{_SHORT.get(name, name).replace('_', '-')}-column" for name in CHOICES}  # of the command line
 NEEDED_PIECES = ("findings", "impression")
+IN_PARTS = " and ".join(FLAGS[name] for name in NEEDED_PIECES)
 MAX_NAME = 40
 MIN_NAMES = 2  # one or two words may be a short report
 _NAME = re.compile(r"[^\W\d_](?:[^\W\d]|[.-]|(?<=[^\W\d_]{3})\d\d?(?!\d))*")  # BEFUND, Body.Part, ICD10_Code
@@ -46,10 +50,14 @@ MAX_UNUSED, MAX_LISTED = 20, 50
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns chosen in one table: by field, or by piece of text where no column holds it whole; and the others."""
+    """The columns chosen in one table: by field, or by piece of text where no column holds it whole; and the others.
+
+    `given` are those that the caller asked for.
+    """
 
     chosen: Mapping[str, str]
     unused: Sequence[str] = ()
+    given: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -67,18 +75,32 @@ class Columns:
     def __str__(self) -> str:
         return "columns " + ", ".join(f"{field} = {column}" for field, column in self.chosen.items())
 
-    def lacking(self, named: bool = True) -> str:
-        """The fields without a column and how to name one; empty where no column is left over that may be meant.
+    @property
+    def beside_text(self) -> dict[str, str]:
+        """The pieces that the caller asked for beside a column of the whole text, which wins."""
+        return {name: self.given[name] for name in PIECES if self.given.get("text") and self.given.get(name)}
 
-        `named`: with the columns left over, where they are surely names.
+    def _beside(self) -> str:
+        if not self.beside_text:
+            return ""
+        pieces = " and ".join(f"{name} = {column}" for name, column in self.beside_text.items())
+        return f"{pieces}: not read, since {FLAGS['text']} names the whole text; they are joined where it is left out"
+
+    def lacking(self, named: bool = True) -> str:
+        """The fields without a column and how to name one, and pieces asked for beside a whole text, in lines.
+
+        Empty where no column is left over that may be meant. `named`: with those left over, if they are surely names.
         """
+        return "\n".join(filter(None, (self._without(named), self._beside())))
+
+    def _without(self, named: bool) -> str:
         known = {*self.chosen, "text", *(AGES if any(name in self.chosen for name in AGES) else ())}
         fields = [name for name in FIELDS if name not in known]
         if not fields or not self.unused:
             return ""
         flags = ", ".join(FLAGS[name] for name in fields)
         said = f"no column known for {', '.join(fields)} (name it with {flags})"
-        return f"{said}; unused: {_short(self.unused)}" if named else said
+        return f"{said}; unused: {short(self.unused)}" if named else said
 
 
 class ColumnError(SourceError):
@@ -107,9 +129,10 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
     if fields["text"]:
         pieces = {}
     elif not any(asked.get(name) for name in PIECES) and not any(pieces[name] for name in NEEDED_PIECES):
-        raise ColumnError("no column of report text", f"{listed(columns, asked.values())}. Name it with --text-column")
+        advice = f"Name it with {FLAGS['text']}, or where it stands in parts with {IN_PARTS}, or in a file for --config"
+        raise ColumnError("no column of report text", f"{listed(columns, asked.values())}. {advice}")
     found = {field: column for field, column in {**fields, **pieces}.items() if column}
-    chosen = Columns(found, [c for c in columns if c and c not in found.values()])
+    chosen = Columns(found, [c for c in columns if c and c not in found.values()], asked)
     doubled = next((c for c in chosen.names if columns.count(c) > 1), "")
     if doubled:
         raise ColumnError(f"column {doubled!r} stands twice in the header", "rename one of them")
@@ -157,7 +180,7 @@ def listed(columns: Sequence[str], asked: Iterable[str] = (), least: int = MIN_N
     names = len(set(columns)) == len(columns) >= least and all(_NAME.fullmatch(c) for c in columns)
     if not names and not any(_plain(c) in known for c in columns):
         return f"none of its {len(columns)} columns has a usual name (is its first row a header?)"
-    return "columns are: " + _short(columns, MAX_LISTED)
+    return "columns are: " + short(columns, MAX_LISTED)
 
 
 def is_name(cell: str) -> bool:
@@ -165,7 +188,7 @@ def is_name(cell: str) -> bool:
     return len(cell) <= MAX_NAME and bool(_NAME.fullmatch("".join(cell.split())))
 
 
-def _short(columns: Sequence[str], most: int = MAX_UNUSED) -> str:
+def short(columns: Sequence[str], most: int = MAX_UNUSED) -> str:
     """The names of columns, the first `most` of them, without those that are too long for a name."""
     more = f" and {len(columns) - most:,} more" if len(columns) > most else ""
     return ", ".join(c if 0 < len(c) <= MAX_NAME else "..." for c in columns[:most]) + more

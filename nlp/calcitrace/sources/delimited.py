@@ -18,6 +18,7 @@ from calcitrace.sources.reading import (
     LongLineError,
     Numbered,
     Options,
+    Others,
     Tally,
     TextFile,
     guarded,
@@ -44,8 +45,8 @@ def _rows(path: Path, file: TextFile, options: Options, tally: Tally) -> Numbere
     except ColumnError as error:
         split = _one_column(header, delimiter)
         raise ColumnError(error.brief, f"{split}; --delimiter names another") if split else error from None
-    tally.choose(path, columns, f"delimiter {delimiter!r}")
-    yield from _Records(feed, delimiter, header, columns)
+    others = tally.choose(path, columns, f"delimiter {delimiter!r}")
+    yield from _Records(feed, delimiter, header, columns, others)
     if feed.breaks_off:
         tally.note(path, "its last line has no line end; was the file cut off?")
 
@@ -191,10 +192,13 @@ class _Ids:
 class _Records:
     """The records of a table after its header, as numbered rows of the chosen columns."""
 
-    def __init__(self, feed: Feed, delimiter: str, header: Sequence[str], columns: Columns) -> None:
+    def __init__(
+        self, feed: Feed, delimiter: str, header: Sequence[str], columns: Columns, others: Others | None = None
+    ) -> None:
         self._feed, self._delimiter, self._size = feed, delimiter, len(header)
         self._reader = csv.reader(feed, delimiter=delimiter, strict=True)
         self._places = columns.places(header)
+        self._header, self._others = header, others
         self._id = self._places.get("report_id")
         self._ids = _Ids()
 
@@ -227,6 +231,8 @@ class _Records:
             return Bad(WRONG_BYTES)
         if self._id is not None and record[self._id]:
             self._ids.learn(record[self._id])
+        if self._others:
+            self._others.look(self._header, record)
         return row
 
     def _learn_from(self, line: str) -> None:

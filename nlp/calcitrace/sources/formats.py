@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from calcitrace.sources.hl7 import read_hl7
 from calcitrace.sources.jsonlines import read_jsonl
 from calcitrace.sources.reading import (
     MAX_TEXT,
+    SAMPLE,
     WRONG_BYTES,
     Bad,
     LongLineError,
@@ -53,7 +54,9 @@ def read_parquet(path: Path, options: Options, tally: Tally) -> Numbered:
         with pq.ParquetFile(pa.py_buffer(_unpacked(path)) if path.suffix.lower() == ".gz" else str(path)) as table:
             columns = choose_columns(table.schema_arrow.names, options.columns)
             rows, size = table.metadata.num_rows, path.stat().st_size
-            tally.choose(path, columns, f"{rows} rows")
+            others = tally.choose(path, columns, f"{rows} rows")
+            for cells in _texts(table, others.names):
+                others.look(cells, cells.values())
             for batch in table.iter_batches(batch_size=BATCH, columns=columns.names, use_threads=False):
                 for row in _plain_rows(batch):
                     number += 1
@@ -63,6 +66,18 @@ def read_parquet(path: Path, options: Options, tally: Tally) -> Numbered:
         if not number:
             raise SourceError(f"not a readable Parquet file ({type(error).__name__})") from None
         yield number + 1, Bad(f"the file is broken after row {number}; {rows - number:,} rows were not read")
+
+
+def _texts(table: Any, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The first rows of those of the columns that hold text."""
+    import pyarrow as pa
+
+    types = (pa.string(), pa.large_string())
+    texts = [name for name in columns if table.schema_arrow.field(name).type in types]
+    with suppress(pa.ArrowException, OSError, UnicodeDecodeError):  # a fault in a column that is not read
+        for batch in table.iter_batches(batch_size=SAMPLE, columns=texts) if texts else ():
+            return [*batch.to_pylist()]
+    return []
 
 
 def _plain_rows(batch: Any) -> Iterator[Row | Bad]:
@@ -118,10 +133,11 @@ def read_xlsx(path: Path, options: Options, tally: Tally) -> Numbered:
         raise SourceError("its first sheet is empty; a table needs a first row with column names")
     header = [str(h).strip() for h in first[1]]
     columns = choose_columns(filter(None, header), options.columns)
-    tally.choose(path, columns, f"sheet 1 of {len(book.sheet_names)}")
+    others = tally.choose(path, columns, f"sheet 1 of {len(book.sheet_names)}")
     places = columns.places(header)
     for number, row in rows:
         if any(map(_filled, row)):
+            others.look(header, row)
             yield number, {field: row[place] for field, place in places.items()}
 
 

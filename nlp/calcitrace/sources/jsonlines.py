@@ -74,7 +74,8 @@ class _Choice:
             self._tally.say(self._path, str(columns))
         self._found.update(columns.chosen)
         self._unused |= set(columns.unused)
-        self._tally.lacking[str(self._path)] = Columns(self._found, sorted(self._unused)).lacking(named=False)
+        all_columns = Columns(self._found, sorted(self._unused), self._options.columns)
+        self._tally.lacking[str(self._path)] = all_columns.lacking(named=False)
         return columns
 
 

@@ -8,18 +8,19 @@ import io
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from calcitrace.errors import SourceError, UsageError
-from calcitrace.sources.columns import Columns
+from calcitrace.sources.columns import FLAGS, IN_PARTS, Columns, short
 
 MAX_TEXT = 20_000_000
 WINDOWS = "windows-1252"
 WRONG_BYTES = "bytes that are not valid in this encoding"
+SAMPLE, LONG = 20, 100  # rows in which columns are looked at, and mean characters of a cell that is report text
 NOTE = "note: "  # begins what is told of an input in a line of its own
 Row = Mapping[str, Any]
 
@@ -90,10 +91,45 @@ class Tally:
         """Note what may be wrong with an input."""
         self.say(path, f"{NOTE}{words}")
 
-    def choose(self, path: object, columns: Columns, *words: str) -> None:
-        """Note the columns that were chosen for an input, and what they lack."""
+    def choose(self, path: object, columns: Columns, *words: str) -> Others:
+        """Note the columns that were chosen for an input, and what they lack; the result looks at the others."""
         self.say(path, *words, str(columns))
         self.lacking[str(path)] = columns.lacking()
+        return Others(str(path), columns, self)
+
+
+class Others:
+    """Looks in the first rows of an input for report text in columns that are not read.
+
+    That is where the caller has named the column of the whole text, and may not know of another.
+    """
+
+    def __init__(self, path: str, columns: Columns, tally: Tally) -> None:
+        self._path, self._tally, self._lacking = path, tally, columns.lacking()
+        told = columns.beside_text.values()
+        self._lengths = {c: 0 for c in columns.unused if c not in told} if columns.given.get("text") else {}
+        self._seen = 0
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that it looks at."""
+        return list(self._lengths)
+
+    def look(self, columns: Iterable[str], cells: Iterable[Any]) -> None:
+        """Look at a row; of the first ones, what they hold is noted."""
+        if self._seen == SAMPLE or not self._lengths:
+            return
+        self._seen += 1
+        for column, cell in zip(columns, cells, strict=False):
+            if column in self._lengths:
+                self._lengths[column] += len(str(cell))
+        long = [column for column, length in self._lengths.items() if length > LONG * self._seen]
+        said = (
+            f"not read, but looks like report text: {short(long)}; {IN_PARTS} in place of {FLAGS['text']} join parts"
+            if long
+            else ""
+        )
+        self._tally.lacking[self._path] = "\n".join(filter(None, (self._lacking, said)))
 
 
 Numbered = Iterator[tuple[int, "Row | Bad | Person"]]

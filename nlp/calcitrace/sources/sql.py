@@ -112,10 +112,11 @@ def read_sql(query: Query, options: Options, tally: Tally) -> Numbered:
     with _asked(query) as (names, rows):
         columns = choose_columns(names, options.columns)
         places, hashing = columns.places(names), _Hashing(query, names)
-        tally.choose(query, columns)
+        others = tally.choose(query, columns)
         tally.position = lambda: hashing.bytes
         for number, row in enumerate(rows, 1):
             hashing.add(row)
+            others.look(names, row)
             yield number, {name: row[place] for name, place in places.items()}
     if query.sha256 and query.sha256 != hashing.digest():
         raise BrokenOffError(
