@@ -109,7 +109,7 @@ def of_length(worker: Worker, make_up: str, lengths: Sequence[int]) -> dict[str,
     return {
         "ms_per_1000_characters": {str(n): round(1e6 * s / n, 3) for n, s in points},
         "exponents": [round(_slope(a, b), 3) for a, b in pairwise(points)],
-        "exponent": round(_slope(first, points[-1]), 3),
+        "exponent": round(_slope(first, points[-1]), 3) if len(points) > 1 else None,
     }
 
 
