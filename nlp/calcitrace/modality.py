@@ -25,7 +25,8 @@ def modality_of(report: Report, rules: RuleSet) -> str:
 
 def unknown_modality(report: Report, rules: RuleSet) -> str:
     """What the modality column holds, where neither it nor the beginning of the report is known to the rules."""
-    return "" if modality_of(report, rules) else report.modality.strip()
+    said = report.modality.strip()
+    return said if said and not modality_of(report, rules) else ""
 
 
 def unknown_said(unknown: Counter[str], whose: str = "") -> str:

@@ -117,7 +117,7 @@ def _exclusions(criteria: Criteria) -> Iterator[tuple[str, Callable[[History], b
     if c.washout_days:
         yield f"An earlier case report within {many(c.washout_days, 'day')}", lambda h: _washed(h, c)
     for exclusion in c.exclude:
-        yield exclusion.name, lambda h, e=exclusion: _applies(h, e, criteria.date_order)  # type: ignore[misc]
+        yield exclusion.name, lambda h, e=exclusion: _applies(h, e, c.date_order)  # type: ignore[misc]
 
 
 def exclusion_names(criteria: Criteria) -> list[str]:

@@ -63,7 +63,9 @@ class Worker:
     def __call__(self, report: Report) -> dict[str, Any]:
         """The report's rows, or the reason why it is quarantined (never its text)."""
         try:
-            return {**self._rows(report), "unknown_modality": unknown_modality(report, self.rules)}
+            made = self._rows(report)
+            made["unknown_modality"] = unknown_modality(report, self.rules)
+            return made
         except Exception as error:  # the message of an unknown error may hold report text: keep its kind only
             return quarantined(report, f"{type(error).__name__} while reading the text")
 
