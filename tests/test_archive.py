@@ -24,7 +24,8 @@ from calcitrace.corpus import DEFAULT_CASE
 from calcitrace.crew import Crew
 from calcitrace.errors import RunError
 from calcitrace.rules import patterns_folder
-from calcitrace.screen import of_regex
+from calcitrace.ruleset import Term
+from calcitrace.screen import nearby_too, of_regex
 from calcitrace.sentences import stretches_of
 from calcitrace.shards import merge
 from calcitrace.sieve import Screen, plain, telling_findings
@@ -175,9 +176,17 @@ def _missed(worker: Worker, report: Report) -> frozenset[str]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(["bone", "calc", "ero", "s?", "(?:ion|ive)", "[a-z]+", " ", "(?:in|of) "]), min_size=1))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["bone", "calc", "ero", "s?", "(?:ion|ive)", "[a-z]+", " ", "(?:in|of) ", "(?<=of )", "(?= (?:of|in))"]
+            + ["(?! bone)", "[ce]", "[^c]", "(?:(?<=in )|(?<=s ))"]
+        ),
+        min_size=1,
+    )
+)
 def test_what_a_regex_needs_stands_in_all_it_matches(parts: list[str]) -> None:
-    """Invented rules: a text that matches holds a string of every necessary set."""
+    """Invented rules: a text that matches holds a string of every necessary set, of what stands nearby too."""
     import re
 
     regex = "".join(parts)
@@ -185,7 +194,8 @@ def test_what_a_regex_needs_stands_in_all_it_matches(parts: list[str]) -> None:
     for text in ("bone calc erosion of bone", "bonecalceroive", "calcs in bone ero", "eros of bones calc"):
         found = pattern.search(text)
         if found:
-            assert all(any(s in text for s in strings) for strings in of_regex(regex))
+            needed = of_regex(regex) + nearby_too(Term("invented", regex=regex))
+            assert all(any(s in text for s in strings) for strings in needed)
 
 
 def test_accents_ligatures_and_invisible_characters_are_seen_through() -> None:

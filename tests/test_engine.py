@@ -11,8 +11,9 @@ from calcitrace import Annotator, Report
 from calcitrace.engine import FastJudge, MedspacyJudge
 from calcitrace.fast import longest
 from calcitrace.rules import load_rules
+from calcitrace.ruleset import Term
 from calcitrace.samples import sample_corpus
-from calcitrace.screen import necessary, of_regex
+from calcitrace.screen import nearby_too, necessary, of_regex
 from calcitrace.words import split_words
 
 GOLD = Path(__file__).parents[1] / "evaluation" / "gold"
@@ -81,6 +82,13 @@ def test_necessary_strings_of_a_regex(regex, needed):
     """What every match must hold is derived from the expression, or nothing is claimed."""
     assert set(map(frozenset, needed)) <= set(of_regex(regex))
     assert bool(needed) == bool(of_regex(regex))
+
+
+def test_what_stands_nearby_is_needed_too_where_a_sentence_is_tried():
+    """Lookarounds that ask for words, and sets of few characters, count; those that exclude, and ranges, do not."""
+    term = Term("x:1", regex=r"(?<=holds no )calc(?= deposit)(?! bursitis)[:?][^a][0-9]")
+    assert {frozenset({"holds no "}), frozenset({" deposit"}), frozenset({":", "?"})} <= set(nearby_too(term))
+    assert set(of_regex(term.regex)) == {frozenset({"calc"})}
 
 
 def test_every_shipped_example_holds_what_its_rule_needs():

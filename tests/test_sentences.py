@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calcitrace.sentences import MAX_SENTENCE, pieces, split_sentences, stretches, stretches_of
+from calcitrace.sentences import MAX_SENTENCE, pieces, pieces_at, split_sentences, stretches, stretches_of
 
 PIECES = st.sampled_from(
     [
@@ -293,6 +293,18 @@ def test_the_stretches_of_a_text_are_those_of_its_pieces(text: str) -> None:
     found = [stretch for piece in pieces(text) for stretch in stretches_of(piece)]
     assert found == list(stretches(text))
     assert "".join("".join(found).split()) == "".join(text.split())
+
+
+@given(TEXTS, st.sets(st.integers(0, 1000)))
+@settings(deadline=None, max_examples=300)
+def test_the_pieces_at_some_places_are_those_of_the_text(text: str, places: set[int]) -> None:
+    """In order, each once, whichever letters of them are named."""
+    letters = sorted(p for p in places if p < len(text) and text[p].isalnum())
+    wanted, begin = list[str](), 0
+    for piece in pieces(text):
+        wanted += [piece] if any(begin <= p < begin + len(piece) for p in letters) else []
+        begin += len(piece) + 1
+    assert pieces_at(text, letters) == wanted
 
 
 def test_what_ends_a_stretch() -> None:

@@ -188,15 +188,16 @@ class Annotator:
         words = split_words(text, self.rules.spelling)
         forms = words.forms
         judged = self._judge(forms)
-        sides, slips = tuple(self.linker.sides_in(forms)), self._flagger.slips(text)
+        sides = tuple(self.linker.sides_in(forms))
         measures = bool(forms) and _may_measure(forms)
         if not judged.hits:
             own = judged if judged.sites or judged.sides else NOTHING_JUDGED
-            return Sentence(text, Words(forms, (), ()), own, (), sides, slips, _NOTHING, measures, {}, _NEVER, _NEVER)
+            words = Words(forms, (), ())
+            return Sentence(text, words, own, (), sides, _NOTHING, measures, None, {}, _NEVER, _NEVER)
         hits = judged.hits
         placed = {h.name for h in hits if h.term.known or h.term.at or h.term.not_at}
         asks = placed.union(*(h.term.told for h in hits))
-        return Sentence(text, words, judged, hits, sides, slips, self.linker.one(frozenset(asks)), measures)
+        return Sentence(text, words, judged, hits, sides, self.linker.one(frozenset(asks)), measures)
 
     def _laid_out(self, text: str) -> tuple[tuple[Section, ...], list[tuple[int, int, int]]]:
         """Sections, and sentences as (start, end, index of section)."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from calcitrace.compiled import compiled
 from calcitrace.ruleset import CueGroup, RuleSet, Term
-from calcitrace.screen import all_necessary, longest_word, necessary
+from calcitrace.screen import longest_word, nearby_too, necessary
 from calcitrace.sites import Hit
 
 Span = tuple[int, int]
@@ -66,12 +66,12 @@ class RegexTable:
         needles: dict[str, list[int]] = {}
         for place, (number, term) in enumerate(terms):
             self._rules.append((number, term.regex or ""))
-            found = [strings for strings in all_necessary(term) if all(map(longest_word, strings))]
+            found = _telling(nearby_too(term))
             for k in range(SETS):
                 if k >= len(found):
                     self._free[k] |= 1 << place
                     continue
-                for word in map(longest_word, found[k]):
+                for word in found[k]:
                     needles.setdefault(word, [0] * SETS)[k] |= 1 << place
         self._needles: dict[str, list[tuple[str, list[int]]]] = {}
         for needle, bits in needles.items():
@@ -122,6 +122,18 @@ class RegexTable:
         if len(form) <= MOST_DIGITS or not form.isdigit():
             self._known[form] = found
         return found
+
+
+def _telling(sets: Iterable[frozenset[str]]) -> list[frozenset[str]]:
+    """Sets of pieces of words, one of each needed, from sets of strings: none that says much the same as one before."""
+    kept: list[frozenset[str]] = []
+    for strings in sets:
+        words = [string.split() for string in strings]
+        for pieces in (map(longest_word, strings), (w[0] for w in words if w), (w[-1] for w in words if w)):
+            found = frozenset(pieces)
+            if all(words) and "" not in found and not any(2 * len(k & found) >= min(len(k), len(found)) for k in kept):
+                kept.append(found)
+    return kept
 
 
 def _to_words(forms: Sequence[str], starts: Sequence[int], start: int, end: int) -> Span:

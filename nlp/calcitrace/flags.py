@@ -41,12 +41,18 @@ class Flagger:
         """
         if not annotated.mentions and not annotated.conditions:
             return ()
-        slipped = {slip for s in sentences for slip in s.slips}
+        slipped = {slip for s in sentences for slip in self._slips_of(s)}
         slips = (f"dictation:{name}" for name in self._slips if name in slipped)
         return (*_side_conflicts(annotated, sentences, self._linker), *_contradictions(annotated), *slips)
 
+    def _slips_of(self, sentence: Sentence) -> frozenset[str]:
+        """The slips that stand in a sentence, looked for when they are first asked for: few reports have flags."""
+        if sentence.slips is None:
+            sentence.slips = self.slips(sentence.text)
+        return sentence.slips
+
     def slips(self, sentence: str) -> frozenset[str]:
-        """The slips that stand in a sentence."""
+        """The slips that stand in the text of a sentence."""
         lowered = sentence.lower()
         begun = self._by_first.keys() & _WORD.findall(lowered)
         found = {name for first in begun for name, way in self._by_first[first] if way.search(sentence)}

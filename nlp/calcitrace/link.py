@@ -80,11 +80,15 @@ class Session(Circumstances):
 
     def claims_anywhere(self, sentence: Sentence) -> Iterator[Claim]:
         """What the sentence could mention in any report, under any heading and after any other sentence."""
+        looked: list[Sequence[tuple[Hit, Site]]] = []
         for region in {"", NO_REGION, *(self.linker.sites[h.name].region for h in sentence.judged.sites)}:
             self.region = region
-            places = Places(self.linker, self, sentence.words, self._sites(sentence).sites)
-            allowed = (h for h in sentence.hits if places.allows_somewhere(h))
-            yield from ((h.name, h.term.told, places.sited(h)) for h in allowed)
+            sites = self._sites(sentence).sites
+            if sites not in looked:
+                looked.append(sites)
+                places = Places(self.linker, self, sentence.words, sites)
+                allowed = (h for h in sentence.hits if places.allows_somewhere(h))
+                yield from ((h.name, h.term.told, places.sited(h)) for h in allowed)
 
     def _remember(self, named: Named) -> None:
         self._named.append(named)

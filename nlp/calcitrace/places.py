@@ -19,6 +19,7 @@ _NEAR = 7.0
 _SAME_MATTER = 12.0
 _SKELETAL = frozenset({"bone", "bone_interior", "tendon", "bursa", "joint"})
 _ONE_CLAIM = 2
+_JOINS = frozenset({",", "and", "or"})
 _LISTED = frozenset({"and", "or", ",", "/", "no", "nor"})
 _BONE = ("bone", "bone_interior")
 _HELD = 5  # words between "the cyst" and what it holds or is free of
@@ -40,7 +41,7 @@ class Places:
 
     def allows_somewhere(self, hit: Hit) -> bool:
         """Whether there are a heading and a sentence before at which the place would be one where its words count."""
-        return self._counts_at(hit, lambda: [self._own_kind(hit)] if self._own_kind(hit) else ["", *KINDS])
+        return self._counts_at(hit, lambda: [own] if (own := self._own_kind(hit)) else ["", *KINDS])
 
     def _counts_at(self, hit: Hit, kinds: Callable[[], Sequence[str]]) -> bool:
         """Whether its words count at one of these kinds of structure, which are asked for only where it matters."""
@@ -157,14 +158,20 @@ class Places:
         if (site.i - hit.j if after else hit.i - site.j) > FAR:
             return FAR - 1
         between = self._words.forms[hit.j : site.i] if after else self._words.forms[site.j : hit.i]
-        if after and all(w in linker.lies or w.isdigit() for w in between):
-            if (
-                not between
-            ):  # "no lytic lesion, atherosclerotic calcification": what follows at once may be another claim
+        if after and _only(between, linker.lies):
+            if not between:  # "no lytic lesion, atherosclerotic calcification": what follows may be another claim
                 return _CLOSE + 1.0 if linker.sites[site.name].kind in _ONLY_CLOSE else 1.0
             return 0.2 * len(between)
-        if not after and all(w in linker.verbs or w.isdigit() for w in between):
+        if not after and _only(between, linker.verbs):
             return 0.1 + 0.25 * len(between)
         cost = 2.0 + len(between)
-        cost += sum(8.0 for w in between if w in linker.breaks) + sum(1.0 for w in between if w in (",", "and", "or"))
+        if not linker.breaks.isdisjoint(between):
+            cost += sum(8.0 for w in between if w in linker.breaks)
+        if not _JOINS.isdisjoint(between):
+            cost += sum(1.0 for w in between if w in _JOINS)
         return min(cost, FAR - 1)
+
+
+def _only(between: Sequence[str], words: frozenset[str]) -> bool:
+    """Whether nothing but these words and numbers stands between."""
+    return words.issuperset(between) or all(w in words or w.isdigit() for w in between)

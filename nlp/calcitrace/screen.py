@@ -19,8 +19,10 @@ MOST_STRINGS = 400
 WORD_BEGINS = (op.AT, op.AT_BOUNDARY)
 LONG = 5
 MOST_LETTERS = 6  # more do not make a string rarer
+MOST_CHARACTERS = 4  # of one place
 KEPT = "necessary"
-Needs = tuple[list[frozenset[str]], list[list[frozenset[str]]]]
+Sets = list[frozenset[str]]
+Needs = tuple[Sets, list[Sets], Sets]
 _KNOWN: dict[str, Needs] = {}
 
 
@@ -41,7 +43,15 @@ def all_necessary(term: Term) -> list[frozenset[str]]:
     return _needs_of(term.regex or "")[0]
 
 
-def alternatives(term: Term) -> list[list[frozenset[str]]]:
+def nearby_too(term: Term) -> Sets:
+    """The same of a regular expression, with what it asks for before and after its match, and of single characters.
+
+    These are often common words: they tell which of the rules to try on a sentence, and little of a whole report.
+    """
+    return _needs_of(term.regex or "")[2]
+
+
+def alternatives(term: Term) -> list[Sets]:
     """The same for each alternative of a regular expression that is nothing but alternatives."""
     return (_needs_of(term.regex)[1] if term.regex else []) or [all_necessary(term)]
 
@@ -57,11 +67,16 @@ def prepare(rules: RuleSet) -> None:
     before = before if isinstance(before, dict) else {}
     for regex in missing:
         if regex in before:
-            whole, each = before[regex]
-            _KNOWN[regex] = [frozenset(s) for s in whole], [[frozenset(s) for s in way] for way in each]
+            whole, each, more = before[regex]
+            _KNOWN[regex] = _sets(whole), list(map(_sets, each)), _sets(more)
     if not before.keys() >= set(missing):
         made = {regex: _needs_of(regex) for regex in missing}
-        keep(KEPT, rules.hash, {r: [_listed(w), [_listed(way) for way in each]] for r, (w, each) in made.items()})
+        listed = {r: [_listed(w), list(map(_listed, each)), _listed(more)] for r, (w, each, more) in made.items()}
+        keep(KEPT, rules.hash, listed)
+
+
+def _sets(listed: Iterable[list[str]]) -> Sets:
+    return [frozenset(strings) for strings in listed]
 
 
 def _listed(sets: Iterable[frozenset[str]]) -> list[list[str]]:
@@ -72,15 +87,16 @@ def _needs_of(regex: str) -> Needs:
     """The sets that a regular expression needs, and those of each of its alternatives if it is nothing but these."""
     if regex not in _KNOWN:
         parsed = list(parser.parse(regex, re.IGNORECASE))
-        whole = sorted(map(_lower, _of_sequence(parsed)), key=_worth, reverse=True)
+        whole, more = _best_first(_of_sequence(parsed)), _best_first(_of_sequence(parsed, nearby=True))
         split = bool(parsed) and parsed[-1][0] is op.BRANCH and all(code is op.AT for code, _ in parsed[:-1])
         ways = parsed[-1][1][1] if split else ()
-        _KNOWN[regex] = whole, [sorted(map(_lower, _of_sequence(way)), key=_worth, reverse=True) for way in ways]
+        _KNOWN[regex] = whole, [_best_first(_of_sequence(way)) for way in ways], more
     return _KNOWN[regex]
 
 
-def _lower(strings: frozenset[str]) -> frozenset[str]:
-    return frozenset(s.lower() for s in strings)
+def _best_first(found: Iterable[frozenset[str]]) -> Sets:
+    """The sets in small letters, those that let the fewest texts through before the others."""
+    return sorted((frozenset(s.lower() for s in strings) for strings in found), key=_worth, reverse=True)
 
 
 def _of_tokens(tokens: Sequence[Mapping[str, Any]]) -> list[frozenset[str]]:
@@ -100,10 +116,10 @@ def of_regex(regex: str) -> list[frozenset[str]]:
     return _needs_of(regex)[0]
 
 
-def _of_sequence(items: Any) -> list[frozenset[str]]:
+def _of_sequence(items: Any, nearby: bool = False) -> list[frozenset[str]]:
     """The necessary sets of the parts of a sequence: how what begins at each place must begin, and what is within.
 
-    A string that begins with a blank begins a word.
+    A string that begins with a blank begins a word. `nearby`: see `nearby_too`.
     """
     found: list[frozenset[str]] = []
     items = list(items)
@@ -114,7 +130,7 @@ def _of_sequence(items: Any) -> list[frozenset[str]]:
         if all(strings):
             found.append(frozenset(f" {s}" for s in strings) if k and items[k - 1] == WORD_BEGINS else strings)
         if code is not op.BRANCH or min(map(len, strings)) < LONG:
-            found += _of_item(code, argument)
+            found += _of_item(code, argument, nearby)
     return found
 
 
@@ -148,24 +164,33 @@ def _begins(code: Any, argument: Any) -> tuple[frozenset[str], bool]:
     return frozenset({""}), False
 
 
-def _of_item(code: Any, argument: Any) -> list[frozenset[str]]:
+def _of_item(code: Any, argument: Any, nearby: bool) -> list[frozenset[str]]:
     """The necessary sets within one part."""
     if code is op.SUBPATTERN:
-        return _of_sequence(argument[-1])
+        return _of_sequence(argument[-1], nearby)
     if code in (op.MAX_REPEAT, op.MIN_REPEAT):
         least, _, inner = argument
-        return _of_sequence(inner) if least else []
+        return _of_sequence(inner, nearby) if least else []
+    if code is op.ASSERT and nearby:  # it looks at what stands in the same sentence
+        return _of_sequence(argument[1], nearby)
+    if (
+        code is op.IN
+        and nearby
+        and len(argument) <= MOST_CHARACTERS
+        and all(kind is op.LITERAL for kind, _ in argument)
+    ):
+        return [frozenset(chr(character) for _, character in argument)]
     if code is op.BRANCH:
-        together = _of_branches(argument[1])
+        together = _of_branches(argument[1], nearby)
         return [together] if together else []
     return []
 
 
-def _of_branches(branches: Sequence[Any]) -> frozenset[str] | None:
+def _of_branches(branches: Sequence[Any], nearby: bool) -> frozenset[str] | None:
     """All branches together, if each of them needs something."""
     together: set[str] = set()
     for branch in branches:
-        needed = _of_sequence(branch)
+        needed = _of_sequence(branch, nearby)
         if not needed:
             return None
         together |= sorted(needed, key=_worth)[-1]

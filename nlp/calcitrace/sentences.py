@@ -7,7 +7,7 @@ run-ons. Works on positions only; the text is never changed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 Sentence = tuple[int, int]
 
@@ -48,8 +48,16 @@ def split_sentences(text: str, start: int = 0, end: int | None = None, width: in
     width = wrap_width(text) if width is None else width
     sentences: list[Sentence] = []
     begin = start
-    for cut in (*_cuts(text, start, end, width), end):
-        sentences += _trimmed(text, begin, cut)
+    for found in _WHOLE.finditer(text, start, end):
+        stop = found.start()
+        if _MAY_BREAK.search(text, begin, stop):
+            for cut in _breaks(text, begin, stop, (start, end), width):
+                _add(sentences, text, begin, cut)
+                begin = cut
+        _add(sentences, text, begin, stop + 1)
+        begin = stop + 1
+    for cut in (*_breaks(text, begin, end, (start, end), width), end):
+        _add(sentences, text, begin, cut)
         begin = cut
     return sentences
 
@@ -61,6 +69,25 @@ def pieces(text: str) -> list[str]:
     The stop is left out; what comes after the last one ends in a blank line.
     """
     return (_WHOLE if _announces(text) else _WHOLE_OR_LINE).split(f"{text}{_BLANK_LINE}")
+
+
+def pieces_at(text: str, places: Iterable[int]) -> list[str]:
+    """The pieces of a text in which these places lie, letters of words, in order."""
+    stop, text = _WHOLE if _announces(text) else _WHOLE_OR_LINE, f"{text}{_BLANK_LINE}"
+    found, begin, end = list[str](), 0, -1
+    for place in places:
+        if place < end:
+            continue
+        begin, before = end + 1, text.rfind(STOP, end + 1, place)
+        while before >= 0:
+            if stop.match(text, before):
+                begin = before + 1
+                break
+            before = text.rfind(STOP, begin, before)
+        after = stop.search(text, place)
+        end = after.start() if after else len(text)
+        found.append(text[begin:end])
+    return found
 
 
 def stretches(text: str) -> Iterator[str]:
@@ -85,17 +112,6 @@ def _announces(text: str) -> bool:
     return "the following" in text.lower() and _LEAD.search(text) is not None
 
 
-def _cuts(text: str, start: int, end: int, width: int) -> Iterator[int]:
-    """Where the sentences of `text[start:end]` end: at every full stop of the common case, and at breaks in between."""
-    begin = start
-    for found in _WHOLE.finditer(text, start, end):
-        if _MAY_BREAK.search(text, begin, found.start()):
-            yield from _breaks(text, begin, found.start(), (start, end), width)
-        begin = found.end()
-        yield begin
-    yield from _breaks(text, begin, end, (start, end), width)
-
-
 def _breaks(text: str, begin: int, until: int, of: Sentence, width: int) -> Iterator[int]:
     """Where sentences end between two full stops of the common case, in a section that extends from and to `of`."""
     start, end = of
@@ -114,21 +130,19 @@ def _leads(text: str, begin: int, cut: int) -> bool:
     return _LEAD.search(text, begin, min(cut, begin + 120)) is not None
 
 
-def _trimmed(text: str, begin: int, end: int) -> list[Sentence]:
-    """The sentence without surrounding white space; in pieces, cut at white space, where nothing ended it for long."""
-    pieces: list[Sentence] = []
+def _add(sentences: list[Sentence], text: str, begin: int, end: int) -> None:
+    """Add the sentence without surrounding white space; where nothing ended it for long, cut at white space."""
     while end - begin > MAX_SENTENCE:
         cut = max(text.rfind(blank, begin, begin + MAX_SENTENCE) for blank in " \n\t")
         cut = cut if cut > begin else begin + MAX_SENTENCE
-        pieces += _trimmed(text, begin, cut)
+        _add(sentences, text, begin, cut)
         begin = cut
     while begin < end and text[begin].isspace():
         begin += 1
     while end > begin and text[end - 1].isspace():
         end -= 1
     if end > begin:
-        pieces.append((begin, end))
-    return pieces
+        sentences.append((begin, end))
 
 
 def _ends(text: str, begin: int, found: re.Match[str], start: int, end: int, width: int) -> bool:

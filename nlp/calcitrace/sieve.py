@@ -16,7 +16,7 @@ from itertools import combinations
 
 from calcitrace.ruleset import CaseDefinition, Finding, RuleSet, Term
 from calcitrace.screen import alternatives, prepare
-from calcitrace.sentences import STOP, pieces, stretches
+from calcitrace.sentences import pieces, pieces_at, stretches
 from calcitrace.words import FOLD, INVISIBLE, PREFIXES
 
 SCREENS = ("rules", "case", "none")
@@ -204,17 +204,7 @@ class Screen:
         places = None if self._always else self._places(text)
         if places is None:
             return pieces(text)
-        if not places:
-            return []
-        cut = pieces(text)
-        found, end, k = list[str](), 0, -1
-        for place in places:
-            while place >= end:
-                k += 1
-                end += len(cut[k]) + len(STOP)
-                if place < end:
-                    found.append(cut[k])
-        return found
+        return pieces_at(text, places) if places else []
 
     def named(self, text: str) -> frozenset[str]:
         """The findings and conditions that the stretches of a text could mention, each by itself."""

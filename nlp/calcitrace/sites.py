@@ -90,9 +90,9 @@ class Sentence:
     """What a sentence's text says by itself, whatever report it stands in; equal sentences share one.
 
     `words` are counted from the sentence's beginning, and have no places where there are no hits (most sentences of an
-    archive are remembered, and most have none); `sides` are the sides it names, `slips` those of dictation;
-    `asks` are the findings of which it matters whether the report has named them; `measures` says that it may tell the
-    size of what was spoken of before.
+    archive are remembered, and most have none); `sides` are the sides it names, `slips` those of dictation once they
+    were asked for; `asks` are the findings of which it matters whether the report has named them; `measures` says that
+    it may tell the size of what was spoken of before.
     """
 
     text: str
@@ -100,9 +100,9 @@ class Sentence:
     judged: Judged
     hits: Sequence[Hit]
     sides: Sequence[str]
-    slips: frozenset[str]
     asks: frozenset[str]
     measures: bool = False
+    slips: frozenset[str] | None = None
     sites_in: dict[str, Named] = field(default_factory=dict)
     claims_in: Outcomes[frozenset[Claim]] = field(default_factory=Outcomes)
     read_in: Outcomes[Any] = field(default_factory=Outcomes)

@@ -45,7 +45,7 @@ __all__ = [
     "shown_id",
     "without_password",
 ]
-OTHERS = (*[f for f in FIELDS if f not in ("report_id", "text", "birth_date")], "version_of")
+OTHERS = frozenset((*FIELDS, "version_of")) - {"report_id", "text", "birth_date"}
 MAX_ID = 64
 Place = Path | Query
 Inputs = str | Place | Sequence[str | Place]
@@ -255,7 +255,7 @@ def report_of(row: Row | Bad, name: str, number: int, date_order: str = "") -> R
     values: dict[str, str] = {}
     for field, cell in row.items():
         try:
-            values[field] = text_of(cell)
+            values[field] = cell if type(cell) is str else text_of(cell)
         except ValueError:
             return Reject(name, number, f"the {field.replace('_', ' ')} is no single value")
     report_id = _whole(values.get("report_id", "")) or _made_id(row, name, number)
@@ -284,4 +284,4 @@ def _made_id(row: Mapping[str, object], name: str, number: int) -> str:
 
 def shown_id(report_id: str) -> str:
     """An id for a message; nothing where it is prose, as when a wrong column is taken for the id."""
-    return report_id if len(report_id) <= MAX_ID and not any(c.isspace() for c in report_id) else ""
+    return report_id if len(report_id) <= MAX_ID and report_id.split() == [report_id] else ""
