@@ -12,6 +12,7 @@ _SIZE = re.compile(r"^\d+(?:[.,]\d+)?$")
 _UNITS = {"mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "centimeter": 10.0, "centimeters": 10.0}
 _NUMBERS = {w: n for n, w in enumerate("one two three four five six seven eight nine ten eleven twelve".split(), 1)}
 _BELOW = {"subcentimeter": 10.0, "submillimeter": 1.0}
+_TELL_A_SIZE = frozenset((*_UNITS, *_BELOW))
 _AXES = frozenset("ap cc tr ml si craniocaudal transverse anteroposterior sagittal coronal axial".split())
 LOOK_BACK = 10
 LISTS = (
@@ -41,6 +42,8 @@ def measurements(forms: Sequence[str], words: Mapping[str, frozenset[str]], earl
     Not those of before ("was 12 mm", "compared with 18 mm"; these where `earlier`), and not distances ("2 cm above
     the insertion"); the words that tell these are lists of words.yml.
     """
+    if _TELL_A_SIZE.isdisjoint(forms):
+        return
     numbers: list[float] = []
     first = 0
     found: list[Measure] = []
@@ -155,14 +158,16 @@ _THEN_NOW = re.compile(
     rf"(?:now|today|to|currently|is now|and is)(?: (?:it|is|at|measures))* {_SIZED}"
 )
 _PAIRS = ((_NOW_THEN, 1), (_SAID_THEN, 1), (_THEN_NOW, 2), (_NOW_DATED, 1), (_NOW_DATE, 1), (_ARROW, 2))
+_PAIR = 2
 _SAME = 0.05
 
 
 def size_changes(forms: Sequence[str]) -> Iterable[tuple[int, str]]:
     """(position of the words, change) for each pair of an earlier and a present measurement in the sentence."""
-    text = " ".join(forms)
-    if not any(form.isdigit() or "." in form for form in forms):
+    numbers = [form for form in forms if form[0].isdigit()]
+    if len(numbers) < _PAIR or not any(form.isdigit() or "." in form for form in forms):
         return
+    text = " ".join(forms)
     for pattern, now in _PAIRS:
         for found in pattern.finditer(text):
             present, earlier = float(found[now]), float(found[3 - now])
