@@ -23,7 +23,7 @@ import pytest
 
 from calcitrace import Annotator, Report, RuleSet, read_run
 from calcitrace.casemodel import load_model, starter_path
-from calcitrace.cli.bar import RunBar
+from calcitrace.cli.bar import Counting, RunBar
 from calcitrace.cli.process import process
 from calcitrace.config import COLUMN_FLAGS as COLUMN_FLAGS_OF_FILES
 from calcitrace.corpus import Progress
@@ -545,6 +545,22 @@ def test_a_run_that_goes_on_says_so(capsys: pytest.CaptureFixture[str]) -> None:
         bar.advance(Progress(2010, 0, 3, 10, 0.1, chosen))
     assert capsys.readouterr().err == (
         "r.csv: encoding utf-8\ngoing on with an earlier run: 2,000 reports are read already\n"
+    )
+
+
+def test_progress_that_is_no_terminals_is_told_once_a_minute(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs and counts that are piped tell how far they are in a line once a minute, and nothing before."""
+    clock = [0.0]
+    monkeypatch.setattr("calcitrace.cli.bar.time.monotonic", lambda: clock[0])
+    with RunBar() as bar, Counting("patients") as count:
+        for clock[0] in (59.0, 60.0, 61.0, 119.0, 120.0):
+            bar.advance(Progress(int(clock[0]) * 10, 0, 3, int(clock[0]) * 10, clock[0] / 240, {}))
+            count.reached(int(clock[0]) * 1000)
+    assert capsys.readouterr().err == (
+        "600 reports, 10/s, 3 likely, 25% of the input\n60,000 patients, 1,000/s\n"
+        "1,200 reports, 10/s, 3 likely, 50% of the input\n120,000 patients, 1,000/s\n"
     )
 
 

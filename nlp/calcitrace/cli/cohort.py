@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from calcitrace.cli.app import app, say
+from calcitrace.cli.bar import Counting
 
 if TYPE_CHECKING:
     from calcitrace.flow import Flow
@@ -57,7 +58,8 @@ def cohort(
 
     check_folder(out, overwrite)
     drawn_before = (out / "flow.svg").exists()
-    made = build_cohort(runs, criteria, adjudications, not no_reread, lambda n: say(f"{n:,} patients"))
+    with Counting("patients", "reading the runs") as bar:
+        made = build_cohort(runs, criteria, adjudications, not no_reread, bar.reached)
     kept = write_cohort(made, out, key, show_ids, overwrite, new_key)
     for line in _boxes(made.flow):
         print(line)
