@@ -711,7 +711,7 @@ def test_show_colours_the_right_words(command: Any, monkeypatch: pytest.MonkeyPa
         (["."], 4, "error: .: cannot be read (Is a directory); to give the report itself, use --text; for a"),
         (["A1002"], 4, "error: A1002: cannot be read (No such file or directory); to give the report itself, use"),
         (["A1", "--run", "gone"], 6, "error: gone: no run folder"),
-        (["A1", "--run", "gone", "--no-model"], 2, "error: with --run the run's own rules, case definition, model"),
+        (["A1", "--run", "gone", "--model", "m"], 2, "error: with --run the run's own rules, case definition, model"),
         (["--run", "gone"], 2, "error: with --run give one report id"),
         (["--text", "No", "fracture", "here"], 2, "error: give one file, or the report with --text (in quotes)\n"),
         (
@@ -760,6 +760,16 @@ def test_show_of_a_run_whose_model_has_changed(command: Any, tmp_path: Path) -> 
     assert command("show", "1", "--run", tmp_path / "run").code == 0
     put(tmp_path, "own.json", own.read_text("utf-8") + "\n")
     assert "has changed since the run" in command("show", "1", "--run", tmp_path / "run").err
+
+
+def test_show_a_report_of_a_run_without_its_model(command: Any, tmp_path: Path) -> None:
+    """--no-model tells what the case definition alone says, and does not ask for the model."""
+    own = put(tmp_path, "own.json", (starter_path("intraosseous_migration") or Path()).read_text("utf-8"))
+    command("process", put(tmp_path, "r.csv", GOOD), "--out", tmp_path / "run", "--model", own)
+    own.unlink()
+    ended = command("show", "1", "--run", tmp_path / "run", "--no-model")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.endswith("\ncase status: no\n")
 
 
 def test_show_asks_for_the_id_in_a_table(command: Any, tmp_path: Path) -> None:
