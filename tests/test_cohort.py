@@ -355,6 +355,27 @@ def test_a_cohort_is_not_written_over_with_another_key_unasked(tmp_path: Path, c
     assert command("export", out, "--to", "csv", "--out", tmp_path / "csv").code == 0
 
 
+def test_cohort_tells_what_became_of_the_key(tmp_path: Path, command: Command) -> None:
+    """Whether it is new, that of before or another, and what there is to do; of one by --key that export needs it."""
+    folder, key = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE))), (tmp_path / "cohort.key").resolve()
+    words = ("cohort", folder, "--out", tmp_path / "cohort")
+    made = command(*words).out
+    refused = command(*words)
+    again = command(*words, "--overwrite").out
+    key.unlink()
+    other = command(*words, "--overwrite", "--new-key").out
+    named = command(*words, "--overwrite", "--key", key).out
+    said = f"the key of the pseudonyms is {{}}: {key}\n  {{}}\nwrote "
+    assert said.format("new", "keep it, apart from the cohort: exports and later cohorts here need it") in made
+    assert refused.err.endswith(
+        "holds a cohort; choose another --out, or --overwrite (patients keep their pseudonyms)\n"
+    )
+    assert said.format("that of before", "the same patient has the same pseudonym; there is nothing to do") in again
+    told = "pseudonyms match no earlier page or export; keep the key, apart from the cohort"
+    assert said.format("another than before", told) in other
+    assert f"\npseudonyms are by {key}; give the same --key to calcitrace export, for the same pseudonyms\n" in named
+
+
 # -------------------------------------------------------------- exclusions
 
 

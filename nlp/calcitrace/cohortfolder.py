@@ -15,7 +15,7 @@ from calcitrace.errors import RunError
 from calcitrace.flowdiagram import flow_png, flow_svg
 from calcitrace.methods import methods
 from calcitrace.patientpicture import picture
-from calcitrace.pseudonyms import Pseudonyms, key_beside, pseudonyms
+from calcitrace.pseudonyms import KeyBefore, Pseudonyms, pseudonyms
 from calcitrace.runfolder import MANIFEST, commit_file, now
 from calcitrace.tableone import outcomes, table_one
 from calcitrace.tables import safe_cell, schema
@@ -37,8 +37,8 @@ def write_cohort(
     show_ids: bool = False,
     overwrite: bool = False,
     new_key: bool = False,
-) -> Path | None:
-    """Write a cohort to the folder `out`; gives the path of the key that was made or found beside it, if one was.
+) -> str:
+    """Write a cohort to the folder `out`; gives what there is to say of the key of its pseudonyms, if it has one.
 
     Args:
         cohort: as `build_cohort` made it.
@@ -55,6 +55,7 @@ def write_cohort(
     """
     folder = Path(out)
     check_folder(folder, overwrite)
+    before = KeyBefore.of(folder)
     names = None if show_ids else pseudonyms(folder, Path(key) if key else None, new_key)
     (folder / MANIFEST).unlink(missing_ok=True)
     tables = {"patients": (cohort.patients, PATIENT_COLUMNS), "members": (cohort.members, PATIENT_COLUMNS)}
@@ -68,7 +69,9 @@ def write_cohort(
     commit_file(folder / "methods.md", methods(cohort, pictures).encode("utf-8"))
     commit_file(folder / "cohort.html", _page(cohort, names, counts).encode("utf-8"))
     commit_file(folder / MANIFEST, _manifest(cohort).encode("utf-8"))
-    return key_beside(folder) if names and not key else None
+    if names and key:
+        return f"pseudonyms are by {key}; give the same --key to calcitrace export, for the same pseudonyms"
+    return before.told(folder) if names else ""
 
 
 def _pictures(folder: Path, flow: Flow, counts: Mapping[str, int]) -> list[str]:
@@ -92,7 +95,9 @@ def check_folder(folder: Path, overwrite: bool) -> None:
         raise RunError(f"{folder}: is a file; choose another --out")
     if (folder / MANIFEST).exists():
         if not overwrite:
-            raise RunError(f"{folder}: holds a cohort; choose another --out, or --overwrite")
+            raise RunError(
+                f"{folder}: holds a cohort; choose another --out, or --overwrite (patients keep their pseudonyms)"
+            )
     elif folder.exists() and any(folder.iterdir()):
         raise RunError(f"{folder}: not empty and no cohort; choose another --out")
 
