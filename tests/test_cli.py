@@ -391,14 +391,20 @@ LONG = "No fracture of the hip and no effusion. " * 4
 IN_PARTS = f"GUID,BERICHT_A,BERICHT_B,NOTIZ\n1,Pain.,{LONG},x\n2,No pain.,{LONG},y\n"
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet", "sql"])
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet", "xlsx", "sql"])
 def test_process_tells_of_report_text_that_is_not_read(kind: str, command: Any, tmp_path: Path) -> None:
     """Whoever names one column of text may not know that the impression stands in another."""
     path: Any = put(tmp_path, "r.csv", IN_PARTS)
-    words = [path]
+    table, other = pd.read_csv(path), path.with_suffix(f".{kind}")
+    words = [other]
     if kind == "parquet":
-        pd.read_csv(path).to_parquet(path.with_suffix(".parquet"))
-        words = [path.with_suffix(".parquet")]
+        table.to_parquet(other)
+    elif kind == "tsv":
+        table.to_csv(other, sep="\t", index=False)
+    elif kind == "jsonl":
+        table.to_json(other, orient="records", lines=True)
+    elif kind == "xlsx":
+        table.to_excel(other, index=False)
     elif kind == "sql":
         words = ["--sql", f"select * from read_csv('{path}') order by 1", "--url", f"duckdb:///{tmp_path / 'x.db'}"]
         duckdb.connect(str(tmp_path / "x.db")).close()
@@ -407,6 +413,15 @@ def test_process_tells_of_report_text_that_is_not_read(kind: str, command: Any, 
         "not read, but looks like report text: BERICHT_B; --findings-column and --impression-column in place of "
         "--text-column join parts\n" in done.err
     )
+
+
+def test_a_key_of_json_that_is_no_name_is_not_told(command: Any, tmp_path: Path) -> None:
+    """Where rows have keys of their own, one may hold report text; keys that come later are looked at, too."""
+    rows = [{"id": "1", "BERICHT": "Pain.", LONG[:30]: LONG}, {"id": "2", "BERICHT": "Pain.", "IMPR": LONG * 2}]
+    path = put(tmp_path, "r.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    done = command("process", path, "--out", tmp_path / "run", "--text-column", "BERICHT")
+    assert "r.jsonl: not read, but looks like report text: IMPR; --findings-column" in done.err
+    assert "fracture" not in done.err
 
 
 def test_process_tells_of_pieces_that_a_whole_text_displaces(command: Any, tmp_path: Path) -> None:

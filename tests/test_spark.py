@@ -199,6 +199,19 @@ def test_dates_and_ages_that_cannot_be_read_are_told(spark: Any, command: Any, t
     assert "r.csv: note: ages that cannot be read: 1; a cohort" in said
 
 
+def test_report_text_that_is_not_read_is_told(spark: Any, command: Any, tmp_path: Path) -> None:
+    """As of a local run: whoever names one column of text may not know that the impression stands in another."""
+    long = "No fracture of the hip and no effusion. " * 4
+    rows = [
+        {"id": "1", "BERICHT": "Pain.", "IMPR.TXT": long, "n": 1},
+        {"id": "2", "BERICHT": "Pain.", "IMPR.TXT": long},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "r.parquet")
+    words = ("process", "--engine", "spark", tmp_path / "r.parquet", "--text-column", "BERICHT", "--out")
+    said = command(*words, tmp_path / "run").err
+    assert "r.parquet: not read, but looks like report text: IMPR.TXT; --findings-column and --impression" in said
+
+
 def test_a_view_of_the_catalog_by_its_name(spark: Any, command: Any, tmp_path: Path) -> None:
     """Dates and numbers become text as everywhere."""
     frame = spark.createDataFrame([(7, "Pain.", date(2020, 1, 2))], "note_id int, note_text string, note_date date")

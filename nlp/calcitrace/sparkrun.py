@@ -199,7 +199,7 @@ def _tally(sources: Sequence[Source], files: Sequence[Mapping[str, Any]]) -> Tal
     for file in files:
         tally.say(file["path"], f"read by Spark as {file['format']}", file["chosen"])
     for source in sources:
-        tally.lacking[source.name] = source.columns.lacking()
+        tally.lacking[source.name] = source.lacking
     return tally
 
 
