@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +20,7 @@ import pytest
 from conftest import Command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from calcitrace import RunOptions, build_cohort, process
 from calcitrace.adjudication import Store
@@ -26,6 +29,7 @@ from calcitrace.criteria import Exclusion, read_criteria
 from calcitrace.decisions import Opinion
 from calcitrace.errors import RunError, UsageError
 from calcitrace.exports import EXPORTS, export
+from calcitrace.flowdiagram import LINE, PADDING, SCALE, flow_png, layout
 from calcitrace.methods import exclusion_reasons, methods
 from calcitrace.review.queue import QueueOptions, make_queue
 from calcitrace.selection import exclusion_names
@@ -342,6 +346,25 @@ def test_methods_name_the_pictures_that_were_made(
     write_cohort(build_cohort(run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE)))), tmp_path / "cohort")
     assert f"| {files}; 1 member |" in (tmp_path / "cohort" / "methods.md").read_text(encoding="utf-8")
     assert sorted(p.name for p in (tmp_path / "cohort").glob("flow.*")) == sorted(files.split(", "))
+
+
+def test_the_first_line_of_a_box_is_bold_in_the_png(tmp_path: Path) -> None:
+    """As in the SVG: its strokes are wider than those of the next line, and each letter still stands by itself."""
+    flow = build_cohort(run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE)))).flow
+    picture = Image.open(io.BytesIO(flow_png(flow, {}))).convert("L")
+    (box,) = (b for b in layout(flow, {})[0] if b.lines[0].startswith("Reports that count"))
+
+    def ink(line: int) -> tuple[float, int]:
+        """The mean width of strokes, and the number of stretches with ink from left to right."""
+        left, top = SCALE * (box.x + PADDING), SCALE * (box.y + PADDING + LINE * line)
+        cut = picture.crop((left, top, SCALE * (box.x + box.width - PADDING), top + SCALE * LINE))
+        rows = np.asarray(cut) < 128
+        edges = np.diff(rows.astype(int), axis=1, prepend=0) == 1
+        return float(rows.sum() / edges.sum()), int((np.diff(rows.any(axis=0).astype(int), prepend=0) == 1).sum())
+
+    (bold, letters), (plain, _) = ink(0), ink(1)
+    assert bold > 1.4 * plain
+    assert letters == len(box.lines[0].replace(" ", ""))
 
 
 def test_a_cohort_is_not_written_over_with_another_key_unasked(tmp_path: Path, command: Command) -> None:
