@@ -287,7 +287,7 @@ def test_the_boxes_of_the_diagram_are_told_on_the_terminal(tmp_path: Path, comma
     rows[1]["modality"], rows[2]["text"], rows[3]["age"] = "CT", PLAIN, "12"
     folder = run(tmp_path, [*rows, {**rows[0], "report_id": "again"}, {**rows[0], "report_id": "e", "text": " "}])
     own = criteria(tmp_path, "modalities: [MR]\nages: {from: 18}\nwashout_days: 10\n")
-    told = command("cohort", folder, "--criteria", own, "--out", tmp_path / "cohort").out.splitlines()[:-2]
+    told = command("cohort", folder, "--criteria", own, "--out", tmp_path / "cohort").out.splitlines()[:-3]
     boxes = [tuple(re.split(r" {2,}(?=\d)", line)) for line in told]
     assert boxes == [
         ("rows read", "6"),
@@ -560,14 +560,36 @@ def test_pseudonyms_of_page_and_export_are_the_same(tmp_path: Path) -> None:
 
 
 def test_the_built_in_criteria_name_what_they_are() -> None:
-    """The methods paragraph cites their title and hash."""
+    """The Methods cite their title and hash."""
     said = read_criteria()
     assert said.title
     assert len(said.sha256) == 64
 
 
+def test_methods_have_a_paragraph_a_subject(tmp_path: Path) -> None:
+    """In the file and on the page, each with its subject first; reports that people decided are counted."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P2", "2019-03-04", CASE)))
+    made = build_cohort(folder, adjudications={"b": "no"})
+    write_cohort(made, tmp_path / "cohort")
+    told, page = ((tmp_path / "cohort" / name).read_text(encoding="utf-8") for name in ("methods.md", "cohort.html"))
+    names = re.findall(r"^\*\*(.+)\.\*\* \S.+\.$", told, re.M)
+    assert names == [
+        "Source",
+        "Extraction",
+        "Case definition",
+        "Review",
+        "Criteria",
+        "Cohort",
+        "Index date and outcome",
+        "Dates",
+    ]
+    assert re.findall(r"^<p><b>(.+)\.</b> \S.+\.</p>$", page, re.M) == names
+    assert "**Review.** Reviewers decided the case status of 1 report, in place of the case definition.\n" in told
+    assert "**Review.** No case status was decided by a reviewer.\n" in methods(build_cohort(folder))
+
+
 def test_methods_tell_what_an_exclusion_looks_for() -> None:
-    """By mentions or by codes, and when, so that the paragraph stands without the criteria file."""
+    """By mentions or by codes, and when, so that the Methods stand without the criteria file."""
     by_mention = Exclusion("Surgery", frozenset({"surgery"}), frozenset({"historical"}), "before")
     by_code = Exclusion("Arthritis", wanted=("M05*", "M06*"), codes={}, table="codes.csv")
     told = " ".join(exclusion_reasons((by_mention, by_code)).values())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from calcitrace.cohort import PATIENT_COLUMNS, TIMELINE_COLUMNS
 from calcitrace.errors import RunError
 from calcitrace.flowdiagram import flow_png, flow_svg
-from calcitrace.methods import methods
+from calcitrace.methods import methods, paragraphs
 from calcitrace.patientpicture import picture
 from calcitrace.pseudonyms import KeyBefore, Pseudonyms, pseudonyms
 from calcitrace.runfolder import MANIFEST, commit_file, now
@@ -157,7 +157,6 @@ def _page(cohort: Cohort, names: Pseudonyms | None, counts: Mapping[str, int]) -
 
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
     heads, rows = table_one(cohort.members)
-    text = methods(cohort).split("\n\n")
     return environment.get_template("cohort.html.j2").render(
         title=cohort.criteria.title,
         version=version("calcitrace"),
@@ -165,7 +164,7 @@ def _page(cohort: Cohort, names: Pseudonyms | None, counts: Mapping[str, int]) -
         diagram=Markup(flow_svg(cohort.flow, counts)),  # noqa: S704 - its texts are escaped
         heads=heads,
         rows=rows,
-        methods=text[1],
+        methods=paragraphs(cohort),
         cards=list(_cards(cohort, names)),
         more=max(0, len(cohort.members) - MOST_PICTURES),
         shown=names is None,
