@@ -23,7 +23,7 @@ import pytest
 
 from calcitrace import Annotator, Report, RuleSet, read_run
 from calcitrace.casemodel import load_model, starter_path
-from calcitrace.cli.bar import RunBar
+from calcitrace.cli.bar import Counting, RunBar
 from calcitrace.cli.process import process
 from calcitrace.config import COLUMN_FLAGS as COLUMN_FLAGS_OF_FILES
 from calcitrace.corpus import Progress
@@ -391,14 +391,20 @@ LONG = "No fracture of the hip and no effusion. " * 4
 IN_PARTS = f"GUID,BERICHT_A,BERICHT_B,NOTIZ\n1,Pain.,{LONG},x\n2,No pain.,{LONG},y\n"
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet", "sql"])
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet", "xlsx", "sql"])
 def test_process_tells_of_report_text_that_is_not_read(kind: str, command: Any, tmp_path: Path) -> None:
     """Whoever names one column of text may not know that the impression stands in another."""
     path: Any = put(tmp_path, "r.csv", IN_PARTS)
-    words = [path]
+    table, other = pd.read_csv(path), path.with_suffix(f".{kind}")
+    words = [other]
     if kind == "parquet":
-        pd.read_csv(path).to_parquet(path.with_suffix(".parquet"))
-        words = [path.with_suffix(".parquet")]
+        table.to_parquet(other)
+    elif kind == "tsv":
+        table.to_csv(other, sep="\t", index=False)
+    elif kind == "jsonl":
+        table.to_json(other, orient="records", lines=True)
+    elif kind == "xlsx":
+        table.to_excel(other, index=False)
     elif kind == "sql":
         words = ["--sql", f"select * from read_csv('{path}') order by 1", "--url", f"duckdb:///{tmp_path / 'x.db'}"]
         duckdb.connect(str(tmp_path / "x.db")).close()
@@ -407,6 +413,15 @@ def test_process_tells_of_report_text_that_is_not_read(kind: str, command: Any, 
         "not read, but looks like report text: BERICHT_B; --findings-column and --impression-column in place of "
         "--text-column join parts\n" in done.err
     )
+
+
+def test_a_key_of_json_that_is_no_name_is_not_told(command: Any, tmp_path: Path) -> None:
+    """Where rows have keys of their own, one may hold report text; keys that come later are looked at, too."""
+    rows = [{"id": "1", "BERICHT": "Pain.", LONG[:30]: LONG}, {"id": "2", "BERICHT": "Pain.", "IMPR": LONG * 2}]
+    path = put(tmp_path, "r.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    done = command("process", path, "--out", tmp_path / "run", "--text-column", "BERICHT")
+    assert "r.jsonl: not read, but looks like report text: IMPR; --findings-column" in done.err
+    assert "fracture" not in done.err
 
 
 def test_process_tells_of_pieces_that_a_whole_text_displaces(command: Any, tmp_path: Path) -> None:
@@ -545,6 +560,22 @@ def test_a_run_that_goes_on_says_so(capsys: pytest.CaptureFixture[str]) -> None:
         bar.advance(Progress(2010, 0, 3, 10, 0.1, chosen))
     assert capsys.readouterr().err == (
         "r.csv: encoding utf-8\ngoing on with an earlier run: 2,000 reports are read already\n"
+    )
+
+
+def test_progress_that_is_no_terminals_is_told_once_a_minute(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs and counts that are piped tell how far they are in a line once a minute, and nothing before."""
+    clock = [0.0]
+    monkeypatch.setattr("calcitrace.cli.bar.time.monotonic", lambda: clock[0])
+    with RunBar() as bar, Counting("patients") as count:
+        for clock[0] in (59.0, 60.0, 61.0, 119.0, 120.0):
+            bar.advance(Progress(int(clock[0]) * 10, 0, 3, int(clock[0]) * 10, clock[0] / 240, {}))
+            count.reached(int(clock[0]) * 1000)
+    assert capsys.readouterr().err == (
+        "600 reports, 10/s, 3 likely, 25% of the input\n60,000 patients, 1,000/s\n"
+        "1,200 reports, 10/s, 3 likely, 50% of the input\n120,000 patients, 1,000/s\n"
     )
 
 
@@ -695,7 +726,7 @@ def test_show_colours_the_right_words(command: Any, monkeypatch: pytest.MonkeyPa
         (["."], 4, "error: .: cannot be read (Is a directory); to give the report itself, use --text; for a"),
         (["A1002"], 4, "error: A1002: cannot be read (No such file or directory); to give the report itself, use"),
         (["A1", "--run", "gone"], 6, "error: gone: no run folder"),
-        (["A1", "--run", "gone", "--no-model"], 2, "error: with --run the run's own rules, case definition, model"),
+        (["A1", "--run", "gone", "--model", "m"], 2, "error: with --run the run's own rules, case definition, model"),
         (["--run", "gone"], 2, "error: with --run give one report id"),
         (["--text", "No", "fracture", "here"], 2, "error: give one file, or the report with --text (in quotes)\n"),
         (
@@ -744,6 +775,16 @@ def test_show_of_a_run_whose_model_has_changed(command: Any, tmp_path: Path) -> 
     assert command("show", "1", "--run", tmp_path / "run").code == 0
     put(tmp_path, "own.json", own.read_text("utf-8") + "\n")
     assert "has changed since the run" in command("show", "1", "--run", tmp_path / "run").err
+
+
+def test_show_a_report_of_a_run_without_its_model(command: Any, tmp_path: Path) -> None:
+    """--no-model tells what the case definition alone says, and does not ask for the model."""
+    own = put(tmp_path, "own.json", (starter_path("intraosseous_migration") or Path()).read_text("utf-8"))
+    command("process", put(tmp_path, "r.csv", GOOD), "--out", tmp_path / "run", "--model", own)
+    own.unlink()
+    ended = command("show", "1", "--run", tmp_path / "run", "--no-model")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.endswith("\ncase status: no\n")
 
 
 def test_show_asks_for_the_id_in_a_table(command: Any, tmp_path: Path) -> None:

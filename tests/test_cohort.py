@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +20,7 @@ import pytest
 from conftest import Command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from calcitrace import RunOptions, build_cohort, process
 from calcitrace.adjudication import Store
@@ -26,6 +29,7 @@ from calcitrace.criteria import Exclusion, read_criteria
 from calcitrace.decisions import Opinion
 from calcitrace.errors import RunError, UsageError
 from calcitrace.exports import EXPORTS, export
+from calcitrace.flowdiagram import LINE, PADDING, SCALE, flow_png, layout
 from calcitrace.methods import exclusion_reasons, methods
 from calcitrace.review.queue import QueueOptions, make_queue
 from calcitrace.selection import exclusion_names
@@ -283,7 +287,7 @@ def test_the_boxes_of_the_diagram_are_told_on_the_terminal(tmp_path: Path, comma
     rows[1]["modality"], rows[2]["text"], rows[3]["age"] = "CT", PLAIN, "12"
     folder = run(tmp_path, [*rows, {**rows[0], "report_id": "again"}, {**rows[0], "report_id": "e", "text": " "}])
     own = criteria(tmp_path, "modalities: [MR]\nages: {from: 18}\nwashout_days: 10\n")
-    told = command("cohort", folder, "--criteria", own, "--out", tmp_path / "cohort").out.splitlines()[:-2]
+    told = command("cohort", folder, "--criteria", own, "--out", tmp_path / "cohort").out.splitlines()[:-3]
     boxes = [tuple(re.split(r" {2,}(?=\d)", line)) for line in told]
     assert boxes == [
         ("rows read", "6"),
@@ -344,6 +348,25 @@ def test_methods_name_the_pictures_that_were_made(
     assert sorted(p.name for p in (tmp_path / "cohort").glob("flow.*")) == sorted(files.split(", "))
 
 
+def test_the_first_line_of_a_box_is_bold_in_the_png(tmp_path: Path) -> None:
+    """As in the SVG: its strokes are wider than those of the next line, and each letter still stands by itself."""
+    flow = build_cohort(run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE)))).flow
+    picture = Image.open(io.BytesIO(flow_png(flow, {}))).convert("L")
+    (box,) = (b for b in layout(flow, {})[0] if b.lines[0].startswith("Reports that count"))
+
+    def ink(line: int) -> tuple[float, int]:
+        """The mean width of strokes, and the number of stretches with ink from left to right."""
+        left, top = SCALE * (box.x + PADDING), SCALE * (box.y + PADDING + LINE * line)
+        cut = picture.crop((left, top, SCALE * (box.x + box.width - PADDING), top + SCALE * LINE))
+        rows = np.asarray(cut) < 128
+        edges = np.diff(rows.astype(int), axis=1, prepend=0) == 1
+        return float(rows.sum() / edges.sum()), int((np.diff(rows.any(axis=0).astype(int), prepend=0) == 1).sum())
+
+    (bold, letters), (plain, _) = ink(0), ink(1)
+    assert bold > 1.4 * plain
+    assert letters == len(box.lines[0].replace(" ", ""))
+
+
 def test_a_cohort_is_not_written_over_with_another_key_unasked(tmp_path: Path, command: Command) -> None:
     """Where the key of its pseudonyms is gone, --overwrite is refused and the cohort stays whole; --new-key goes on."""
     folder, out = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE))), tmp_path / "cohort"
@@ -353,6 +376,27 @@ def test_a_cohort_is_not_written_over_with_another_key_unasked(tmp_path: Path, c
     assert (again.code, "is gone" in again.err, (out / "manifest.json").exists()) == (2, True, True)
     assert command("cohort", folder, "--out", out, "--overwrite", "--new-key").code == 0
     assert command("export", out, "--to", "csv", "--out", tmp_path / "csv").code == 0
+
+
+def test_cohort_tells_what_became_of_the_key(tmp_path: Path, command: Command) -> None:
+    """Whether it is new, that of before or another, and what there is to do; of one by --key that export needs it."""
+    folder, key = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE))), (tmp_path / "cohort.key").resolve()
+    words = ("cohort", folder, "--out", tmp_path / "cohort")
+    made = command(*words).out
+    refused = command(*words)
+    again = command(*words, "--overwrite").out
+    key.unlink()
+    other = command(*words, "--overwrite", "--new-key").out
+    named = command(*words, "--overwrite", "--key", key).out
+    said = f"the key of the pseudonyms is {{}}: {key}\n  {{}}\nwrote "
+    assert said.format("new", "keep it, apart from the cohort: exports and later cohorts here need it") in made
+    assert refused.err.endswith(
+        "holds a cohort; choose another --out, or --overwrite (patients keep their pseudonyms)\n"
+    )
+    assert said.format("that of before", "the same patient has the same pseudonym; there is nothing to do") in again
+    told = "pseudonyms match no earlier page or export; keep the key, apart from the cohort"
+    assert said.format("another than before", told) in other
+    assert f"\npseudonyms are by {key}; give the same --key to calcitrace export, for the same pseudonyms\n" in named
 
 
 # -------------------------------------------------------------- exclusions
@@ -516,14 +560,36 @@ def test_pseudonyms_of_page_and_export_are_the_same(tmp_path: Path) -> None:
 
 
 def test_the_built_in_criteria_name_what_they_are() -> None:
-    """The methods paragraph cites their title and hash."""
+    """The Methods cite their title and hash."""
     said = read_criteria()
     assert said.title
     assert len(said.sha256) == 64
 
 
+def test_methods_have_a_paragraph_a_subject(tmp_path: Path) -> None:
+    """In the file and on the page, each with its subject first; reports that people decided are counted."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P2", "2019-03-04", CASE)))
+    made = build_cohort(folder, adjudications={"b": "no"})
+    write_cohort(made, tmp_path / "cohort")
+    told, page = ((tmp_path / "cohort" / name).read_text(encoding="utf-8") for name in ("methods.md", "cohort.html"))
+    names = re.findall(r"^\*\*(.+)\.\*\* \S.+\.$", told, re.M)
+    assert names == [
+        "Source",
+        "Extraction",
+        "Case definition",
+        "Review",
+        "Criteria",
+        "Cohort",
+        "Index date and outcome",
+        "Dates",
+    ]
+    assert re.findall(r"^<p><b>(.+)\.</b> \S.+\.</p>$", page, re.M) == names
+    assert "**Review.** Reviewers decided the case status of 1 report, in place of the case definition.\n" in told
+    assert "**Review.** No case status was decided by a reviewer.\n" in methods(build_cohort(folder))
+
+
 def test_methods_tell_what_an_exclusion_looks_for() -> None:
-    """By mentions or by codes, and when, so that the paragraph stands without the criteria file."""
+    """By mentions or by codes, and when, so that the Methods stand without the criteria file."""
     by_mention = Exclusion("Surgery", frozenset({"surgery"}), frozenset({"historical"}), "before")
     by_code = Exclusion("Arthritis", wanted=("M05*", "M06*"), codes={}, table="codes.csv")
     told = " ".join(exclusion_reasons((by_mention, by_code)).values())

@@ -204,6 +204,16 @@ def test_the_rule_file_shown_to_contributors_is_a_good_one(tmp_path: Path) -> No
     load_rules.cache_clear()
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/writing-rules.md"])
+def test_the_rule_file_to_imitate_is_a_simple_one(page: str) -> None:
+    """It has phrases and combinations of words alone, the keys that each finding needs, and an example of each kind."""
+    (name,) = set(re.findall(r"patterns/findings/(periosteal\w+\.yml)", text(page)))
+    said = yaml.load(text(f"patterns/findings/{name}"), yaml.BaseLoader)  # noqa: S506 - texts alone
+    assert set(said) == {"title", "status", "references", "terms", "not", "examples"}
+    assert all(isinstance(term, str) or set(term) == {"combine"} for term in said["terms"] + said["not"])
+    assert [expected for _, expected in said["examples"]] == ["present", "absent", "none"]
+
+
 PARTS = (*(f"train{n}" for n in ("", *range(2, 14))), "test", "everyday", "everyday2")
 
 

@@ -101,6 +101,19 @@ def test_a_page_that_is_filled_says_where_its_words_are(site: Path) -> None:
         assert "Read as a file" not in (site / page).with_suffix(".html").read_text(encoding="utf-8")
 
 
+def test_a_page_of_the_reference_tells_as_a_file_what_prints_the_same() -> None:
+    """In a clone it is nearly empty: its note says what the site has there, and names a command that there is."""
+    names = ["calcitrace --help", *(name for name, _ in registries.all_commands())]
+    for path in (DOCS / "reference").glob("*.md"):
+        note = path.read_text(encoding="utf-8").splitlines()[2]
+        assert note.startswith("> Read as a file? On the site this page holds "), path.name
+        commands = re.findall(r"`((?:calcitrace|python) .*?)`", note)
+        assert commands, path.name
+        assert [
+            c for c in commands if c[:6] != "python" and not f"{c} ".startswith(tuple(f"{n} " for n in names))
+        ] == []
+
+
 def test_no_link_leads_nowhere(site: Path, built: dict[Path, Page]) -> None:
     """Each link within the site ends at a page, and at an anchor where it names one."""
     dead = []

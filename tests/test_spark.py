@@ -191,12 +191,29 @@ def test_the_command_reads_csv_with_a_header_in_each_file(spark: Any, command: A
 def test_dates_and_ages_that_cannot_be_read_are_told(spark: Any, command: Any, tmp_path: Path) -> None:
     """As of a local run, but of all files together and without a place."""
     (tmp_path / "r.csv").write_text(
-        "report_id,text,date,age\n1,Pain.,n/a,63\n2,Pain.,03.04.2021,old\n3,Pain.,,\n", encoding="utf-8"
+        "report_id,text,date,age,dob\n1,Pain.,n/a,63,\n2,Pain.,03.04.2021,old,\n3,Pain.,,,1960-01-01\n"
+        "4,Pain.,2020-01-01,,1960-01-01\n",
+        encoding="utf-8",
     )
     said = command("process", "--engine", "spark", tmp_path / "r.csv", "--out", tmp_path / "run").err
     assert "r.csv: note: study dates that cannot be read: 1; a cohort" in said
     assert "r.csv: note: study dates in which day and month could be either way: 1; a cohort" in said
     assert "r.csv: note: ages that cannot be read: 1; a cohort" in said
+    assert "r.csv: note: birth dates that leave the age at the study unknown: 1; both dates must be readable; " in said
+
+
+def test_report_text_that_is_not_read_is_told(spark: Any, command: Any, tmp_path: Path) -> None:
+    """As of a local run: whoever names one column of text may not know that the impression stands in another."""
+    long = "No fracture of the hip and no effusion. " * 4
+    rows = [
+        {"id": "1", "BERICHT": "Pain.", "IMPR.TXT": long, "n": 1},
+        {"id": "2", "BERICHT": "Pain.", "IMPR.TXT": long},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "r.parquet")
+    words = ("process", "--engine", "spark", tmp_path / "r.parquet", "--text-column", "BERICHT", "--out")
+    said = command(*words, tmp_path / "run").err
+    assert "r.parquet: not read, but looks like report text: IMPR.TXT; --findings-column and --impression" in said
+    assert "birth dates" not in said
 
 
 def test_a_view_of_the_catalog_by_its_name(spark: Any, command: Any, tmp_path: Path) -> None:

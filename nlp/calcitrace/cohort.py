@@ -143,7 +143,7 @@ def build_cohort(
             case status.
         reread: read the reports of case patients again from the runs' inputs, for conditions, biopsies and what a
             case screen passed over; without it `biopsy` is null and criteria that ask for conditions are refused.
-        on_progress: told the number of patients every thousand.
+        on_progress: told the number of patients every thousand, and at the end.
 
     Raises:
         CriteriaError: criteria that cannot be used, or that do not fit the runs (path:line).
@@ -205,10 +205,12 @@ class _Made:
         self._boxes: Counter[str] = Counter()
         self._in_boxes: Counter[str] = Counter()
         self._coded: Counter[str] = Counter()
+        number = 0
         for number, (who, entries) in enumerate(archive.patients(reread), 1):
             self._add(who[1] or entries[0].patient_id, entries)
             if number % 1000 == 0:
                 on_progress(number)
+        on_progress(number)
 
     def _add(self, patient_id: str, entries: list[Entry]) -> None:
         criteria = self._archive.criteria

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from calcitrace.cohort import PATIENT_COLUMNS, TIMELINE_COLUMNS
 from calcitrace.errors import RunError
 from calcitrace.flowdiagram import flow_png, flow_svg
-from calcitrace.methods import methods
+from calcitrace.methods import methods, paragraphs
 from calcitrace.patientpicture import picture
-from calcitrace.pseudonyms import Pseudonyms, key_beside, pseudonyms
+from calcitrace.pseudonyms import KeyBefore, Pseudonyms, pseudonyms
 from calcitrace.runfolder import MANIFEST, commit_file, now
 from calcitrace.tableone import outcomes, table_one
 from calcitrace.tables import safe_cell, schema
@@ -37,8 +37,8 @@ def write_cohort(
     show_ids: bool = False,
     overwrite: bool = False,
     new_key: bool = False,
-) -> Path | None:
-    """Write a cohort to the folder `out`; gives the path of the key that was made or found beside it, if one was.
+) -> str:
+    """Write a cohort to the folder `out`; gives what there is to say of the key of its pseudonyms, if it has one.
 
     Args:
         cohort: as `build_cohort` made it.
@@ -55,6 +55,7 @@ def write_cohort(
     """
     folder = Path(out)
     check_folder(folder, overwrite)
+    before = KeyBefore.of(folder)
     names = None if show_ids else pseudonyms(folder, Path(key) if key else None, new_key)
     (folder / MANIFEST).unlink(missing_ok=True)
     tables = {"patients": (cohort.patients, PATIENT_COLUMNS), "members": (cohort.members, PATIENT_COLUMNS)}
@@ -68,7 +69,9 @@ def write_cohort(
     commit_file(folder / "methods.md", methods(cohort, pictures).encode("utf-8"))
     commit_file(folder / "cohort.html", _page(cohort, names, counts).encode("utf-8"))
     commit_file(folder / MANIFEST, _manifest(cohort).encode("utf-8"))
-    return key_beside(folder) if names and not key else None
+    if names and key:
+        return f"pseudonyms are by {key}; give the same --key to calcitrace export, for the same pseudonyms"
+    return before.told(folder) if names else ""
 
 
 def _pictures(folder: Path, flow: Flow, counts: Mapping[str, int]) -> list[str]:
@@ -92,7 +95,9 @@ def check_folder(folder: Path, overwrite: bool) -> None:
         raise RunError(f"{folder}: is a file; choose another --out")
     if (folder / MANIFEST).exists():
         if not overwrite:
-            raise RunError(f"{folder}: holds a cohort; choose another --out, or --overwrite")
+            raise RunError(
+                f"{folder}: holds a cohort; choose another --out, or --overwrite (patients keep their pseudonyms)"
+            )
     elif folder.exists() and any(folder.iterdir()):
         raise RunError(f"{folder}: not empty and no cohort; choose another --out")
 
@@ -152,7 +157,6 @@ def _page(cohort: Cohort, names: Pseudonyms | None, counts: Mapping[str, int]) -
 
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
     heads, rows = table_one(cohort.members)
-    text = methods(cohort).split("\n\n")
     return environment.get_template("cohort.html.j2").render(
         title=cohort.criteria.title,
         version=version("calcitrace"),
@@ -160,7 +164,7 @@ def _page(cohort: Cohort, names: Pseudonyms | None, counts: Mapping[str, int]) -
         diagram=Markup(flow_svg(cohort.flow, counts)),  # noqa: S704 - its texts are escaped
         heads=heads,
         rows=rows,
-        methods=text[1],
+        methods=paragraphs(cohort),
         cards=list(_cards(cohort, names)),
         more=max(0, len(cohort.members) - MOST_PICTURES),
         shown=names is None,

@@ -8,10 +8,15 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING
 
 from calcitrace.flow import REPORT_BOXES, Flow
 from calcitrace.phrases import many
 from calcitrace.timeline import COUNTED
+
+if TYPE_CHECKING:
+    from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont, ImageFont
 
 WIDTH, MARGIN, GAP = 860, 24, 26
 MAIN, SIDE = (MARGIN, 340), (MARGIN + 416, 396)  # left edge and width of the two columns
@@ -19,6 +24,7 @@ LINE, PADDING, SIZE = 20, 12, 14
 CHARACTERS = {MAIN: 44, SIDE: 52}
 COUNT, NO_BREAK = re.compile(r"\(n = [\d,]+\)"), "\N{NO-BREAK SPACE}"
 SCALE = 2  # pixels of the PNG for one of the SVG
+INK, SPREAD = "#1c2430", 1.5  # colour of text, and pixels between bold letters of the PNG
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,7 @@ def flow_svg(flow: Flow, outcomes: Mapping[str, int]) -> str:
             weight = ' font-weight="bold"' if k == 0 else ""
             y = box.y + PADDING + LINE * k + SIZE
             out.append(
-                f'<text x="{box.x + PADDING}" y="{y}" fill="#1c2430" xml:space="preserve"{weight}>{escape(line)}</text>'
+                f'<text x="{box.x + PADDING}" y="{y}" fill="{INK}" xml:space="preserve"{weight}>{escape(line)}</text>'
             )
     return "\n".join([*out, "</svg>"])
 
@@ -136,11 +142,12 @@ def flow_png(flow: Flow, outcomes: Mapping[str, int]) -> bytes:
     Raises:
         ImportError: Pillow is not installed.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
+    from PIL.ImageFont import load_default
 
     boxes, arrows, height = layout(flow, outcomes)
     image = Image.new("RGB", (WIDTH * SCALE, height * SCALE), "#ffffff")
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(SIZE * SCALE)
+    draw, font = ImageDraw.Draw(image), load_default(SIZE * SCALE)
     for arrow in arrows:
         x1, y1, x2, y2 = (SCALE * v for v in arrow)
         draw.line((x1, y1, x2, y2), fill="#33415c", width=SCALE)
@@ -150,7 +157,18 @@ def flow_png(flow: Flow, outcomes: Mapping[str, int]) -> bytes:
         draw.rounded_rectangle([SCALE * v for v in corners], 4 * SCALE, fill="#f5f7fa", outline="#33415c", width=SCALE)
         for k, line in enumerate(box.lines):
             place = (SCALE * (box.x + PADDING), SCALE * (box.y + PADDING + LINE * k))
-            draw.text(place, line, fill="#1c2430", font=font, stroke_width=int(k == 0), stroke_fill="#1c2430")
+            if k == 0:
+                _bold(draw, place, line, font)
+            else:
+                draw.text(place, line, fill=INK, font=font)
     target = io.BytesIO()
     image.save(target, "PNG")
     return target.getvalue()
+
+
+def _bold(draw: ImageDraw, place: tuple[int, int], line: str, font: FreeTypeFont | ImageFont) -> None:
+    """Draw a line in bold, of which Pillow has no font: each letter is widened to the right, and has more room."""
+    for k, letter in enumerate(line):
+        x = place[0] + font.getlength(line[:k]) + SPREAD * k
+        for wider in range(SCALE + 1):
+            draw.text((x + wider, place[1]), letter, fill=INK, font=font)

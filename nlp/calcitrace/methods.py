@@ -1,4 +1,4 @@
-"""The Methods paragraph: versions, hashes and the counts that RECORD, STROBE and TRIPOD+AI ask for."""
+"""The Methods, a paragraph a subject: versions, hashes and the counts that RECORD, STROBE and TRIPOD+AI ask for."""
 
 from __future__ import annotations
 
@@ -18,49 +18,91 @@ from calcitrace.timeline import COPIED, DUPLICATE, VERSION
 if TYPE_CHECKING:
     from calcitrace.cohort import Cohort
 
+OUTCOME = (
+    "The index date is that of the first case report with a full date. Case reports were grouped into episodes by bone "
+    "and side; the migration type is the deepest of the index episode. The outcome is what the last report after the "
+    "index date says of the bone involvement at the same bone and side (resolved, residual cyst, persistent; unknown "
+    "where none does)."
+)
+
 
 def methods(cohort: Cohort, pictures: Sequence[str] = ("flow.svg",)) -> str:
-    """The paragraph and a table of where each reporting item is told, as Markdown.
+    """The paragraphs and a table of where each reporting item is told, as Markdown.
 
     Args:
         pictures: the files of the flow diagram.
     """
     items = _items(cohort.flow, pictures, cohort.criteria.asks_model)
-    return "\n\n".join(["# Methods", " ".join(_sentences(cohort)), "# Reporting items", items]) + "\n"
+    told = [f"**{subject}.** {text}" for subject, text in paragraphs(cohort)]
+    return "\n\n".join(["# Methods", *told, "# Reporting items", items]) + "\n"
 
 
-def _sentences(cohort: Cohort) -> Iterator[str]:
-    flow, criteria = cohort.flow, cohort.criteria
-    yield (
-        f"Radiology reports were read with calcitrace {_all(m['calcitrace'] for m in cohort.manifests)} and the cohort "
-        f"was built with calcitrace {version('calcitrace')} from {many(len(cohort.manifests), 'run')} "
-        f"({'; '.join(_run(m, criteria) for m in cohort.manifests)})."
+def paragraphs(cohort: Cohort) -> list[tuple[str, str]]:
+    """The paragraphs of Methods: the subject of each, and what there is to say of it."""
+    flow, criteria, runs = cohort.flow, cohort.criteria, cohort.manifests
+    return [
+        ("Source", f"{_source(runs)} {_counted(flow)}"),
+        ("Extraction", _extraction(runs, criteria)),
+        ("Case definition", " ".join(_case_definition(runs, criteria))),
+        ("Review", _review(cohort)),
+        ("Criteria", " ".join(_criteria(criteria, flow))),
+        ("Cohort", _members(flow)),
+        ("Index date and outcome", OUTCOME),
+        ("Dates", " ".join(_dates(cohort))),
+    ]
+
+
+def _source(runs: Sequence[Mapping[str, Any]]) -> str:
+    read = "; ".join(
+        f"{many(len(m['inputs']), 'input file')}, {many(m['rows'], 'row')}, finished {m['finished']}" for m in runs
     )
-    yield from _counted(flow)
-    yield from _criteria(criteria, flow)
+    return f"The reports come from {many(len(runs), 'run')} ({read})."
+
+
+def _extraction(runs: Sequence[Mapping[str, Any]], criteria: Criteria) -> str:
+    rules = _all(f"rule set SHA-256 {m['ruleset_hash'][:12]}{_own(m)}" for m in runs)
+    return (
+        f"Radiology reports were read with calcitrace {_all(m['calcitrace'] for m in runs)}, {rules}; the cohort was "
+        f"built with calcitrace {version('calcitrace')}. All assertions were made by rules"
+        f"{' and a model' if criteria.asks_model else ''} that were developed on synthetic reports; no accuracy is "
+        "implied for this archive."
+    )
+
+
+def _case_definition(runs: Sequence[Mapping[str, Any]], criteria: Criteria) -> Iterator[str]:
+    yield f"The case definition was {_all(m['case'] for m in runs)}."
+    and_likely = " that is a likely case by the model" if criteria.likely_case else ""
+    least = f" and a probability of at least {criteria.probability:g}" if criteria.probability is not None else ""
+    yield f"A case report was one with case status {' or '.join(criteria.tiers)}{least}{and_likely}."
+    if criteria.asks_model:
+        yield f"Probabilities are those of {_all(map(_model, runs))}."
+
+
+def _review(cohort: Cohort) -> str:
+    decided = int(cohort.timeline["adjudicated"].notna().sum())
+    if not decided:
+        return "No case status was decided by a reviewer."
+    return f"Reviewers decided the case status of {many(decided, 'report')}, in place of the case definition."
+
+
+def _members(flow: Flow) -> str:
     left = flow.cases - flow.members
-    yield (
-        f"The index date is that of the first case report with a full date. {many(flow.cases, 'patient')} had a case "
-        f"report; {many(left, 'patient')} {by(left, 'was', 'were')} excluded, each counted once, in the order of the "
-        f"criteria; the cohort has {many(flow.members, 'patient')} with {many(flow.reports_of_members, 'report')}."
+    return (
+        f"{many(flow.cases, 'patient')} had a case report; {many(left, 'patient')} {by(left, 'was', 'were')} excluded, "
+        f"each counted once; the cohort has {many(flow.members, 'patient')} with "
+        f"{many(flow.reports_of_members, 'report')}."
     )
-    yield (
-        "Case reports were grouped into episodes by bone and side; the migration type is the deepest of the index "
-        "episode. The outcome is what the last report after the index date says of the bone involvement at the same "
-        "bone and side (resolved, residual cyst, persistent; unknown where none does)."
-    )
+
+
+def _dates(cohort: Cohort) -> Iterator[str]:
     unclear = int((cohort.timeline["date_kind"] != "day").sum()) if len(cohort.timeline) else 0
-    if order := criteria.date_order:
+    if order := cohort.criteria.date_order:
         yield f"Dates in which day and month could be either way were read {SAYS[order]}."
-    why = " (date_order was not given)" if flow.hints else ""
+    why = " (date_order was not given)" if cohort.flow.hints else ""
     yield f"{many(unclear, 'report')} had no full date{why}; none was guessed."
-    yield (
-        f"All assertions were made by rules{' and a model' if criteria.asks_model else ''} that were developed on "
-        "synthetic reports; no accuracy is implied for this archive."
-    )
 
 
-def _counted(flow: Flow) -> Iterator[str]:
+def _counted(flow: Flow) -> str:
     merged = ", ".join(
         f"{flow.reports.get(box, 0):,} {said}"
         for box, said in (
@@ -70,7 +112,7 @@ def _counted(flow: Flow) -> Iterator[str]:
         )
     )
     rejected, reports = flow.rows - sum(flow.reports.values()), sum(flow.reports.values())
-    yield (
+    return (
         f"Of {many(flow.rows, 'row')} read, {rejected:,} {by(rejected, 'was', 'were')} rejected; of "
         f"{many(reports, 'report')}, {flow.counted:,} {by(flow.counted, 'counts', 'count')} ({merged}), of "
         f"{many(flow.all_patients, 'patient')}."
@@ -80,10 +122,8 @@ def _counted(flow: Flow) -> Iterator[str]:
 def _criteria(criteria: Criteria, flow: Flow) -> Iterator[str]:
     source = f"the criteria file {criteria.file}" if criteria.file else "the built-in criteria"
     yield f"Criteria were those of {source} (SHA-256 {criteria.sha256[:12]}): {criteria.title or 'without a title'}."
-    and_likely = " that is a likely case by the model" if criteria.likely_case else ""
-    least = f" and a probability of at least {criteria.probability:g}" if criteria.probability is not None else ""
-    yield f"A case report was one with case status {' or '.join(criteria.tiers)}{least}{and_likely}."
     why = exclusion_reasons(criteria.exclude)
+    yield "Patients were left out by the first of these that holds, in this order."
     for name in (*flow.no_case[1:], *flow.excluded):
         yield f"{name}{why.get(name, '')}: {many(flow.patients[name], 'patient')}."
 
@@ -100,16 +140,6 @@ def _reason(exclusion: Exclusion) -> str:
         return f"a code {', '.join(exclusion.wanted)} in {exclusion.table}{when}"
     names = " or ".join(n.replace("_", " ") for n in sorted(exclusion.mention))
     return f"a mention of {names} that is {' or '.join(sorted(exclusion.assertions))}{when}"
-
-
-def _run(manifest: Mapping[str, Any], criteria: Criteria) -> str:
-    said = f"{_model(manifest)}, " if criteria.asks_model else ""
-    inputs = many(len(manifest["inputs"]), "input file")
-    return (
-        f"case definition {manifest['case']}, rule set SHA-256 {manifest['ruleset_hash'][:12]}{_own(manifest)}, "
-        f"{said}{inputs}, "
-        f"{manifest['rows']:,} rows, finished {manifest['finished']}"
-    )
 
 
 def _own(manifest: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from calcitrace.errors import UsageError
 
 SHORTEST_KEY = 16  # bytes
 CHECK = "pseudonyms.json"
-ADVICE = "put the right one back, or --new-key to go on with other pseudonyms, which match no earlier page or export"
+ADVICE = "put the right one there, or give --new-key: pseudonyms then match no earlier page or export"
 FARTHEST = 365  # days that a patient's dates are moved by at most, either way
 
 
@@ -94,6 +94,37 @@ def key_beside(folder: Path) -> Path:
     """Where the key of a cohort folder is kept: beside it, so that the folder can be sent along."""
     whole = folder.resolve()
     return whole.with_name(f"{whole.name}.key")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBefore:
+    """How it stood with the key of a cohort folder before a cohort was written: was one there, and which was used."""
+
+    there: bool
+    check: str
+
+    @classmethod
+    def of(cls, folder: Path) -> KeyBefore:
+        """As it stands now."""
+        try:
+            return cls(key_beside(folder).exists(), _known(folder / CHECK))
+        except UsageError:  # only --new-key goes on from here, and then no name is as it was
+            return cls(key_beside(folder).exists(), "damaged")
+
+    def told(self, folder: Path) -> str:
+        """What became of it, and what there is to do."""
+        said = f"{{}}: {key_beside(folder)}"
+        if self.check not in ("", _known(folder / CHECK)):
+            return said.format("the key of the pseudonyms is another than before") + (
+                "\n  pseudonyms match no earlier page or export; keep the key, apart from the cohort"
+            )
+        if self.there:
+            return said.format("the key of the pseudonyms is that of before") + (
+                "\n  the same patient has the same pseudonym; there is nothing to do"
+            )
+        return said.format("the key of the pseudonyms is new") + (
+            "\n  keep it, apart from the cohort: exports and later cohorts here need it"
+        )
 
 
 def _make_key(path: Path) -> None:

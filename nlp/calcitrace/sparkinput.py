@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from calcitrace.errors import SourceError, UsageError
-from calcitrace.sources import CHOICES, choose_columns
+from calcitrace.sources import CHOICES, Tally, choose_columns
 from calcitrace.sources.columns import Columns
+from calcitrace.sources.reading import SAMPLE
 
 DataFrame = Any  # pyspark.sql.DataFrame; PySpark brings no types that strict checking takes
 INSTALL = 'the Spark engine needs PySpark 4 and Java 17 or 21: pip install "calcitrace[spark]"'
@@ -59,11 +60,12 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One input as Spark reads it: as given (without a password), its format, columns, and rows of text."""
+    """One input as Spark reads it: as given (without a password), its format, columns, what they lack, rows of text."""
 
     name: str
     kind: str
     columns: Columns
+    lacking: str
     rows: DataFrame
 
 
@@ -206,7 +208,22 @@ def _sources(
         with told(name):
             rows = frame if file == given else _loaded(spark, file, kind, options)
         columns = _columns(name if file == given else path_of(file), rows, asked)
-        yield Source(name, kind, columns, as_text(rows, columns, name))
+        text = as_text(rows, columns, name)
+        with told(name):
+            lacking = _lacking(rows, columns)
+        yield Source(name, kind, columns, lacking, text)
+
+
+def _lacking(rows: DataFrame, columns: Columns) -> str:
+    """What the columns lack, and which others hold report text by their first rows."""
+    tally = Tally()
+    others = tally.choose("", columns)
+    texts = [n for n, f in enumerate(rows.schema) if f.name in others.names and f.dataType.typeName() == "string"]
+    if texts:
+        numbered = rows.toDF(*(f"c{n}" for n in range(len(rows.columns))))
+        for cells in numbered.select(*(f"c{n}" for n in texts)).limit(SAMPLE).collect():
+            others.look([rows.columns[n] for n in texts], cells)
+    return tally.lacking[""]
 
 
 def path_of(file: str) -> str:

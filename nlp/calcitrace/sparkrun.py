@@ -33,7 +33,7 @@ from calcitrace.corpus import (
 from calcitrace.errors import BrokenOffError, StrictError
 from calcitrace.model import Reject, Report
 from calcitrace.rules import load_rules
-from calcitrace.runfolder import COPY, RunFolder
+from calcitrace.runfolder import COPY, RunFolder, part_notes
 from calcitrace.sources import CHOICES, FIELDS, Tally
 from calcitrace.sources.odd import Odd
 from calcitrace.sources.seen import Seen
@@ -53,6 +53,7 @@ WAVE = 8  # parts of one Spark job
 PART = "number int, reports binary, mentions binary, input binary, notes string"
 GROUP = "calcitrace"
 MAX_KINDS = 5
+AGELESS = "birth_dates_without_age"  # a key of a part's notes: reports, since birth dates themselves are not kept
 ADAPTIVE = "spark.sql.adaptive.enabled"
 COPIED = dict.fromkeys((f for f in FIELDS if f != "birth_date"), ("string", "as read"))
 _GAVE_UP = re.compile(
@@ -115,7 +116,7 @@ def run(
 
 
 def _tell_odd(folder: RunFolder, files: Sequence[Mapping[str, Any]], tally: Tally, date_order: str) -> None:
-    """Note study dates and ages that cannot be read, as of all inputs together, from what the run has kept of them."""
+    """Note dates and ages that cannot be read, as of all inputs together, from what the run has kept of them."""
     import pyarrow.parquet as pq
 
     odd = Odd(date_order)
@@ -124,6 +125,8 @@ def _tell_odd(folder: RunFolder, files: Sequence[Mapping[str, Any]], tally: Tall
         for column, add in (("study_date", odd.add_date), ("age", odd.add_age)):
             for counted in table[column].value_counts().to_pylist():
                 add(counted["values"] or "", counted["counts"])
+    for path in part_notes(folder.folder):
+        odd.add_births(json.loads(path.read_bytes()).get(AGELESS, 0))
     odd.tell(files[0]["path"] if len(files) == 1 else folder.folder / COPY, tally)
 
 
@@ -199,7 +202,7 @@ def _tally(sources: Sequence[Source], files: Sequence[Mapping[str, Any]]) -> Tal
     for file in files:
         tally.say(file["path"], f"read by Spark as {file['format']}", file["chosen"])
     for source in sources:
-        tally.lacking[source.name] = source.columns.lacking()
+        tally.lacking[source.name] = source.lacking
     return tally
 
 
@@ -242,7 +245,7 @@ def part_of(
     date_order: str = "",
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """The tables of a part and its notes, from rows of text with their place and what a worker says of a report."""
-    rejects, reports = list[Reject](), list[tuple[str, Report]]()
+    rejects, reports, ageless = list[Reject](), list[tuple[str, Report]](), 0
     with Seen() as seen:
         versions = Versions(seen)
         for row in rows:
@@ -250,13 +253,19 @@ def part_of(
             made = made_of(row, source, versions, date_order)
             if isinstance(made, Report):
                 reports.append((source, made))
+                ageless += _born(row["birth_date"]) and not made.age
             else:
                 rejects.append(made)
     part = Made(0, rejects)
     for source, report in reports:
         part.add(source, 0, report, said_of(report))
     copies = [_copied(report) for _, report in reports]
-    return {**part.tables(), COPY: parquet_bytes(copies, COPIED)}, part.notes()
+    return {**part.tables(), COPY: parquet_bytes(copies, COPIED)}, {**part.notes(), AGELESS: ageless}
+
+
+def _born(cell: object) -> bool:
+    """Whether a cell holds a birth date; where a source has no column of them, it is null, of some kind."""
+    return isinstance(cell, str) and cell != ""
 
 
 def _copied(report: Report) -> dict[str, str]:

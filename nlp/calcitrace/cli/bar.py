@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from calcitrace.cli.app import say
 
@@ -16,38 +16,58 @@ if TYPE_CHECKING:
 
     from calcitrace.corpus import Progress
 
+SELDOM = 60.0  # seconds between two lines where stderr is no terminal
 SLOW = 600.0  # seconds over which the pace of steps is taken, since one may last a minute
 
 
-class RunBar:
-    """A progress bar on stderr with rate and time left, where stderr is a terminal; tells what was chosen."""
+class _Live:
+    """What is done, as a line that changes where stderr is a terminal; elsewhere a line of its own, once a minute."""
 
-    def __init__(self) -> None:
+    def __init__(self, *shown: str, speed: float = 30.0) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Rich
 
+        columns = {
+            "bar": BarColumn(bar_width=24),
+            "percent": TextColumn("{task.percentage:>3.0f}%"),
+            "elapsed": TimeElapsedColumn(),
+            "left": TextColumn("left"),
+            "remaining": TimeRemainingColumn(),
+        }
         self._bar = Rich(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            *(columns[name] for name in shown),
             console=Console(stderr=True),
             disable=not sys.stderr.isatty(),
+            speed_estimate_period=speed,
         )
-        self._task = self._bar.add_task("loading the rules", total=1.0)
-        self._began = 0.0
-        self._told: set[str] = set()
-        self._warned: set[str] = set()
+        self._said = time.monotonic()
 
-    def __enter__(self) -> RunBar:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+
+    def show(self, task: TaskID, description: str, fraction: float | None = None) -> None:
+        """Show how far a task has come."""
+        self._bar.update(task, completed=fraction, description=description)
+        if self._bar.disable and time.monotonic() - self._said >= SELDOM:
+            self._said = time.monotonic()
+            say(description if fraction is None else f"{description}, {fraction:.0%} of the input")
+
+
+class RunBar(_Live):
+    """How far a run has come, with rate and time left; tells what was chosen."""
+
+    def __init__(self) -> None:
+        super().__init__("bar", "percent", "elapsed", "left", "remaining")
+        self._task = self._bar.add_task("loading the rules", total=1.0)
+        self._began = 0.0
+        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def advance(self, progress: Progress) -> None:
         """Show how far the run has come."""
@@ -60,7 +80,7 @@ class RunBar:
             self._began = time.monotonic()
         rate = progress.done / max(time.monotonic() - self._began, 0.001)
         said = f"{progress.reports:,} reports, {rate:,.0f}/s, {progress.likely:,} likely"
-        self._bar.update(self._task, completed=progress.fraction, description=said)
+        self.show(self._task, said, progress.fraction)
 
     def warn(self, warning: str) -> None:
         """Say a warning, once."""
@@ -86,32 +106,12 @@ class RunBar:
         self._told |= alike.keys()
 
 
-class Stages:
+class Stages(_Live):
     """The stages of a longer task on stderr: a line each, and where stderr is a terminal a bar with the time left."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as Rich
-
-        self._bar = Rich(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-            speed_estimate_period=SLOW,
-        )
+        super().__init__("bar", "elapsed", "left", "remaining", speed=SLOW)
         self._task: TaskID | None = None
-
-    def __enter__(self) -> Stages:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
 
     def begin(self, what: str) -> None:
         """A stage begins."""
@@ -125,28 +125,20 @@ class Stages:
             self._bar.update(self._task, completed=done, total=of)
 
 
-class Counting:
-    """A count on stderr of what has been done, with its rate, where stderr is a terminal."""
+class Counting(_Live):
+    """A count of what has been done, with its rate."""
 
-    def __init__(self, what: str) -> None:
-        from rich.console import Console
-        from rich.progress import Progress as Rich
-        from rich.progress import TextColumn, TimeElapsedColumn
-
+    def __init__(self, what: str, first: str = "loading the rules") -> None:
+        super().__init__("elapsed")
         self.done, self._what, self._began = 0, what, time.monotonic()
-        columns = (TextColumn("{task.description}"), TimeElapsedColumn())
-        self._bar = Rich(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
-        self._task = self._bar.add_task("loading the rules")
-
-    def __enter__(self) -> Counting:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._task = self._bar.add_task(first)
 
     def one(self) -> None:
         """One more is done."""
-        self.done += 1
-        rate = self.done / max(time.monotonic() - self._began, 0.001)
-        self._bar.update(self._task, description=f"{self.done:,} {self._what}, {rate:,.0f}/s")
+        self.reached(self.done + 1)
+
+    def reached(self, done: int) -> None:
+        """So many are done."""
+        self.done = done
+        rate = done / max(time.monotonic() - self._began, 0.001)
+        self.show(self._task, f"{done:,} {self._what}, {rate:,.0f}/s")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from calcitrace.cli.app import app, say
+from calcitrace.cli.bar import Counting
 
 if TYPE_CHECKING:
     from calcitrace.flow import Flow
@@ -57,8 +58,9 @@ def cohort(
 
     check_folder(out, overwrite)
     drawn_before = (out / "flow.svg").exists()
-    made = build_cohort(runs, criteria, adjudications, not no_reread, lambda n: say(f"{n:,} patients"))
-    kept = write_cohort(made, out, key, show_ids, overwrite, new_key)
+    with Counting("patients", "reading the runs") as bar:
+        made = build_cohort(runs, criteria, adjudications, not no_reread, bar.reached)
+    key_told = write_cohort(made, out, key, show_ids, overwrite, new_key)
     for line in _boxes(made.flow):
         print(line)
     for note in made.notes:
@@ -71,8 +73,8 @@ def cohort(
         )
     if not made.flow.members:
         say("nobody is in the cohort; the boxes above tell where patients were left out")
-    if kept:
-        print(f"the key of the pseudonyms is {kept}; keep it apart from the cohort")
+    if key_told:
+        print(key_told)
     if not (drawn_before or (out / "flow.png").exists()):
         say('no flow.png: it needs Pillow (pip install "calcitrace[png]")')
     print(f"wrote {out}; open {out / 'cohort.html'} in a browser")

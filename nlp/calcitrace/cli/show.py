@@ -45,7 +45,10 @@ def evaluate(
     print(f"wrote {(out or run / 'evaluation') / 'evaluation.html'} and evaluation.json")
 
 
-RUN = "A run folder: show its report of the id that is given instead of a file, read as the run did."
+RUN = (
+    "A run folder: show its report of the id that is given instead of a file, read as the run did (with --no-model by "
+    "its case definition alone)."
+)
 
 
 @app.command()
@@ -115,17 +118,19 @@ Read = tuple["Report", "RuleSet", "CaseDefinition", "CaseModel | None", float | 
 
 
 def _of_run(run: Path, ids: list[str] | None, text: str | None, asked: _Asked) -> Read:
-    """A report of a run by its id, with the run's own rules, case definition, model and prevalence."""
+    """A report of a run by its id, with the run's own rules, case definition, prevalence and, if wanted, model."""
     if not ids or len(ids) > 1 or text is not None:
         raise UsageError("with --run give one report id, as it stands in the run's reports")
-    if any(value not in ("", None, False) for value in asked):
+    if any(value not in ("", None) for value in (asked.case, asked.patterns, asked.model, asked.prevalence)):
         raise UsageError(
-            "with --run the run's own rules, case definition, model and prevalence are used; give no other"
+            "with --run the run's own rules, case definition, model and prevalence are used; give no other "
+            "(--no-model leaves the model out)"
         )
     from calcitrace.rerun import Rerun
 
     source = Rerun(run)
-    return source.report(ids[0]), source.rules, source.case, *source.model()
+    model, prevalence = (None, None) if asked.no_model else source.model()
+    return source.report(ids[0]), source.rules, source.case, model, prevalence
 
 
 def _given(files: list[str] | None, text: str | None, asked: _Asked) -> Read:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from calcitrace.sources.reading import (
     Bad,
     Numbered,
     Options,
+    Others,
     Tally,
     TextFile,
     guarded,
@@ -35,7 +36,7 @@ def _json_rows(path: Path, file: TextFile, options: Options, tally: Tally) -> Nu
         if isinstance(row, Bad):
             yield number, row
         else:
-            columns = choice(tuple(row))
+            columns = choice(row)
             yield number, columns if isinstance(columns, Bad) else columns.row(row)
 
 
@@ -56,13 +57,16 @@ class _Choice:
         self._known: dict[tuple[str, ...], Columns | Bad] = {}
         self._found: dict[str, str] = {}
         self._unused: set[str] = set()
+        self._others = Others(str(path), tally)
 
-    def __call__(self, keys: tuple[str, ...]) -> Columns | Bad:
-        """The columns for a row with these keys, or why it has none."""
+    def __call__(self, row: Mapping[str, Any]) -> Columns | Bad:
+        """The columns for a row, or why it has none."""
+        keys = tuple(row)
         if keys not in self._known:
             if len(self._known) >= MAX_KEY_SETS:
                 self._known.clear()
             self._known[keys] = self._choose(keys)
+        self._others.look(keys, row.values())
         return self._known[keys]
 
     def _choose(self, keys: tuple[str, ...]) -> Columns | Bad:
@@ -75,7 +79,7 @@ class _Choice:
         self._found.update(columns.chosen)
         self._unused |= set(columns.unused)
         all_columns = Columns(self._found, sorted(self._unused), self._options.columns)
-        self._tally.lacking[str(self._path)] = all_columns.lacking(named=False)
+        self._others.among(all_columns, named=False)
         return columns
 
 

@@ -27,8 +27,7 @@ class Odd:
         """Look at a report at its place; `born` says whether its row has a birth date."""
         self.add_date(report.study_date, 1, where)
         self.add_age(report.age, 1, where)
-        if born and not report.age:
-            self._add(BIRTH, 1, where)
+        self.add_births(int(born and not report.age), where)
 
     def add_date(self, written: str, n: int, where: str = "") -> None:
         """Count `n` reports with this study date."""
@@ -39,6 +38,11 @@ class Odd:
         """Count `n` reports with this age."""
         if written.strip() and age_in_years(written) is None:
             self._add(AGE, n, where)
+
+    def add_births(self, n: int, where: str = "") -> None:
+        """Count `n` reports with a birth date from which no age can be worked out."""
+        if n:
+            self._add(BIRTH, n, where)
 
     def _add(self, kind: str, n: int, where: str) -> None:
         self._counts[kind] += n

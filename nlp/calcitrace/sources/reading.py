@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from calcitrace.errors import SourceError, UsageError
-from calcitrace.sources.columns import FLAGS, IN_PARTS, Columns, short
+from calcitrace.sources.columns import FLAGS, IN_PARTS, Columns, is_name, short
 
 MAX_TEXT = 20_000_000
 WINDOWS = "windows-1252"
@@ -94,8 +94,9 @@ class Tally:
     def choose(self, path: object, columns: Columns, *words: str) -> Others:
         """Note the columns that were chosen for an input, and what they lack; the result looks at the others."""
         self.say(path, *words, str(columns))
-        self.lacking[str(path)] = columns.lacking()
-        return Others(str(path), columns, self)
+        others = Others(str(path), self)
+        others.among(columns)
+        return others
 
 
 class Others:
@@ -104,11 +105,22 @@ class Others:
     That is where the caller has named the column of the whole text, and may not know of another.
     """
 
-    def __init__(self, path: str, columns: Columns, tally: Tally) -> None:
-        self._path, self._tally, self._lacking = path, tally, columns.lacking()
-        told = columns.beside_text.values()
-        self._lengths = {c: 0 for c in columns.unused if c not in told} if columns.given.get("text") else {}
+    def __init__(self, path: str, tally: Tally) -> None:
+        self._path, self._tally, self._lacking = path, tally, ""
+        self._lengths: dict[str, int] = {}
         self._seen = 0
+
+    def among(self, columns: Columns, named: bool = True) -> None:
+        """Look at the columns that are not read of these, which may be more than before, and note what they lack.
+
+        `named`: those left over are surely names; else only those that look like one are told.
+        """
+        told = columns.beside_text.values()
+        left = columns.unused if columns.given.get("text") else ()
+        own = [c for c in left if c not in told and (named or (is_name(c) and c.split() == [c]))]
+        self._lengths = {c: self._lengths.get(c, 0) for c in own}
+        self._lacking = columns.lacking(named)
+        self._tell()
 
     @property
     def names(self) -> list[str]:
@@ -121,8 +133,11 @@ class Others:
             return
         self._seen += 1
         for column, cell in zip(columns, cells, strict=False):
-            if column in self._lengths:
-                self._lengths[column] += len(str(cell))
+            if column in self._lengths and isinstance(cell, str):
+                self._lengths[column] += len(cell)
+        self._tell()
+
+    def _tell(self) -> None:
         long = [column for column, length in self._lengths.items() if length > LONG * self._seen]
         said = (
             f"not read, but looks like report text: {short(long)}; {IN_PARTS} in place of {FLAGS['text']} join parts"
