@@ -378,6 +378,18 @@ def test_a_cohort_is_not_written_over_with_another_key_unasked(tmp_path: Path, c
     assert command("export", out, "--to", "csv", "--out", tmp_path / "csv").code == 0
 
 
+def test_a_key_that_the_cohort_was_given_is_not_left_out_unseen(tmp_path: Path, command: Command) -> None:
+    """After `cohort --key`, an export without it does not draw other pseudonyms: it names the option."""
+    folder, key = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE))), tmp_path / "site.key"
+    key.write_text("k3y" * 12, encoding="ascii")
+    assert command("cohort", folder, "--out", tmp_path / "cohort", "--key", key).code == 0
+    words = ("export", tmp_path / "cohort", "--to", "csv", "--out", tmp_path / "export")
+    left_out = command(*words)
+    assert (left_out.code, "name it with --key" in left_out.err) == (2, True)
+    assert not (tmp_path / "cohort.key").exists()
+    assert command(*words, "--key", key).code == 0
+
+
 def test_cohort_tells_what_became_of_the_key(tmp_path: Path, command: Command) -> None:
     """Whether it is new, that of before or another, and what there is to do; of one by --key that export needs it."""
     folder, key = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE))), (tmp_path / "cohort.key").resolve()

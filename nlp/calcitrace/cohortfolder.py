@@ -15,7 +15,7 @@ from calcitrace.errors import RunError
 from calcitrace.flowdiagram import flow_png, flow_svg
 from calcitrace.methods import methods, paragraphs
 from calcitrace.patientpicture import picture
-from calcitrace.pseudonyms import KeyBefore, Pseudonyms, pseudonyms
+from calcitrace.pseudonyms import KeyBefore, Pseudonyms, note_key, pseudonyms
 from calcitrace.runfolder import MANIFEST, commit_file, now
 from calcitrace.tableone import outcomes, table_one
 from calcitrace.tables import safe_cell, schema
@@ -70,6 +70,7 @@ def write_cohort(
     commit_file(folder / "cohort.html", _page(cohort, names, counts).encode("utf-8"))
     commit_file(folder / MANIFEST, _manifest(cohort).encode("utf-8"))
     if names and key:
+        note_key(folder, names)
         return f"pseudonyms are by {key}; give the same --key to calcitrace export, for the same pseudonyms"
     return before.told(folder) if names else ""
 

@@ -13,7 +13,7 @@ from calcitrace.errors import UsageError
 
 SHORTEST_KEY = 16  # bytes
 CHECK = "pseudonyms.json"
-ADVICE = "put the right one there, or give --new-key: pseudonyms then match no earlier page or export"
+ADVICE = "put it there, name it with --key, or give --new-key: pseudonyms then match no earlier page or export"
 FARTHEST = 365  # days that a patient's dates are moved by at most, either way
 
 
@@ -54,7 +54,8 @@ def pseudonyms(folder: Path, key_file: Path | None = None, new_key: bool = False
     """The pseudonyms of a cohort folder by the key in `key_file`, or in FOLDER.key beside it, which is made at first.
 
     The folder keeps a check of the key beside it (`pseudonyms.json`, which tells nothing of the key), so that a key
-    that is gone, or another one, is seen. `new_key` goes on with the key that is there now, or makes one.
+    that is gone, or another one, is seen; a `key_file` is taken as it is. `new_key` goes on with the key that is there
+    now, or makes one.
 
     Raises:
         UsageError: a key that cannot be read or made, that is too short to protect anything, or that is not the one
@@ -73,11 +74,16 @@ def pseudonyms(folder: Path, key_file: Path | None = None, new_key: bool = False
         if known and known != names.check:
             raise UsageError(f"{path}: is not the key by which this cohort's pseudonyms were made; {ADVICE}")
         if key_file is None and not known:
-            folder.mkdir(parents=True, exist_ok=True)
-            check.write_text(json.dumps({"key_check": names.check}) + "\n", encoding="ascii")
+            note_key(folder, names)
     except OSError as error:
         raise UsageError(f"{path}: the key for pseudonyms cannot be read or made ({error.strerror})") from None
     return names
+
+
+def note_key(folder: Path, names: Pseudonyms) -> None:
+    """Keep in a cohort folder the check of the key that its pseudonyms were made by."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CHECK).write_text(json.dumps({"key_check": names.check}) + "\n", encoding="ascii")
 
 
 def _known(check: Path) -> str:
