@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import cache
+from operator import attrgetter
 
 
 class Presence(StrEnum):
@@ -65,11 +66,11 @@ class Report:
     version_of: str = ""
 
     def __reduce__(self) -> tuple[type[Report], tuple[str, ...]]:
-        """By its values, in a third of the time that field by field takes: workers are sent every report."""
-        return Report, tuple(map(self.__getattribute__, _FIELDS_OF_REPORT))
+        """By its values, in a fraction of the time that field by field takes: workers are sent every report."""
+        return Report, _values_of_report(self)
 
 
-_FIELDS_OF_REPORT = tuple(f.name for f in fields(Report))
+_values_of_report = attrgetter(*(f.name for f in fields(Report)))
 
 
 @dataclass(frozen=True, slots=True)

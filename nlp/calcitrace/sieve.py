@@ -70,7 +70,7 @@ class _Needles:
         """Where in a text strings stand, a letter of each, in order; None where that cannot be told."""
         if not self._placed or not text.isascii() or "\0" in text:
             return None
-        return [end - 2 for _, _, end in self._find(_letters(text))]
+        return [end - 2 for _, _, end in self._find(b" %b " % text.encode().translate(_LETTERS))]
 
 
 def _letters(text: str) -> bytes:
