@@ -248,22 +248,26 @@ TASK = """
 import os, time
 
 def start(what):
-    def task(items):
-        for item in items:
-            if item == 13 and what == "hang":
-                time.sleep(60)
-            if item == 13 and what == "die":
-                os._exit(1)
-        return [2 * i for i in items]
+    def task(item):
+        if item == 13 and what == "hang":
+            time.sleep(60)
+        if item == 13 and what == "die":
+            os._exit(1)
+        if item == 13 and what == "raise":
+            raise ValueError("SECRET")
+        return 2 * item
     return task
 """
 
 
-@pytest.mark.parametrize(("what", "said"), [("hang", "took longer than 0.2 s"), ("die", "process ended")])
+@pytest.mark.parametrize(
+    ("what", "said"), [("hang", "took longer than 0.2 s"), ("die", "process ended"), ("raise", "process ended")]
+)
 def test_the_item_that_hangs_or_kills_its_worker_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], what: str, said: str
 ) -> None:
-    """All others are done, in order; the culprit comes back with the reason."""
+    """All others are done, in order; the culprit comes back with the reason, as soon as its own time is over."""
+    began = time.monotonic()
     (tmp_path / "crew_task.py").write_text(TASK)
     monkeypatch.syspath_prepend(tmp_path)
     start = importlib.import_module("crew_task").start
@@ -274,6 +278,8 @@ def test_the_item_that_hangs_or_kills_its_worker_is_found(
     assert made[13][0] == 13
     assert said in made[13][1]
     assert again == [2 * k for k in range(20, 30)]
+    assert time.monotonic() - began < 60
+    assert "SECRET" not in capfd.readouterr().err
 
 
 # ---------------------------------------------------------------- two processes, kill, progress
@@ -330,16 +336,23 @@ def test_options_that_make_no_sense_are_told(
     assert not (tmp_path / "run").exists()
 
 
-def test_kills_and_disk_faults_lose_nothing(tmp_path: Path) -> None:
-    """The fault campaign in its small form: random kills, and a fault at each fsync and rename in turn."""
+def test_the_fault_campaign_in_its_small_form(tmp_path: Path) -> None:
+    """Kills, a fault at each write, fsync and rename, a full disk, two at once, harmful reports: no row differs."""
     script = GOLD.parent / "faults.py"
-    words = [sys.executable, script, "--kills", "4", "--reports", "80", "--out", tmp_path]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+    few = ["--kills", "4", "--of-two", "1", "--pairs", "1", "--step", "16", "--reports", "80"]
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, script, *few, "--out", tmp_path], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-500:]
     (result,) = tmp_path.glob("*_faults_*.json")
     told = json.loads(result.read_text(encoding="utf-8"))
-    assert told["kills"] == 4
+    assert told["kills"]["main"] == 3
+    assert sum(told["kills with two workers"].get(victim, 0) for victim in ("main", "worker")) == 1
     assert min(told["faults at each"].values()) >= 10
+    full = told["disks that were full"]
+    assert full == "not tried: this user may not mount a tmpfs" or full >= 1
+    assert len(told["harmful reports"]) == 3
+    assert done.stderr == ""
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,7 +1,8 @@
 """Worker processes that may hang or die: the report that did it is found and named, and the rest goes on.
 
-Work is handed out in chunks and comes back in order. A chunk whose worker died, or gave no answer for a report in
-time, is tried again report by report by a new worker; a report that fails alone is the culprit.
+Work is handed out in chunks and comes back in order. Each worker counts what it has done, so that one that gets no
+further is seen. A chunk whose worker died, or hung at a report, is tried again report by report by a new worker; a
+report that fails alone is the culprit.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -37,15 +39,22 @@ class _Hand:
     def __init__(self, start: Callable[[], Callable[..., Any]]) -> None:
         context = get_context("spawn")
         self.line, theirs = context.Pipe()
-        self.process = context.Process(target=_labour, args=(theirs, start), daemon=True)
+        self._done = context.RawValue("Q", 0)
+        self.process = context.Process(target=_labour, args=(theirs, start, self._done), daemon=True)
         self.process.start()
         theirs.close()
         self.chunk: Any = None
-        self.since = 0.0
+        self._seen, self._since = 0, 0.0
 
     def give(self, chunk: Any) -> None:
-        self.chunk, self.since = chunk, time.monotonic()
+        self.chunk, self._seen, self._since = chunk, self._done.value, time.monotonic()
         self.line.send(chunk.items)
+
+    def stands_still(self) -> float:
+        """For how many seconds it has finished no item."""
+        if self._seen != self._done.value:
+            self._seen, self._since = self._done.value, time.monotonic()
+        return time.monotonic() - self._since
 
     def end(self) -> None:
         self.process.kill()
@@ -53,19 +62,26 @@ class _Hand:
         self.line.close()
 
 
-def _labour(line: Connection, start: Callable[[], Callable[..., Any]]) -> None:
-    """A worker's life: build what it needs, then turn items into results until the line closes; Ctrl-C is not its."""
+def _labour(line: Connection, start: Callable[[], Callable[..., Any]], done: Any) -> None:
+    """A worker's life: build what it needs, then turn items into results until the line closes; Ctrl-C is not its.
+
+    It ends without a word where an item raises (a traceback may show report text) or the run has ended.
+    """
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     task = start()
-    line.send(None)
-    while True:
-        try:
-            items = line.recv()
-        except (EOFError, OSError):
-            return
-        line.send(task(items))
+    with suppress(EOFError, OSError):
+        line.send(None)
+        while True:
+            items, made = line.recv(), []
+            for item in items:
+                try:
+                    made.append(task(item))
+                except Exception:
+                    return
+                done.value += 1
+            line.send(made)
 
 
 class Crew(Generic[Item, Made]):
@@ -73,7 +89,7 @@ class Crew(Generic[Item, Made]):
 
     Args:
         size: how many processes.
-        start: called once in each process (it must be picklable), gives the task: a list of items -> a list of results.
+        start: called once in each process (it must be picklable), gives the task: an item -> its result.
         failed: makes the result of an item that its worker could not finish, from the reason.
         timeout: seconds that one item may take; None for no limit.
     """
@@ -130,7 +146,7 @@ class Crew(Generic[Item, Made]):
                 self._replace(hand, waiting, HANGS.format(self._timeout))
 
     def _late(self, hand: _Hand) -> bool:
-        return self._timeout is not None and time.monotonic() - hand.since > self._timeout * len(hand.chunk.items)
+        return self._timeout is not None and hand.stands_still() > self._timeout
 
     def _replace(self, hand: _Hand, waiting: deque[_Chunk[Item, Made]], reason: str) -> None:
         """A new worker in place of one that failed; its chunk is tried one by one, or its only item is the culprit."""

@@ -25,14 +25,19 @@ def level_memory() -> Iterator[Callable[[], None]]:
         pa.set_memory_pool(before)
 
 
-@contextmanager
-def seldom_collected() -> Iterator[None]:
-    """A context in which circles of unreachable objects are looked for seldom.
+def collect_seldom() -> None:
+    """Look for circles of unreachable objects seldom, from now on.
 
     What is made of a report holds none, and what is remembered makes each look longer: a tenth of a run's time.
     """
-    before = gc.get_threshold()
     gc.set_threshold(*SELDOM)
+
+
+@contextmanager
+def seldom_collected() -> Iterator[None]:
+    """A context in which circles of unreachable objects are looked for seldom."""
+    before = gc.get_threshold()
+    collect_seldom()
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ from calcitrace.casemodel import CaseModel, load_model, starter_path
 from calcitrace.crew import Crew
 from calcitrace.errors import RunError, UsageError
 from calcitrace.features import assessed
-from calcitrace.memory import seldom_collected
+from calcitrace.memory import collect_seldom
 from calcitrace.modality import unknown_modality
 from calcitrace.model import AnnotatedReport, Assessment, Report
 from calcitrace.rules import load_rules, patterns_folder
@@ -191,15 +191,10 @@ def _worker_of(setup: Setup) -> Worker:
     return Worker(setup)
 
 
-def _start(setup: Setup) -> Callable[[Sequence[Report]], list[dict[str, Any]]]:
-    """What a worker process does: rows for some reports."""
-    worker = _worker_of(setup)
-
-    def task(reports: Sequence[Report]) -> list[dict[str, Any]]:
-        with seldom_collected():
-            return [worker(r) for r in reports]
-
-    return task
+def _start(setup: Setup) -> Callable[[Report], dict[str, Any]]:
+    """What a worker process does: the rows of a report."""
+    collect_seldom()
+    return _worker_of(setup)
 
 
 @contextmanager
