@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -122,6 +123,29 @@ def test_the_command_lines_of_the_readme_run(tmp_path: Path) -> None:
     lines = [line.replace("calcitrace", f"{sys.executable} -m calcitrace", 1) for line in shown.splitlines()]
     done = [subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True) for line in lines]
     assert [(d.args, d.returncode) for d in done] == [(line, 0) for line in lines], [d.stderr for d in done]
+
+
+def inline_commands(document: Path) -> list[str]:
+    """The commands with options that stand within a sentence or a table, where no block shows them."""
+    prose = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"`(calcitrace [^`\n]*?--\w[^`\n]*)`", prose)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [d for d in DOCUMENTS if d.name != "CHANGELOG.md" and inline_commands(d)],
+    ids=lambda p: p.relative_to(ROOT).as_posix(),
+)
+def test_commands_within_sentences_can_be_given(document: Path) -> None:
+    """They have the options and arguments that the command asks for, and no others; N stands for a number."""
+    for line in inline_commands(document):
+        words = ["1" if word == "N" else word for word in shlex.split(line)[1:]]
+        if set(words) & {"--help", "--criteria-help", "--install-completion", "--version"}:
+            continue  # these end the program before it asks for anything
+        command = typer.main.get_command(app)
+        while hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+        command.make_context(line, words)
 
 
 def test_the_readme_tells_every_export_and_no_other() -> None:
