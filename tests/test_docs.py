@@ -19,7 +19,7 @@ import pytest
 import typer
 import yaml
 
-from calcitrace import load_rules
+from calcitrace import Annotator, Report, load_rules
 from calcitrace.cli import app
 from calcitrace.exports import EXPORTS, Export
 from calcitrace.lint import check
@@ -236,6 +236,19 @@ def test_the_rule_file_to_imitate_is_a_simple_one(page: str) -> None:
     assert set(said) == {"title", "status", "references", "terms", "not", "examples"}
     assert all(isinstance(term, str) or set(term) == {"combine"} for term in said["terms"] + said["not"])
     assert [expected for _, expected in said["examples"]] == ["present", "absent", "none"]
+
+
+def test_the_words_of_doubt_are_read_as_authors_of_examples_are_told() -> None:
+    """Each phrase of the table in "Writing rules" gives the assertion of its row."""
+    _, _, section = text("docs/writing-rules.md").partition("\n## What an example expects\n")
+    rows = re.findall(r"^\| (present|possible|absent) \| (.*) \|$", section.split("\n## ")[0], re.MULTILINE)
+    said = [(expected, phrase) for expected, cell in rows for phrase in re.findall(r"`(.*?)`", cell)]
+    assert len(said) > 20
+    annotator = Annotator(load_rules())
+    for expected, phrase in said:
+        sentence = phrase.replace("X", "cortical erosion of the greater tuberosity")
+        (mention,) = annotator.annotate(Report("R", f"{sentence[0].upper()}{sentence[1:]}.")).mentions
+        assert (phrase, mention.assertion) == (phrase, expected)
 
 
 PARTS = (*(f"train{n}" for n in ("", *range(2, 14))), "test", "everyday", "everyday2")
