@@ -235,6 +235,24 @@ def test_why_tells_each_rule_and_cue_with_its_fate(annotator: Annotator) -> None
     assert axes["erosion", "presence"] == axes["fracture", "presence"] == "absent"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("SHOULDER\n\nThere is a hole.", "not at a place where it counts (needs bone)"),
+        ("CT ABDOMEN\n\nThere is a hole.", "not at a place where it counts (needs bone)"),
+        (
+            "CT ABDOMEN\n\nThere is erosion.",
+            "the report is of another region, and this is at no bone, tendon, bursa or joint",
+        ),
+        ("SHOULDER\n\nAnother fleck.", "counts only once the report has named calcification"),
+    ],
+)
+def test_why_tells_which_condition_a_match_does_not_meet(annotator: Annotator, text: str, said: str) -> None:
+    """Its place, the region of the report, or what must have been named before: the one that holds."""
+    (told,) = why(annotator.annotate(Report("r", text)), annotator)
+    assert told.rules[-1]["fate"] == said
+
+
 def test_why_tells_a_cue_within_a_longer_one(annotator: Annotator) -> None:
     """Of overlapping cues the longer counts, and the shorter is shown as part of it."""
     (told,) = why(annotator.annotate(Report("r", "There is no evidence of erosion.")), annotator)
@@ -301,7 +319,7 @@ def test_show_why(command: Any) -> None:
     told = json.loads(command("show", "--why", "--json", "--text", "No erosion.").out)
     assert told["why"][0]["mentions"][0]["value"] == "absent"
     assert told["tiers"][0]["tier"] == "definite"
-    _, _, below = done.out.partition("why the case status is no")
+    _, _, below = done.out.partition("why the case status is no (summed up here, and once more at the end)")
     because = re.match(r"\n(This report is no case, since no tier fits; [^\n]+\.)\n\n\[findings\] ", below)
     assert because
     assert done.out.endswith(f"\n\n{because[1]}\n")

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from html import escape
 from importlib.metadata import version
 from inspect import signature
@@ -87,6 +88,14 @@ def test_every_command_has_help(words: list[str], command: Any) -> None:
     ended = command(*words, "--help")
     assert (ended.code, ended.err) == (0, "")
     assert "Usage: calcitrace" in ended.out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["process", "--help"], ["decisions", "import", "--help"]])
+def test_switches_have_no_type_in_the_help(words: list[str], command: Any) -> None:
+    """They take no value; options that take one say of which kind."""
+    shown = command(*words).out
+    assert "bool" not in shown
+    assert words == ["--help"] or "<str>" in shown
 
 
 def test_help_flows_and_does_not_repeat_itself() -> None:
@@ -251,6 +260,33 @@ def test_a_run_that_failed_before_its_first_part_can_be_mended(command: Any, tmp
     assert re.match(r"status +stopped before its first part; give the same `calcitrace process` command again", told)
     assert command(*words, "--text-column", "WORDS").code == 0
     assert command("status", tmp_path / "run").out.startswith("status              complete\n")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (
+            4000,
+            ["took                1:06:40 from its first start to its end", "rate                0.5 reports/s over"],
+        ),
+        (
+            2,
+            ["took                0:00:02 from its first start to its end", "rate                1,000 reports/s over"],
+        ),
+        (0, ["took                0:00:00 from its first start to its end"]),
+    ],
+)
+def test_status_tells_how_long_a_finished_run_took(seconds: int, said: list[str], command: Any, tmp_path: Path) -> None:
+    """From its first start to its end, and the rate over that, by the manifest and the parts."""
+    run = tmp_path / "run"
+    command("process", put(tmp_path, "r.csv", GOOD), "--out", run)
+    (part,) = (run / "parts").glob("part-*.json")
+    part.write_text(json.dumps({**json.loads(part.read_text("utf-8")), "reports": 2000}), "utf-8")
+    manifest = json.loads((run / "manifest.json").read_text("utf-8"))
+    started = datetime.fromisoformat(manifest["finished"]) - timedelta(seconds=seconds)
+    (run / "manifest.json").write_text(json.dumps({**manifest, "started": started.isoformat()}), "utf-8")
+    lines = command("status", run).out.splitlines()[5:]
+    assert [line.partition(" that time")[0] for line in lines] == said
 
 
 def test_status_of_a_run_whose_tables_are_gone(command: Any, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 import typer
 import yaml
 
-from calcitrace import load_rules
+from calcitrace import Annotator, Report, load_rules
 from calcitrace.cli import app
 from calcitrace.exports import EXPORTS, Export
 from calcitrace.lint import check
@@ -124,6 +125,29 @@ def test_the_command_lines_of_the_readme_run(tmp_path: Path) -> None:
     assert [(d.args, d.returncode) for d in done] == [(line, 0) for line in lines], [d.stderr for d in done]
 
 
+def inline_commands(document: Path) -> list[str]:
+    """The commands with options that stand within a sentence or a table, where no block shows them."""
+    prose = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"`(calcitrace [^`\n]*?--\w[^`\n]*)`", prose)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [d for d in DOCUMENTS if d.name != "CHANGELOG.md" and inline_commands(d)],
+    ids=lambda p: p.relative_to(ROOT).as_posix(),
+)
+def test_commands_within_sentences_can_be_given(document: Path) -> None:
+    """They have the options and arguments that the command asks for, and no others; N stands for a number."""
+    for line in inline_commands(document):
+        words = ["1" if word == "N" else word for word in shlex.split(line)[1:]]
+        if set(words) & {"--help", "--criteria-help", "--install-completion", "--version"}:
+            continue  # these end the program before it asks for anything
+        command = typer.main.get_command(app)
+        while hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+        command.make_context(line, words)
+
+
 def test_the_readme_tells_every_export_and_no_other() -> None:
     """The table of exports names those of the registry."""
     (table,) = re.findall(r"^\| `--to` \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", text("README.md"), re.MULTILINE)
@@ -212,6 +236,19 @@ def test_the_rule_file_to_imitate_is_a_simple_one(page: str) -> None:
     assert set(said) == {"title", "status", "references", "terms", "not", "examples"}
     assert all(isinstance(term, str) or set(term) == {"combine"} for term in said["terms"] + said["not"])
     assert [expected for _, expected in said["examples"]] == ["present", "absent", "none"]
+
+
+def test_the_words_of_doubt_are_read_as_authors_of_examples_are_told() -> None:
+    """Each phrase of the table in "Writing rules" gives the assertion of its row."""
+    _, _, section = text("docs/writing-rules.md").partition("\n## What an example expects\n")
+    rows = re.findall(r"^\| (present|possible|absent) \| (.*) \|$", section.split("\n## ")[0], re.MULTILINE)
+    said = [(expected, phrase) for expected, cell in rows for phrase in re.findall(r"`(.*?)`", cell)]
+    assert len(said) > 20
+    annotator = Annotator(load_rules())
+    for expected, phrase in said:
+        sentence = phrase.replace("X", "cortical erosion of the greater tuberosity")
+        (mention,) = annotator.annotate(Report("R", f"{sentence[0].upper()}{sentence[1:]}.")).mentions
+        assert (phrase, mention.assertion) == (phrase, expected)
 
 
 PARTS = (*(f"train{n}" for n in ("", *range(2, 14))), "test", "everyday", "everyday2")

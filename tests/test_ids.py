@@ -81,4 +81,4 @@ def test_decisions_without_zeros_are_told(command: Command, tmp_path: Path) -> N
         (tmp_path / "in.csv").write_text("report_id,decision,reviewer\n1,yes,A\n2,no,A\n001,yes,A\n")
         assert import_decisions(store, tmp_path / "in.csv", "csv").advice == ZEROS
     ended = command("decisions", "import", tmp_path / "in.csv", "--store", tmp_path / "s.sqlite")
-    assert ended.err.splitlines()[-1] == f"of the ids that are not in the queue, {ZEROS}"
+    assert ended.err.splitlines()[-2] == f"of the ids that are not in the queue, {ZEROS}"

@@ -11,6 +11,7 @@ import pytest
 from calcitrace.adjudication import Store
 from calcitrace.decisions import Item, Opinion
 from calcitrace.errors import UsageError
+from calcitrace.exchange import import_decisions
 from calcitrace.finders import recaptured
 from calcitrace.recall import Sampled, audit_needed, least_unseen, most_unseen, recall, recall_lines, stopping_p, unseen
 
@@ -110,7 +111,12 @@ def test_recall_of_a_small_review(tmp_path: Path) -> None:
         ("y" * 9 + ".", "n" * 50, 100, "1 candidates and 0 reports of the audit have no final decision"),
         ("y" * 10, "n" * 49 + ".", 100, "0 candidates and 1 reports of the audit have no final decision"),
         ("n" * 10, "n" * 50, 100, "no case was found"),
-        ("y" * 10, "n" * 50, 100_000, "the audit is too small: recall may be anything from 0%"),
+        (
+            "y" * 10,
+            "n" * 50,
+            100_000,
+            "the audit is too small: the exact 95 % interval of the recall is 0.1% to 100.0%",
+        ),
     ],
 )
 def test_nothing_is_claimed_from_too_little(tmp_path: Path, candidates: str, audit: str, others: int, why: str) -> None:
@@ -121,6 +127,35 @@ def test_nothing_is_claimed_from_too_little(tmp_path: Path, candidates: str, aud
     assert found.recall is None
     assert not found.stop
     assert any(line.startswith("no recall can be claimed") for line in recall_lines(found))
+
+
+def test_recall_is_told_in_one_notation_and_each_interval_as_what_it_is(tmp_path: Path) -> None:
+    """In percent: the interval has 2.5 % on either side, the bound of the advice 5 % on one; never rounded up."""
+    with reviewed(tmp_path / "s", "y" * 18 + "n" * 12, "yy" + "n" * 48, 100) as store:
+        lines = recall_lines(recall(store, target=0.7))
+        assert lines[5:7] == [
+            "recall 90.9%, exact 95 % interval 69.0% to 100.0% (2.5 % on either side)",
+            "you may stop: recall is at least 74.0% (exact 95 % bound: 5 % on this one side; the advice goes by it), "
+            "and 70% was to be reached",
+        ]
+        told = recall_lines(recall(store, target=0.9))[6]
+    assert told.startswith("read on: 90% is not shown; about ")
+    assert told.endswith("; recall is at least 74.0% (exact 95 % bound: 5 % on this one side; the advice goes by it)")
+
+
+def test_methods_say_blind_only_where_that_is_known(tmp_path: Path) -> None:
+    """Not of an audit with a decision from a file, or by a reader who had seen the reasons; candidates do not count."""
+    with reviewed(tmp_path / "s", "y" * 9 + ".", "n" * 49 + ".", 50) as store:
+        store.decide(Opinion("candidate9", "yes"), "A", "c", informed=True)
+        last = store.decide(Opinion("read49", "no"), "A", "key of the page")
+        assert "read blind among them (0 cases)" in recall(store).sentence
+        store.undo(last.id, "A", "undone")
+        last = store.decide(Opinion("read49", "no"), "A", "after the reasons", informed=True)
+        assert "strata and read among them (0 cases)" in recall(store).sentence
+        store.undo(last.id, "A", "undone again")
+        (tmp_path / "in.csv").write_text("report_id,decision\nread49,no\n", encoding="utf-8")
+        assert import_decisions(store, tmp_path / "in.csv", "csv", "A").saved == 1
+        assert "strata and read among them (0 cases)" in recall(store).sentence
 
 
 def test_unsure_reports_lower_what_is_claimed(tmp_path: Path) -> None:

@@ -144,16 +144,67 @@ def test_decisions_go_out_and_come_in(run: Path, store: Store, tmp_path: Path, f
     assert mine == theirs
 
 
-def test_a_bad_row_is_rejected_alone(run: Path, tmp_path: Path) -> None:
-    """With its row and reason, never its text."""
-    lines = ["report_id,decision,reviewer", "R000,yes,B", "R999,no,B", "R002,maybe secret,B", ",no,B", "R004,no,"]
-    (tmp_path / "in.csv").write_text("\n".join(lines), encoding="utf-8")
+BAD = "report_id,decision,reviewer\nR000,yes,B\nR999,no,B\nR002,maybe secret,B\n,no,B\nR004,no,\nR006,,B\n"
+
+
+def test_one_bad_row_keeps_a_file_from_being_saved(run: Path, tmp_path: Path) -> None:
+    """Each is told with its row and reason, never its text; the others are saved only where that is asked for."""
+    (tmp_path / "in.csv").write_text(BAD, encoding="utf-8")
     with Store(tmp_path / "s", create=True) as store:
         make_queue(run, store)
         done = import_decisions(store, tmp_path / "in.csv", "csv")
-        assert (done.saved, [r.row for r in done.rejects]) == (1, [3, 4, 5, 6])
+        assert (done.saved, done.good, done.undecided, store.history()) == (0, 1, 1, [])
+        assert [r.row for r in done.rejects] == [3, 4, 5, 6]
         assert "secret" not in "".join(r.reason for r in done.rejects)
-        assert import_decisions(store, tmp_path / "in.csv", "csv", reviewer="C").saved == 1
+        assert import_decisions(store, tmp_path / "in.csv", "csv", partial=True).saved == 1
+        done = import_decisions(store, tmp_path / "in.csv", "csv", reviewer="C", partial=True)
+        assert (done.saved, done.known) == (1, 1)
+
+
+def test_a_dry_run_tells_what_would_be_saved(run: Path, tmp_path: Path) -> None:
+    """And saves nothing of it."""
+    (tmp_path / "in.csv").write_text("report_id,decision,reviewer\nR000,yes,B\nR002,no,B\n", encoding="utf-8")
+    with Store(tmp_path / "s", create=True) as store:
+        make_queue(run, store)
+        done = import_decisions(store, tmp_path / "in.csv", "csv", dry_run=True)
+        assert (done.saved, done.good, store.history()) == (0, 2, [])
+        assert import_decisions(store, tmp_path / "in.csv", "csv").saved == 2
+
+
+def test_a_later_file_overrules_nothing_and_fills_what_was_undone(run: Path, tmp_path: Path) -> None:
+    """A decision that holds is taken back by its reviewer first; then the same row, or another, can be saved."""
+    (tmp_path / "in.csv").write_text("report_id,decision,reviewer\nR000,yes,B\n", encoding="utf-8")
+    (tmp_path / "other.csv").write_text("report_id,decision,reviewer\nR000,no,B\n", encoding="utf-8")
+    with Store(tmp_path / "s", create=True) as store:
+        make_queue(run, store)
+        import_decisions(store, tmp_path / "in.csv", "csv")
+        (reject,) = import_decisions(store, tmp_path / "other.csv", "csv").rejects
+        assert "undo that decision first" in reject.reason
+        for name, said in (("other.csv", "no"), ("in.csv", "yes"), ("in.csv", "yes")):
+            (held,) = store.current("B")
+            store.undo(held.id, "B", f"undo {held.id}")
+            assert import_decisions(store, tmp_path / name, "csv").saved == 1
+            assert [d.decision for d in store.current("B")] == [said]
+
+
+def test_a_review_by_file_needs_no_page(run: Path, tmp_path: Path, command: Any) -> None:
+    """The store is made, its queue goes out, and decisions come in; a reason is told once for all its rows."""
+    store, queue = tmp_path / "r.sqlite", tmp_path / "queue.csv"
+    told = command("review", run, "--store", store, "--audit", 8, "--no-page")
+    assert (told.code, told.out) == (0, f"{store}: 24 reports to decide\n")
+    command("decisions", "export", store, "--to", "queue", "--out", queue)
+    first, *lines = queue.read_text(encoding="utf-8").splitlines()
+    queue.write_text("\n".join([f"{first},decision", *(f"{line},no" for line in lines)]), encoding="utf-8")
+    told = command("decisions", "import", queue, "--store", store)
+    assert (told.code, told.out) == (1, "saved 0 decisions; 0 were there before; 24 rows rejected\n")
+    assert told.err.splitlines() == [
+        "queue.csv, rows 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 14 more: a reviewer needs a name (initials will do) of "
+        "printable characters: --reviewer NAME",
+        "a bad row keeps the file from being saved: mend it",
+    ]
+    told = command("decisions", "import", queue, "--store", store, "--reviewer", "AB", "--dry-run")
+    assert told.out == "a dry run: would save 24 decisions; 0 were there before; 0 rows rejected\n"
+    assert command("decisions", "import", queue, "--store", store, "--reviewer", "AB").code == 0
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1, 2]", '{"a": 1}', "a,b\n1,2"])

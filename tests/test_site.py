@@ -231,7 +231,7 @@ def command(line: str) -> str:
     if SET_UP.match(line) or line in LEARNS:
         return ""
     words = shlex.split(line, comments=True)
-    if words[:2] == ["calcitrace", "review"]:
+    if words[:2] == ["calcitrace", "review"] and "--no-page" not in words:
         return review(words)
     if words[0] != "calcitrace":
         return subprocess.run(line, shell=True, capture_output=True, text=True, check=True).stdout

@@ -14,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calcitrace.casemodel import chosen_for
-from calcitrace.summary import ASSERTIONS, bars, bounded, by_finding, pieces, threshold_said, write_summary
+from calcitrace.summary import (
+    ASSERTIONS,
+    bars,
+    bounded,
+    by_definition_said,
+    by_finding,
+    pieces,
+    threshold_said,
+    write_summary,
+)
 
 MODEL = {
     "name": "own",
@@ -305,3 +314,28 @@ def test_likely_cases_stand_by_probability() -> None:
     assert re.findall(r"<tr><td>(\w)</td>", page) == ["b", "a", "c"]
     assert "Set aside by the model (the first 3 of 60)" in page
     assert "whose case_status is definite and whose likely_case is false" in page
+
+
+@pytest.mark.parametrize(
+    ("likely", "definite", "probable", "aside", "said"),
+    [
+        (8, 4, 7, 3, "11 reports are definite or probable by the case definition alone: all 8 likely cases and 3 that"),
+        (8, 4, 5, 3, "9 reports are definite or probable by the case definition alone: 6 of the 8 likely cases and 3"),
+        (8, 4, 3, 0, "7 reports are definite or probable by the case definition alone: 7 of the 8 likely cases."),
+        (0, 1, 0, 1, "1 report is definite or probable by the case definition alone: 1 that the model sets aside."),
+        (2, 0, 0, 0, "0 reports are definite or probable by the case definition alone."),
+    ],
+)
+def test_what_the_case_definition_alone_takes_is_told(
+    likely: int, definite: int, probable: int, aside: int, said: str
+) -> None:
+    """Beside the number of likely cases, so that nobody takes those that the model sets aside for missed."""
+    counts = {"case|definite": definite, "case|probable": probable, "case|possible": 5, "case|set aside": aside}
+    manifest = {"parts": [{"counts": counts}], "likely": likely, "likely_status": ["definite", "probable"]}
+    assert by_definition_said(manifest).startswith(said)
+
+
+def test_where_both_take_the_same_it_is_told_once() -> None:
+    """As in a run without a model."""
+    manifest = {"parts": [{"counts": {"case|definite": 3}}], "likely": 3, "likely_status": ["definite", "probable"]}
+    assert by_definition_said(manifest) == ""

@@ -32,6 +32,7 @@ from calcitrace.runfolder import now
 
 FORMAT = 1
 APPLICATION = 0x63616C63  # "calc": tells a store from another SQLite file
+IMPORTED = "import "  # how the keys of decisions from files begin; those of the page never do
 BUSY = 15.0  # seconds to wait for another process
 _TABLES = ("about", "stratum", "item", "decision", "seen")
 _SCHEMA = f"""
@@ -94,6 +95,7 @@ class Store:
         if not create and not self.path.is_file():
             raise StoreError(f"{self.path}: no such store; `calcitrace review RUN --store {self.path}` makes one")
         self._lock = threading.RLock()
+        self._held = False  # a transaction of `together` is open
         try:
             self._db = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
@@ -125,6 +127,9 @@ class Store:
     def _writing(self) -> Iterator[None]:
         """One transaction that no other process can come between; undone as a whole where anything fails."""
         with self._lock:
+            if self._held:
+                yield
+                return
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 try:
@@ -135,6 +140,16 @@ class Store:
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:
                 raise self._broken(error) from None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is saved within is saved as a whole at its end, or, where anything is raised, not at all."""
+        with self._writing():
+            self._held = True
+            try:
+                yield
+            finally:
+                self._held = False
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         with self._lock:
@@ -276,6 +291,11 @@ class Store:
         """The decisions that hold, in the order in which they were saved; of one reviewer or role, or of all."""
         query = "SELECT * FROM current WHERE (? = '' OR reviewer = ?) AND (? = '' OR role = ?) ORDER BY id"
         return list(map(_decision, self._rows(query, (reviewer, reviewer, role, role))))
+
+    def from_files(self) -> set[str]:
+        """The ids of reports with a decision that holds and came from a file (`decisions import`)."""
+        query = "SELECT DISTINCT report_id FROM current WHERE key LIKE ?"
+        return {r["report_id"] for r in self._rows(query, (f"{IMPORTED}%",))}
 
     def decided(self) -> list[tuple[str, str, str, str]]:
         """Report id, reviewer, role and decision of all that holds; less to read than `current`."""

@@ -214,9 +214,35 @@ class Annotator:
         text = report.text
         sections, sentences = self._layout(text)
         session = Session(self.linker, report)
+        read = [self._read(text[start:end]) for start, end, _ in sentences]
+        found = self._found(session, sections, sentences, read)
+        if session.elsewhere():
+            found = [f for f in found if not f.homeless]
+        mentions, conditions = self._placed(report.report_id, found)
+        linked = self._dated(settle(session.finish(mentions), self.rules), text, sections, sentences)
+        places, forms = tuple((s, e) for s, e, _ in sentences), tuple(s.words.forms for s in read)
+        annotated = AnnotatedReport(report, sections, places, forms, linked, conditions)
+        return replace(annotated, flags=self._flagger.flags(annotated, read))
+
+    def left_out(self, report: Report) -> list[tuple[str, int, int]]:
+        """Finding and place of what would be a mention if the report were not of another body region."""
+        sections, sentences = self._layout(report.text)
+        session = Session(self.linker, report)
+        read = [self._read(report.text[start:end]) for start, end, _ in sentences]
+        found = [f for f in self._found(session, sections, sentences, read) if f.homeless]
+        own = [f.mention.placed(f.start, f.number, "") for f in found] if session.elsewhere() else []
+        return [(m.finding, m.start, m.end) for m in own]
+
+    def _found(
+        self,
+        session: Session,
+        sections: Sequence[Section],
+        sentences: Sequence[tuple[int, int, int]],
+        read: Sequence[Sentence],
+    ) -> list[_Found]:
+        """What the sentences of a report mention, read from top to bottom, whatever its region is."""
         found: list[_Found] = []
         named: set[str] = set()
-        read = [self._read(text[start:end]) for start, end, _ in sentences]
         section = -1
         for number, ((start, _, place), sentence) in enumerate(zip(sentences, read, strict=True)):
             if not sentence.words.forms:
@@ -233,13 +259,7 @@ class Annotator:
             step = self._step(sentence, sections[place], session, named)
             named.update(m.finding for m, _ in step)
             found += [_Found(m, homeless, start, number) for m, homeless in step]
-        if session.elsewhere():
-            found = [f for f in found if not f.homeless]
-        mentions, conditions = self._placed(report.report_id, found)
-        linked = self._dated(settle(session.finish(mentions), self.rules), text, sections, sentences)
-        places, forms = tuple((s, e) for s, e, _ in sentences), tuple(s.words.forms for s in read)
-        annotated = AnnotatedReport(report, sections, places, forms, linked, conditions)
-        return replace(annotated, flags=self._flagger.flags(annotated, read))
+        return found
 
     def _step(self, sentence: Sentence, section: Section, session: Session, named: set[str]) -> Step:
         """The mentions of one sentence, with whether each is at no bone, tendon, bursa or joint; places from its start.

@@ -32,7 +32,9 @@ def how_far(folder: Path) -> Iterator[tuple[str, str]]:
     if manifest.get("shard"):
         yield "shard", "{}/{}".format(*manifest["shard"])
     yield from ((name, f"{totals[name]:,}") for name in TOTALS)
-    if not complete and parts:
+    if complete:
+        yield from _took(manifest, totals["reports"])
+    elif parts:
         yield from _pace(folder, manifest, [p for p in parts if p], totals["reports"])
 
 
@@ -68,6 +70,18 @@ def _unfinished(folder: Path) -> str:
     )
 
 
+def _took(manifest: dict[str, Any], reports: int) -> Iterator[tuple[str, str]]:
+    """How long a finished run took, with the time in which it may have stood still, and the rate over that."""
+    started, finished = (datetime.fromisoformat(manifest[k]) for k in ("started", "finished"))
+    yield "took", f"{finished - started} from its first start to its end"
+    if finished > started:
+        yield "rate", f"{_rate(reports / (finished - started).total_seconds())} over that time"
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f} reports/s" if rate >= 10 else f"{rate:.2g} reports/s"
+
+
 def _pace(
     folder: Path, manifest: dict[str, Any], parts: list[dict[str, Any]], reports: int
 ) -> Iterator[tuple[str, str]]:
@@ -77,5 +91,5 @@ def _pace(
     times = [p.stat().st_mtime for p in part_notes(folder)]
     spent = max(times) - datetime.fromisoformat(manifest["started"]).timestamp()
     if spent > 0 and done > 0:
-        yield "rate", f"{reports / spent:,.0f} reports/s"
+        yield "rate", _rate(reports / spent)
         yield "time left", str(timedelta(seconds=round(spent * (1 - done) / done)))

@@ -92,7 +92,15 @@ def recall(store: Store, target: float = TARGET) -> Recall:
     labels = [int(said[r] == "yes") for r in dict.fromkeys(order)]
     total = sum(s.reports for s in strata.values())
     waiting = _waiting(items, said)
-    return of_counts(own, strata, total, len(said), undecided, waiting, target, stopping_p(labels, total, target))
+    p = stopping_p(labels, total, target)
+    return of_counts(own, strata, total, len(said), undecided, waiting, target, p, _blind(store, items))
+
+
+def _blind(store: Store, items: Sequence[Any]) -> bool:
+    """Whether the whole audit was decided on the review page, before any reason or probability was seen."""
+    audit = {i.report_id for i in items if i.stratum != CANDIDATE}
+    seen = {d.report_id for d in store.current() if d.informed} | store.from_files()
+    return not audit & seen
 
 
 def _sampled(name: str, sizes: tuple[int, int], items: Sequence[Any], said: Mapping[str, str]) -> Sampled:
@@ -118,6 +126,7 @@ def of_counts(
     waiting: str = "",
     target: float = TARGET,
     p: float | None = None,
+    blind: bool = False,
 ) -> Recall:
     """What follows from counts.
 
@@ -129,6 +138,7 @@ def of_counts(
         waiting: why the review is not finished, "" where it is.
         target: the recall to reach.
         p: of the stopping rule.
+        blind: whether the audit is known to have been read without a sign of what it is.
     """
     audited = {n: s for n, s in strata.items() if n != CANDIDATE}
     found = own + sum(s.cases for s in audited.values())
@@ -145,14 +155,15 @@ def of_counts(
     lower = found / (found + most_unseen(drawn, 1 - CONFIDENCE) + unclear)
     why = "" if low >= LEAST else _too_small(low, high, needed, target)
     interval = (best, low, high)
-    sentence = _sentence(own, audited, total, missed, interval, why, target)
+    sentence = _sentence(own, audited, total, missed, interval, why, blind)
     shown = None if why else interval
     return Recall(*base, missed, shown, lower, target, lower >= target, why, needed, p, sentence)
 
 
 def _too_small(low: float, high: float, needed: int | None, target: float) -> str:
     more = f"; about {needed:,} audit reports without a case would show {target:.0%}" if needed else ""
-    return f"the audit is too small: recall may be anything from {low:.0%} to {high:.0%}{more}"
+    interval = f"the exact 95 % interval of the recall is {low:.1%} to {high:.1%} (2.5 % on either side)"
+    return f"the audit is too small: {interval}{more}"
 
 
 def _sentence(
@@ -162,15 +173,15 @@ def _sentence(
     missed: tuple[float, int, int],
     interval: tuple[float, float, float],
     refusal: str,
-    target: float,
+    blind: bool,
 ) -> str:
     """For the Methods section."""
     drawn, cases = sum(s.drawn for s in audited.values()), sum(s.cases for s in audited.values())
     rest = sum(s.reports for s in audited.values())
     begin = (
         f"Of {total:,} reports, {total - rest:,} ranked candidates were read in full ({own:,} cases). From the other "
-        f"{rest:,}, {drawn:,} were drawn at random in {len(audited)} strata and read blind among them "
-        f"({cases:,} {'case' if cases == 1 else 'cases'})."
+        f"{rest:,}, {drawn:,} were drawn at random in {len(audited)} strata and read {'blind ' * blind}among "
+        f"them ({cases:,} {'case' if cases == 1 else 'cases'})."
     )
     if refusal:
         return f"{begin} This sample is too small to state a recall."
@@ -360,7 +371,7 @@ def recall_lines(found: Recall) -> list[str]:
         lines.append(f"cases that nobody has read: about {about:,.0f}, exact 95 % interval {least:,} to {most:,}")
     if found.recall:
         best, low, high = found.recall
-        lines.append(f"recall {best:.3f}, exact 95 % interval {low:.3f} to {high:.3f}")
+        lines.append(f"recall {best:.1%}, exact 95 % interval {low:.1%} to {high:.1%} (2.5 % on either side)")
     if found.refusal:
         lines.append(f"no recall can be claimed: {found.refusal}")
     lines.append(_advice(found))
@@ -373,9 +384,11 @@ def recall_lines(found: Recall) -> list[str]:
 
 
 def _advice(found: Recall) -> str:
-    if found.stop:
-        return f"you may stop: recall is at least {found.target:.0%} with 95 % confidence (at least {found.lower:.3f})"
     if found.lower is None:
         return "read on: nothing can be said yet"
-    more = f"; about {found.needed:,} audit reports without a case would show that" if found.needed else ""
-    return f"{found.target:.0%} is not shown: with 95 % confidence recall is at least {found.lower:.3f}{more}"
+    least = math.floor(1000 * found.lower + 1e-9) / 1000  # rounded, it could claim more
+    bound = f"recall is at least {least:.1%} (exact 95 % bound: 5 % on this one side; the advice goes by it)"
+    if found.stop:
+        return f"you may stop: {bound}, and {found.target:.0%} was to be reached"
+    told = f"; about {found.needed:,} audit reports without a case would show that" if found.needed else ""
+    return f"read on: {found.target:.0%} is not shown{'' if found.refusal else told}; {bound}"

@@ -122,7 +122,8 @@ def why_rich(
 
     from calcitrace.why import why_case
 
-    parts: list[RenderableType] = [Text(f"\nwhy the case status is {assessment.case_status}", "bold")]
+    head = f"\nwhy the case status is {assessment.case_status} (summed up here, and once more at the end)"
+    parts: list[RenderableType] = [Text(head, "bold")]
     because = visible(why_case(tiers, case))
     parts.append(Text(because))
     for sentence in explained:

@@ -210,15 +210,15 @@ def _maker(pack: Callable[[], Pack], names: Names) -> Callable[[Iterator[pd.Data
     """The function that Spark runs over a partition: it makes a part of the run folder, in one row (`PART`)."""
 
     def make(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        import pandas as pd
-        from pyspark import TaskContext
-
-        context = cast("Any", TaskContext.get())
         rows = (row for batch in batches for row in records(batch))
         try:
             part = _as_row(*part_of(worker_of(pack()), rows, names, pack().date_order))
         except Exception as error:  # its message may hold report text, and Spark logs it: keep its kind and place
             raise RuntimeError(f"calcitrace fault: {_place(error)}") from None
+        import pandas as pd
+        from pyspark import TaskContext
+
+        context = cast("Any", TaskContext.get())
         yield pd.DataFrame([{"number": context.partitionId(), **part}])
 
     return make

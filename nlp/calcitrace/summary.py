@@ -14,6 +14,7 @@ from typing import Any
 
 from calcitrace.casemodel import moved
 from calcitrace.modality import unknown_said
+from calcitrace.phrases import by, many
 from calcitrace.sources import shown_id
 
 ASSERTIONS = ("present", "possible", "absent", "historical", "hypothetical")
@@ -67,6 +68,7 @@ def write_summary(
         status=[(s, counts[f"case|{s}"]) for s in STATUSES],
         set_aside=counts["case|set aside"],
         aside=[{**row, "card": _card(row["card"]) if row.get("card") else None} for row in first_by_probability(aside)],
+        by_definition=by_definition_said(manifest),
         likely_status=manifest.get("likely_status", ()),
         unknown=unknown_modalities_said(counts),
         assertions=ASSERTIONS,
@@ -105,6 +107,20 @@ def counts_of(manifest: Mapping[str, Any]) -> Counter[str]:
 def unknown_modalities_said(counts: Counter[str]) -> str:
     """What to tell of the modalities that the rules of a run do not know."""
     return unknown_said(Counter({k.partition("|")[2]: n for k, n in counts.items() if k.startswith("modality|")}))
+
+
+def by_definition_said(manifest: Mapping[str, Any]) -> str:
+    """How many reports the case definition alone takes for cases, where these are not the likely cases; else ""."""
+    counts, likely = counts_of(manifest), manifest["likely"]
+    status, aside = manifest.get("likely_status", ()), counts["case|set aside"]
+    taken = sum(counts[f"case|{s}"] for s in status)
+    if not status or (taken == likely and not aside):
+        return ""
+    both = taken - aside
+    of_these = f"all {likely:,}" if both == likely else f"{both:,} of the {likely:,}"
+    named = [f"{of_these} likely cases"] * bool(both) + [f"{aside:,} that the model sets aside"] * bool(aside)
+    told = f"{many(taken, 'report')} {by(taken, 'is', 'are')} {' or '.join(status)} by the case definition alone"
+    return f"{told}{': ' * bool(named)}{' and '.join(named)}."
 
 
 def threshold_of(manifest: Mapping[str, Any]) -> float | None:

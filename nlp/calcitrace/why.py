@@ -36,6 +36,13 @@ class SentenceWhy:
     mentions: tuple[Row, ...]
 
 
+class _Elsewhere(NamedTuple):
+    """What the report says beside a sentence: what another body region leaves out, and the findings named so far."""
+
+    left_out: list[tuple[str, int, int]]
+    named: set[str]
+
+
 class TierWhy(NamedTuple):
     """A tier of the case definition: its constituents that were found, that are lacking and that bar it.
 
@@ -58,19 +65,25 @@ class TierWhy(NamedTuple):
 def why(annotated: AnnotatedReport, annotator: Annotator) -> list[SentenceWhy]:
     """The sentences in which a finding's rule matched, each with every rule and cue that fired or was pruned."""
     judge = FastJudge(annotator.rules)
+    left_out = annotator.left_out(annotated.report)
     found = []
     for number, (start, end) in enumerate(annotated.sentences):
         words = split_words(annotated.report.text, annotator.rules.spelling, start, end)
         hits = judge.hits(words.forms)
         if any(h.what in ("finding", "not") for h in hits):
-            own = [m for m in (*annotated.mentions, *annotated.conditions) if m.sentence == number]
+            told = (*annotated.mentions, *annotated.conditions)
+            own, named = [m for m in told if m.sentence == number], {m.finding for m in told if m.sentence <= number}
             section = next((s for s in annotated.sections if s.start <= start < s.end), None)
             found.append(
                 SentenceWhy(
                     start,
                     end,
                     (section.name + (f" ({section.subhead})" if section.subhead else "")) if section else "",
-                    tuple(_rule_rows(hits, own, words, annotated.report.text, annotator.rules)),
+                    tuple(
+                        _rule_rows(
+                            hits, own, _Elsewhere(left_out, named), words, annotated.report.text, annotator.rules
+                        )
+                    ),
                     tuple(_cue_rows(judge, own, words, annotated.report.text)),
                     tuple(r for m in own for r in _mention_rows(m, judge, words, annotator.rules)),
                 )
@@ -175,7 +188,9 @@ def _not_counted(mention: Mention, wanted: Constituent, modality: str) -> str:
     return f"counts only {' and '.join(asked)}" if asked else ""
 
 
-def _rule_rows(hits: list[Hit], mentions: list[Mention], words: Words, text: str, rules: RuleSet) -> list[Row]:
+def _rule_rows(
+    hits: list[Hit], mentions: list[Mention], elsewhere: _Elsewhere, words: Words, text: str, rules: RuleSet
+) -> list[Row]:
     """Each match of a finding's rule with what became of it."""
     rows = []
     for hit in dict.fromkeys(h for h in hits if h.what == "finding"):
@@ -184,25 +199,27 @@ def _rule_rows(hits: list[Hit], mentions: list[Mention], words: Words, text: str
         if any(m.finding == hit.name and m.start == start and m.end == end for m in mentions):
             said, by = "is the mention", None
         elif said == "counts":
-            said = _place_fate(hit, mentions, start, end)
+            said = _place_fate(hit, mentions, elsewhere, start, end)
         if by is not None:
             said += f" {' '.join(words.forms[by.i : by.j])!r} ({by.term.rule_id})"
         rows.append(_row(hit.name, hit.term.rule_id, hit.term.where, text[start:end], start, end, said))
     return rows
 
 
-def _place_fate(hit: Hit, mentions: list[Mention], start: int, end: int) -> str:
+def _place_fate(hit: Hit, mentions: list[Mention], elsewhere: _Elsewhere, start: int, end: int) -> str:
     """Why a match that no other pruned is no mention after all: its conditions."""
+    if any(name == hit.name and low < end and start < high for name, low, high in elsewhere.left_out):
+        return "the report is of another region, and this is at no bone, tendon, bursa or joint"
     if any(m.finding == hit.name and m.start < end and start < m.end for m in mentions):
         return "part of a longer mention"
     if any(m.start <= start and end <= m.end for m in mentions):
         return "taken in by a mention of another finding"
     if hit.term.alone and any(m.finding == hit.name for m in mentions):
         return "doubtful, and the sentence has another mention of the finding"
-    if hit.term.at or hit.term.not_at:
-        needs = " or ".join(sorted(hit.term.at)) or f"no {', no '.join(sorted(hit.term.not_at))}"
-        return f"not at a place where it counts (needs {needs}), or a report of another region"
-    return "in a report of another region, at no bone, tendon, bursa or joint"
+    if hit.term.told and not hit.term.told & elsewhere.named:
+        return f"counts only once the report has named {' or '.join(sorted(hit.term.told)).replace('_', ' ')}"
+    needs = " or ".join(sorted(hit.term.at)) or ", ".join(f"no {kind}" for kind in sorted(hit.term.not_at))
+    return f"not at a place where it counts (needs {needs})" if needs else "another reading of its words counts"
 
 
 def _row(finding: str, rule: str, where: str, shown: str, start: int, end: int, said: str) -> Row:

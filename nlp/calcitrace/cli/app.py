@@ -28,14 +28,28 @@ class Commands(TyperGroup):
         for command in self.commands.values():
             command.help, command.epilog = (LINE_END.sub(" ", t or "") for t in (command.help, command.epilog))
 
+    def get_params(self, ctx: Any) -> Any:
+        """The options of the group itself."""
+        return _switches_bare(super().get_params(ctx))
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command called `cmd_name`."""
         found = super().get_command(ctx, cmd_name)
+        if found is not None:
+            _switches_bare(found.get_params(ctx))
         if found is None and not ctx.resilient_parsing:
             near = get_close_matches(cmd_name, self.list_commands(ctx), 1)
             meant = f"did you mean {near[0]}? " if near else ""
             raise UsageError(f"no such command; {meant}--help names them, and `calcitrace show --text` reads a report")
         return found
+
+
+def _switches_bare(params: Any) -> Any:
+    """The parameters, those that take no value without a type in the help (it was <bool>)."""
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
 
 
 app = typer.Typer(

@@ -308,9 +308,11 @@ def _model_said(result: RunResult) -> Iterator[str]:
     from calcitrace.runfolder import read_manifest
     from calcitrace.show import visible
     from calcitrace.sources import shown_id
-    from calcitrace.summary import threshold_said
+    from calcitrace.summary import by_definition_said, threshold_said
 
     manifest = read_manifest(result.folder)
+    if told := by_definition_said(manifest):
+        yield from wrap(told, LINE, subsequent_indent="  ", break_on_hyphens=False)
     for sentence in threshold_said(manifest):
         yield from wrap(sentence, LINE, subsequent_indent="  ", break_on_hyphens=False)
     if result.set_aside:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from calcitrace.cli.app import Commands, app, say
 from calcitrace.errors import ExitCode
 
-MOST_REJECTS = 20
+if TYPE_CHECKING:
+    from calcitrace.model import Reject
+    from calcitrace.review import Desk
+
+MOST_ROWS = 10  # of those that a reason is told for
 StoreFile = Annotated[Path, typer.Argument(help="A review store (SQLite) that `review` made.")]
 
 
@@ -19,7 +24,7 @@ StoreFile = Annotated[Path, typer.Argument(help="A review store (SQLite) that `r
 def review(
     run: Annotated[Path, typer.Argument(help="Finished run folder.")],
     store: Annotated[Path, typer.Option("--store", help="File of the decisions (SQLite); made where there is none.")],
-    reviewer: Annotated[str, typer.Option("--reviewer", help="Your name or initials, kept with each decision.")],
+    reviewer: Annotated[str, typer.Option("--reviewer", help="Your name or initials, kept with each decision.")] = "",
     adjudicate: Annotated[
         bool, typer.Option("--adjudicate", help="Read, as a third, what two readers differ on.")
     ] = False,
@@ -36,6 +41,9 @@ def review(
         bool, typer.Option("--no-token", help="A link without a token, for a machine of your own.")
     ] = False,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the link in the browser.")] = False,
+    no_page: Annotated[
+        bool, typer.Option("--no-page", help="Draw the queue into the store, and end; needs no reviewer.")
+    ] = False,
 ) -> None:
     """Review the candidates of a run on a local web page, by keyboard; every decision is saved at once.
 
@@ -47,32 +55,50 @@ def review(
     The page is reached from this machine only, by a link that works once. Stop with Ctrl-C.
 
     Example: calcitrace review run --store review.sqlite --reviewer AB
+
+    To decide elsewhere, in a spreadsheet or another tool, --no-page makes the store, `calcitrace decisions export`
+    writes its queue, and `calcitrace decisions import` takes the decisions in.
+
+    Example: calcitrace review run --store review.sqlite --no-page
     """
     from calcitrace.adjudication import Store
-    from calcitrace.review import Desk, QueueOptions, ReviewServer, Shelf, check_reader, check_run
+    from calcitrace.review import Desk, QueueOptions, Shelf, check_reader, check_run, make_queue
 
-    check_reader(reviewer, reasons)
+    if not no_page:
+        check_reader(reviewer, reasons)
     given: dict[str, Any] = {"candidates": candidates, "audit": audit, "double": double, "calibration": calibration}
     given = {k: v for k, v in {**given, "batch": batch, "seed": seed}.items() if v is not None}
     options = QueueOptions(**given) if given else None
     if not store.exists():
         check_run(run)
+    if no_page:
+        with Store(store, create=True) as kept:
+            make_queue(run, kept, options)
+            print(f"{store}: {len(kept.items()):,} reports to decide")
+        return
     say("reading the reports of the queue")
     with Store(store, create=True) as kept:
         desk = Desk(Shelf(run, kept, options), kept, reviewer, adjudicate, reasons, learn)
-        server = ReviewServer(desk, port, token=not no_token)
+        _serve(desk, store, port, no_token, open_browser)
+
+
+def _serve(desk: Desk, store: Path, port: int, no_token: bool, open_browser: bool) -> None:
+    """Serve the page of a desk until it is stopped."""
+    from calcitrace.review import ReviewServer
+
+    server = ReviewServer(desk, port, token=not no_token)
+    done = desk.progress()
+    say(f"{done['done']:,} of {done['total']:,} reports decided; stop with Ctrl-C, go on with the same command")
+    if no_token:
+        say("no token: everyone who can use this machine can read these reports while this runs")
+    print(server.link, flush=True)
+    if open_browser:
+        typer.launch(server.link)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
         done = desk.progress()
-        say(f"{done['done']:,} of {done['total']:,} reports decided; stop with Ctrl-C, go on with the same command")
-        if no_token:
-            say("no token: everyone who can use this machine can read these reports while this runs")
-        print(server.link, flush=True)
-        if open_browser:
-            typer.launch(server.link)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            done = desk.progress()
-            say(f"stopped; {done['done']:,} of {done['total']:,} reports decided, all saved in {store}")
+        say(f"stopped; {done['done']:,} of {done['total']:,} reports decided, all saved in {store}")
 
 
 @app.command()
@@ -168,8 +194,19 @@ def import_(
     store: Annotated[Path, typer.Option("--store", help="The review store that the reports are of.")],
     form: Annotated[str, typer.Option("--from", help="csv, label-studio or doccano.")] = "csv",
     reviewer: Annotated[str, typer.Option("--reviewer", help="For rows that name nobody.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Save nothing; tell what would become of each row.")
+    ] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="Save the good rows though others are bad.")] = False,
 ) -> None:
-    """Save decisions that were made elsewhere; the same file again changes nothing.
+    """Save decisions that were made elsewhere, all or none; the same file again changes nothing.
+
+    A CSV file needs the columns report_id and decision (yes, no or unsure; a row without one is passed over) and may
+    have reviewer, role (reader or adjudicator), migration_type, tendon, laterality, comment, flag and at. One bad row
+    keeps all from being saved, unless --partial asks for the others.
+
+    Decisions are kept for good: what was saved is put right by its reviewer on the review page (undo), and no file
+    overrules it. Try a file with --dry-run.
 
     Example: calcitrace decisions import export.json --from label-studio --store review.sqlite
     """
@@ -177,11 +214,29 @@ def import_(
     from calcitrace.exchange import import_decisions
 
     with Store(store) as kept:
-        done = import_decisions(kept, file, form, reviewer)
-    print(f"saved {done.saved:,} decisions; {done.known:,} were there before; {len(done.rejects):,} rows rejected")
-    for reject in done.rejects[:MOST_REJECTS]:
-        say(f"{reject.source}, row {reject.row}: {reject.reason}")
+        done = import_decisions(kept, file, form, reviewer, partial, dry_run)
+    saved = f"a dry run: would save {done.good:,}" if dry_run else f"saved {done.saved:,}"
+    later = f"; {done.undecided:,} rows have no decision yet" if done.undecided else ""
+    print(f"{saved} decisions; {done.known:,} were there before; {len(done.rejects):,} rows rejected{later}")
+    for line in reject_lines(done.rejects):
+        say(line)
     if done.advice:
         say(f"of the ids that are not in the queue, {done.advice}")
+    if done.rejects and not partial:
+        rest = f", or save the {done.good:,} good rows with --partial" if done.good else ""
+        say(f"a bad row keeps the file from being saved: mend it{rest}")
     if done.rejects:
-        raise typer.Exit(ExitCode.REJECTS)
+        raise typer.Exit(ExitCode.REJECTS if partial else ExitCode.FAILURE)
+
+
+def reject_lines(rejects: Sequence[Reject]) -> list[str]:
+    """Each reason once, with the first rows that it is of."""
+    rows: dict[tuple[str, str], list[int]] = {}
+    for reject in rejects:
+        rows.setdefault((reject.source, reject.reason), []).append(reject.row)
+    return [f"{source}, {_rows(found)}: {reason}" for (source, reason), found in rows.items()]
+
+
+def _rows(numbers: Sequence[int]) -> str:
+    more = f" and {len(numbers) - MOST_ROWS:,} more" if len(numbers) > MOST_ROWS else ""
+    return f"row{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers[:MOST_ROWS]))}{more}"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from calcitrace.adjudication import Store
+from calcitrace.adjudication import IMPORTED, Store
 from calcitrace.decisions import DECISIONS, Opinion
-from calcitrace.errors import CalcitraceError, SourceError, UsageError
+from calcitrace.errors import ConflictError, SourceError, UsageError
 from calcitrace.exchange.outgoing import DETAILS, cohort_rows
 from calcitrace.ids import lost_zeros
 from calcitrace.model import Reject
@@ -26,13 +28,20 @@ Given = tuple[int, dict[str, Any]]
 class Imported:
     """What an import did: rows saved, rows that were there before, and rejects with their reasons.
 
-    `advice` tells of ids that the queue has with other leading zeros; it is empty where there is none.
+    `good` counts the rows that were saved, or would have been; `undecided` those of a CSV file that name a report and
+    no decision yet. `advice` tells of ids that the queue has with other leading zeros, "" where there is none.
     """
 
     saved: int
     known: int
     rejects: tuple[Reject, ...]
     advice: str = ""
+    good: int = 0
+    undecided: int = 0
+
+
+class _NothingSavedError(Exception):
+    """Takes back what an import has saved so far."""
 
 
 def read_adjudications(path: str | Path) -> dict[str, tuple[str, str]]:
@@ -75,8 +84,10 @@ def _is_sqlite(path: Path) -> bool:
         raise SourceError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def import_decisions(store: Store, path: str | Path, form: str, reviewer: str = "") -> Imported:
-    """Save the decisions of a file; the same file again changes nothing, and a bad row is rejected alone.
+def import_decisions(
+    store: Store, path: str | Path, form: str, reviewer: str = "", partial: bool = False, dry_run: bool = False
+) -> Imported:
+    """Save the decisions of a file, all or none; the same file again changes nothing.
 
     Args:
         store: whose queue holds the reports.
@@ -84,30 +95,44 @@ def import_decisions(store: Store, path: str | Path, form: str, reviewer: str = 
             flag, at; Label Studio's JSON export; or doccano's JSON lines.
         form: csv, label-studio or doccano.
         reviewer: for rows that name none.
+        partial: save the good rows though others are bad; else one bad row keeps all from being saved.
+        dry_run: save nothing, and tell what would become of each row.
 
     Raises:
         SourceError: the file cannot be read at all.
+        StoreError: the store cannot be written.
         UsageError: an unknown form.
     """
     if form not in READERS:
         raise UsageError(f"{form!r} is not one of {', '.join(READERS)}")
-    path, saved, known, rejects, missing = Path(path), 0, 0, list[Reject](), set[str]()
+    path, rejects, missing = Path(path), list[Reject](), set[str]()
+    good = known = undecided = 0
     queue = {item.report_id for item in store.items()}
-    before = {(d.report_id, d.reviewer, d.role): d for d in store.current()}
-    for number, row in READERS[form](path):
-        try:
-            opinion, who, role, at = _opinion(row, reviewer)
-            if opinion.report_id not in queue:
-                missing.add(opinion.report_id)
-            there = before.get((opinion.report_id, who, role))
-            if there and all(getattr(there, f.name) == getattr(opinion, f.name) for f in fields(Opinion)):
-                known += 1
+    given, saved = READERS[form](path), False
+    with suppress(_NothingSavedError), store.together():
+        before = {(d.report_id, d.reviewer, d.role): d for d in store.current()}
+        turns = Counter((d.report_id, d.reviewer) for d in store.history())
+        for number, row in given:
+            if form == "csv" and row["report_id"].strip() and not row["decision"].strip():
+                undecided += 1
                 continue
-            store.decide(opinion, who, _key(opinion, who, role, number), role, at=at)
-            saved += 1
-        except CalcitraceError as error:
-            rejects.append(Reject(path.name, number, str(error)))
-    return Imported(saved, known, tuple(rejects), lost_zeros(missing, queue).removeprefix("; "))
+            try:
+                opinion, who, role, at = _opinion(row, reviewer)
+                if opinion.report_id not in queue:
+                    missing.add(opinion.report_id)
+                there = before.get((opinion.report_id, who, role))
+                if there and all(getattr(there, f.name) == getattr(opinion, f.name) for f in fields(Opinion)):
+                    known += 1
+                    continue
+                store.decide(opinion, who, _key(opinion, who, role, number, turns[opinion.report_id, who]), role, at=at)
+                good += 1
+            except (UsageError, ConflictError) as error:
+                rejects.append(Reject(path.name, number, str(error)))
+        if dry_run or (rejects and not partial):
+            raise _NothingSavedError
+        saved = True
+    advice = lost_zeros(missing, queue).removeprefix("; ")
+    return Imported(good if saved else 0, known, tuple(rejects), advice, good, undecided)
 
 
 def _opinion(row: Mapping[str, Any], reviewer: str) -> tuple[Opinion, str, str, str]:
@@ -128,9 +153,10 @@ def _plain(cell: str) -> str:
     return cell[1:] if cell[:1] == "'" and safe_cell(cell[1:]) == cell else cell
 
 
-def _key(opinion: Opinion, reviewer: str, role: str, number: int) -> str:
-    told = json.dumps([opinion.report_id, opinion.decision, reviewer, role, number])
-    return f"import {hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()}"
+def _key(opinion: Opinion, reviewer: str, role: str, number: int, turn: int) -> str:
+    """One of its own; after `turn` rows of the reviewer on the report (decided, undone) it is another one."""
+    told = json.dumps([opinion.report_id, opinion.decision, reviewer, role, number, *([turn] if turn else [])])
+    return f"{IMPORTED}{hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()}"
 
 
 def _content(path: Path) -> str:
