@@ -363,6 +363,26 @@ def test_overwrite_makes_the_same_run_anew(archive: Path, tmp_path: Path) -> Non
     assert (note.stat().st_ino, note.stat().st_mtime_ns) != before
 
 
+def interrupted(*_: object) -> None:
+    """In place of what would have been done next."""
+    raise KeyboardInterrupt
+
+
+def test_a_kill_while_a_run_starts_anew_leaves_a_run_folder(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_parts: None
+) -> None:
+    """After the tables of before are gone and before the new manifest stands, the folder is still one to go on with."""
+    process(archive, tmp_path / "run")
+    whole = tables_of(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr("calcitrace.runfolder.RunFolder._save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            process(archive, tmp_path / "run", overwrite=True)
+    assert not list((tmp_path / "run").glob("parts/*.json"))
+    process(archive, tmp_path / "run")
+    assert tables_of(tmp_path / "run") == whole
+
+
 def test_overwrite_mends_an_unreadable_manifest(archive: Path, tmp_path: Path) -> None:
     """Without it the folder is refused, since nobody can say what it holds."""
     folder = process(archive, tmp_path / "run").folder

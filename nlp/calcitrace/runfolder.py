@@ -89,9 +89,10 @@ class RunFolder:
                 self._keep(part)
 
     def _clear(self) -> None:
+        """Remove what an earlier run made, but for its manifest: without one, a kill here would leave no run folder."""
         tables = [p for t in (*TABLES, COPY) for p in (self.folder / t).glob("part-*.parquet")]
         tables += [self.folder / f"{t}.csv" for t in TABLES]
-        written = [self.folder / name for name in (MANIFEST, "rejects.jsonl", "summary.html")]
+        written = [self.folder / name for name in ("rejects.jsonl", "summary.html")]
         for path in (*part_notes(self.folder), *tables, *written):
             path.unlink(missing_ok=True)
 
