@@ -253,18 +253,50 @@ def test_table_one_tells_numbers_and_blanks_in_words() -> None:
     """Of how many a number is known stands beside it; what is blank is not known, never an empty name."""
     members = pd.DataFrame([dict.fromkeys([c for _, c in SHOWN], "x")] * 3)
     members = members.assign(
-        case_status="definite", age=[50.0, 60.0, None], n_reports=[3, 1, 1], biopsy=["done", " ", ""]
+        case_status="definite", age=[50.0, 60.0, None], n_reports=[3, 2, 1], biopsy=["done", " ", ""]
     )
     members = members.assign(index_date="2020-01-01", last_date=["2020-01-11", "2020-01-01", ""])
     heads, rows = table_one(members)
     told = {row[:2]: row[2] for row in rows}
     assert heads == ("Characteristic", "Value", "All (n = 3)", "Definite (n = 3)")
     assert told["Age, years", "median (quartiles), n known"] == "55 (52.5 to 57.5), n = 2"
-    follow_up = "Follow-up, days (2 or more reports)"
+    follow_up = "Follow-up, days (a report after the index date)"
     assert told[follow_up, "median (quartiles), n known"] == "10 (10 to 10), n = 1"
     assert told["Biopsy", "not known"] == "2 (67 %)"
     assert all(value.strip() for _, value in told)
     assert table_one(members.assign(age=None))[1][0][2] == "not known"
+
+
+def test_an_unknown_outcome_is_shown_by_its_reason(tmp_path: Path) -> None:
+    """Without a report after the index date there is no later report, else it is not told; an earlier one is no
+    follow-up. The tables keep the outcome unknown."""
+    rows = rows_of(("a", "P1", "2019-01-05", DEPOSIT), ("b", "P1", "2019-03-04", CASE), ("c", "P2", "2019-03-04", CASE))
+    rows += rows_of(
+        ("d", "P2", "2019-03-14", PLAIN), ("e", "P3", "2019-03-04", CASE), ("f", "P3", "2019-04-03", HEALED)
+    )
+    made, out = build_cohort(run(tmp_path, rows)), tmp_path / "cohort"
+    write_cohort(made, out)
+    _, table = table_one(made.members)
+    assert list(made.members["outcome"]) == ["unknown", "unknown", "resolved"]
+    assert [row[2] for row in table if row[0].startswith("Follow-up, days")] == ["20 (15 to 25), n = 2"]
+    assert [row[1:3] for row in table if row[0] == "Outcome"] == [
+        ("resolved", "1 (33 %)"),
+        ("not told", "1 (33 %)"),
+        ("no later report", "1 (33 %)"),
+    ]
+    drawn, page = ((out / name).read_text(encoding="utf-8") for name in ("flow.svg", "cohort.html"))
+    boxes = [
+        re.search(r">(resolved|residual cyst|persistent|not told|no later report) \(n = (\d)\)<", line)
+        for line in drawn.split("\n")
+    ]
+    assert [found.groups() for found in boxes if found] == [
+        ("resolved", "1"),
+        ("residual cyst", "0"),
+        ("persistent", "0"),
+        ("not told", "1"),
+        ("no later report", "1"),
+    ]
+    assert re.findall(r"&middot; outcome ([\w ]+\w)", page) == ["no later report", "not told", "resolved"]
 
 
 @pytest.mark.parametrize(("n", "of", "said"), [(5, 8, "63"), (1, 8, "13"), (1, 200, "1"), (1, 3, "33"), (8, 8, "100")])

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 OUTCOME = (
     "The index date is that of the first case report with a full date. Case reports were grouped into episodes by bone "
     "and side; the migration type is the deepest of the index episode. The outcome is what the last report after the "
-    "index date says of the bone involvement at the same bone and side (resolved, residual cyst, persistent; unknown "
-    "where none does)."
+    "index date says of the bone involvement at the same bone and side (resolved, residual cyst, persistent). Where "
+    "none does, it is not told; there is no later report where no report has a full date after the index date."
 )
 
 
