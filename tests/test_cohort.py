@@ -28,10 +28,12 @@ from calcitrace.cohortfolder import write_cohort
 from calcitrace.criteria import Exclusion, read_criteria
 from calcitrace.decisions import Opinion
 from calcitrace.errors import RunError, UsageError
+from calcitrace.exchange import export_decisions
 from calcitrace.exports import EXPORTS, export
 from calcitrace.flowdiagram import LINE, PADDING, SCALE, flow_png, layout
 from calcitrace.methods import exclusion_reasons, methods
 from calcitrace.review.queue import QueueOptions, make_queue
+from calcitrace.rules import load_rules, patterns_folder
 from calcitrace.selection import exclusion_names
 from calcitrace.tableone import SHOWN, table_one
 
@@ -628,8 +630,71 @@ def test_methods_have_a_paragraph_a_subject(tmp_path: Path) -> None:
         "Dates",
     ]
     assert re.findall(r"^<p><b>(.+)\.</b> \S.+\.</p>$", page, re.M) == names
-    assert "**Review.** Reviewers decided the case status of 1 report, in place of the case definition.\n" in told
+    assert (
+        "**Review.** Reviewers decided the case status of 1 report, in place of the case definition: no (no case) 1. "
+        "Agreement of the readers: add (calcitrace agreement).\n" in told
+    )
     assert "**Review.** No case status was decided by a reviewer.\n" in methods(build_cohort(folder))
+
+
+def test_methods_tell_how_reviewers_decided(tmp_path: Path) -> None:
+    """How many they were, what yes, no and unsure became, which reports stayed open, and how far two agree."""
+    folder = run(tmp_path, rows_of(*((f"r{k}", f"P{k}", "2019-03-04", CASE) for k in range(5))))
+    with Store(tmp_path / "review.sqlite", create=True) as store:
+        make_queue(folder, store, QueueOptions(audit=0, double=1.0, calibration=0))
+        for who, decided in (("A", ("yes", "no", "unsure", "yes")), ("B", ("yes", "no", "unsure", "no"))):
+            for k, said in enumerate(decided):
+                store.decide(Opinion(f"r{k}", said), who, f"key {who} {k}")
+        export_decisions(store, tmp_path / "decided.csv", "cohort")
+    whole, of_file = (
+        methods(build_cohort(folder, adjudications=tmp_path / n)) for n in ("review.sqlite", "decided.csv")
+    )
+    told = (
+        "**Review.** 2 reviewers decided the case status of 3 reports, in place of the case definition: "
+        "yes (a definite case) 1, no (no case) 1, unsure (a possible case) 1. "
+    )
+    assert (
+        f"{told}1 report on which readers differ keeps that of the case definition. Two readers, who had not seen the "
+        "reasons, agreed on 3 of 4 reports: 0.750 (0.194 to 0.994), kappa 0.636 (" in whole
+    )
+    assert f"{told}Agreement of the readers: add (calcitrace agreement).\n" in of_file
+
+
+def test_methods_tell_the_case_definition_in_its_own_words(tmp_path: Path) -> None:
+    """Its title, file and what the tiers that make a case need; where the rules are others by now, its name alone."""
+    rows = rows_of(("a", "P1", "2019-03-04", CASE))
+    shutil.copytree(patterns_folder(), tmp_path / "ours")
+    (tmp_path / "ours" / "cases" / "own.yml").write_text(
+        "extends: intraosseous_migration\ntitle: Calcium in bone\ntiers:\n"
+        "  - {tier: definite, all: [stated_migration, deposit], none: [tumor, infection, fracture]}\n"
+        "  - {tier: definite, all: [stated_migration]}\n  - {tier: possible, all: [intraosseous]}\n",
+        encoding="utf-8",
+    )
+    folder = run(tmp_path, rows, patterns=str(tmp_path / "ours"), case="own", model="none")
+    assert (
+        '**Case definition.** The case definition was "Calcium in bone" (ours/cases/own.yml). A definite report has '
+        "stated migration and deposit, but no tumor, infection or fracture; or stated migration. Of the tiers the "
+        in methods(build_cohort(folder))
+    )
+    with (tmp_path / "ours" / "spelling.yml").open("a", encoding="utf-8") as file:
+        file.write("# a change\n")
+    load_rules.cache_clear()  # as in a new process
+    later = methods(build_cohort(folder, reread=False))
+    assert "The case definition was own. A case report was one with case status" in later
+
+
+def test_methods_tell_days_and_modalities_of_the_reports_that_count(tmp_path: Path) -> None:
+    """Of repeats nothing; the most frequent modality first, what is not known last; the day of the run, no time."""
+    told = [("US", "2019-03-02"), ("MR", "2019-03-03"), ("MR", "2019-03-04"), ("", "2019-03-05"), ("XR", "2022-01")]
+    rows = rows_of(*((f"r{k}", "P1", day, f"{'Right shoulder. ' * k}{CASE}") for k, (_, day) in enumerate(told)))
+    rows = [{**row, "modality": kind} for row, (kind, _) in zip(rows, told, strict=True)]
+    rows.append({**rows[0], "report_id": "repeat", "study_date": "2021-01-01"})
+    source = methods(build_cohort(run(tmp_path, rows))).split("\n")[2]
+    assert re.search(r"\(1 input file, 6 rows, finished \d{4}-\d\d-\d\d\)\.", source)
+    assert source.endswith(
+        "The study dates of the reports that count run from 2019-03-02 to 2019-03-05. "
+        "Modalities of the reports that count: MR (2), US (1), XR (1), not known (1)."
+    )
 
 
 def test_methods_tell_what_an_exclusion_looks_for() -> None:
