@@ -321,7 +321,7 @@ def test_the_boxes_of_the_diagram_are_told_on_the_terminal(tmp_path: Path, comma
     rows[1]["modality"], rows[2]["text"], rows[3]["age"] = "CT", PLAIN, "12"
     folder = run(tmp_path, [*rows, {**rows[0], "report_id": "again"}, {**rows[0], "report_id": "e", "text": " "}])
     own = criteria(tmp_path, "modalities: [MR]\nages: {from: 18}\nwashout_days: 10\n")
-    told = command("cohort", folder, "--criteria", own, "--out", tmp_path / "cohort").out.splitlines()[:-3]
+    told = command("cohort", folder, "--criteria", own, "--out", tmp_path / "cohort").out.splitlines()[:-4]
     boxes = [tuple(re.split(r" {2,}(?=\d)", line)) for line in told]
     assert boxes == [
         ("rows read", "6"),
@@ -424,6 +424,19 @@ def test_a_key_that_the_cohort_was_given_is_not_left_out_unseen(tmp_path: Path, 
     assert command(*words, "--key", key).code == 0
 
 
+def test_another_cohort_with_the_key_of_the_first_has_its_pseudonyms(tmp_path: Path, command: Command) -> None:
+    """A cohort in another folder draws another key, unless --key names that of the first, as the first says."""
+    folder, out = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE))), tmp_path / "cohort"
+    assert "--key cohort.key keeps these pseudonyms there" in command("cohort", folder, "--out", out).out
+    command("cohort", folder, "--out", tmp_path / "other")
+    command("cohort", folder, "--out", tmp_path / "same", "--key", tmp_path / "cohort.key")
+    first, other, same = (
+        set(re.findall(r"\bP[0-9a-f]{20}\b", (tmp_path / name / "cohort.html").read_text(encoding="utf-8")))
+        for name in ("cohort", "other", "same")
+    )
+    assert first == same != other
+
+
 def test_cohort_tells_what_became_of_the_key(tmp_path: Path, command: Command) -> None:
     """Whether it is new, that of before or another, and what there is to do; of one by --key that export needs it."""
     folder, key = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE))), (tmp_path / "cohort.key").resolve()
@@ -435,7 +448,11 @@ def test_cohort_tells_what_became_of_the_key(tmp_path: Path, command: Command) -
     other = command(*words, "--overwrite", "--new-key").out
     named = command(*words, "--overwrite", "--key", key).out
     said = f"the key of the pseudonyms is {{}}: {key}\n  {{}}\nwrote "
-    assert said.format("new", "keep it, apart from the cohort: exports and later cohorts here need it") in made
+    kept = (
+        "keep it, apart from the cohort: exports of the cohort need it\n"
+        "  another --out draws another key; --key cohort.key keeps these pseudonyms there"
+    )
+    assert said.format("new", kept) in made
     assert refused.err.endswith(
         "holds a cohort; choose another --out, or --overwrite (patients keep their pseudonyms)\n"
     )
