@@ -427,7 +427,7 @@ def test_a_key_that_the_cohort_was_given_is_not_left_out_unseen(tmp_path: Path, 
 def test_another_cohort_with_the_key_of_the_first_has_its_pseudonyms(tmp_path: Path, command: Command) -> None:
     """A cohort in another folder draws another key, unless --key names that of the first, as the first says."""
     folder, out = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE))), tmp_path / "cohort"
-    assert "--key cohort.key keeps these pseudonyms there" in command("cohort", folder, "--out", out).out
+    assert "another key, unless --key names this one" in command("cohort", folder, "--out", out).out
     command("cohort", folder, "--out", tmp_path / "other")
     command("cohort", folder, "--out", tmp_path / "same", "--key", tmp_path / "cohort.key")
     first, other, same = (
@@ -450,7 +450,7 @@ def test_cohort_tells_what_became_of_the_key(tmp_path: Path, command: Command) -
     said = f"the key of the pseudonyms is {{}}: {key}\n  {{}}\nwrote "
     kept = (
         "keep it, apart from the cohort: exports of the cohort need it\n"
-        "  another --out draws another key; --key cohort.key keeps these pseudonyms there"
+        "  another --out draws another key, unless --key names this one: then pseudonyms match"
     )
     assert said.format("new", kept) in made
     assert refused.err.endswith(

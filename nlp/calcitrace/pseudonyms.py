@@ -130,7 +130,7 @@ class KeyBefore:
             )
         return said.format("the key of the pseudonyms is new") + (
             "\n  keep it, apart from the cohort: exports of the cohort need it"
-            f"\n  another --out draws another key; --key {key_beside(folder).name} keeps these pseudonyms there"
+            "\n  another --out draws another key, unless --key names this one: then pseudonyms match"
         )
 
 
