@@ -65,7 +65,7 @@ timeline
 archive
 selection
 flow
-flowdiagram tableone patientpicture
+flowdiagram tableone patientpicture reviewed
 cohort
 methods
 cohortfolder exports

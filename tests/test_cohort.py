@@ -28,10 +28,12 @@ from calcitrace.cohortfolder import write_cohort
 from calcitrace.criteria import Exclusion, read_criteria
 from calcitrace.decisions import Opinion
 from calcitrace.errors import RunError, UsageError
+from calcitrace.exchange import export_decisions
 from calcitrace.exports import EXPORTS, export
 from calcitrace.flowdiagram import LINE, PADDING, SCALE, flow_png, layout
 from calcitrace.methods import exclusion_reasons, methods
 from calcitrace.review.queue import QueueOptions, make_queue
+from calcitrace.rules import load_rules, patterns_folder
 from calcitrace.selection import exclusion_names
 from calcitrace.tableone import SHOWN, table_one
 
@@ -253,18 +255,50 @@ def test_table_one_tells_numbers_and_blanks_in_words() -> None:
     """Of how many a number is known stands beside it; what is blank is not known, never an empty name."""
     members = pd.DataFrame([dict.fromkeys([c for _, c in SHOWN], "x")] * 3)
     members = members.assign(
-        case_status="definite", age=[50.0, 60.0, None], n_reports=[3, 1, 1], biopsy=["done", " ", ""]
+        case_status="definite", age=[50.0, 60.0, None], n_reports=[3, 2, 1], biopsy=["done", " ", ""]
     )
     members = members.assign(index_date="2020-01-01", last_date=["2020-01-11", "2020-01-01", ""])
     heads, rows = table_one(members)
     told = {row[:2]: row[2] for row in rows}
     assert heads == ("Characteristic", "Value", "All (n = 3)", "Definite (n = 3)")
     assert told["Age, years", "median (quartiles), n known"] == "55 (52.5 to 57.5), n = 2"
-    follow_up = "Follow-up, days (2 or more reports)"
+    follow_up = "Follow-up, days (a report after the index date)"
     assert told[follow_up, "median (quartiles), n known"] == "10 (10 to 10), n = 1"
     assert told["Biopsy", "not known"] == "2 (67 %)"
     assert all(value.strip() for _, value in told)
     assert table_one(members.assign(age=None))[1][0][2] == "not known"
+
+
+def test_an_unknown_outcome_is_shown_by_its_reason(tmp_path: Path) -> None:
+    """Without a report after the index date there is no later report, else it is not told; an earlier one is no
+    follow-up. The tables keep the outcome unknown."""
+    rows = rows_of(("a", "P1", "2019-01-05", DEPOSIT), ("b", "P1", "2019-03-04", CASE), ("c", "P2", "2019-03-04", CASE))
+    rows += rows_of(
+        ("d", "P2", "2019-03-14", PLAIN), ("e", "P3", "2019-03-04", CASE), ("f", "P3", "2019-04-03", HEALED)
+    )
+    made, out = build_cohort(run(tmp_path, rows)), tmp_path / "cohort"
+    write_cohort(made, out)
+    _, table = table_one(made.members)
+    assert list(made.members["outcome"]) == ["unknown", "unknown", "resolved"]
+    assert [row[2] for row in table if row[0].startswith("Follow-up, days")] == ["20 (15 to 25), n = 2"]
+    assert [row[1:3] for row in table if row[0] == "Outcome"] == [
+        ("resolved", "1 (33 %)"),
+        ("not told", "1 (33 %)"),
+        ("no later report", "1 (33 %)"),
+    ]
+    drawn, page = ((out / name).read_text(encoding="utf-8") for name in ("flow.svg", "cohort.html"))
+    boxes = [
+        re.search(r">(resolved|residual cyst|persistent|not told|no later report) \(n = (\d)\)<", line)
+        for line in drawn.split("\n")
+    ]
+    assert [found.groups() for found in boxes if found] == [
+        ("resolved", "1"),
+        ("residual cyst", "0"),
+        ("persistent", "0"),
+        ("not told", "1"),
+        ("no later report", "1"),
+    ]
+    assert re.findall(r"&middot; outcome ([\w ]+\w)", page) == ["no later report", "not told", "resolved"]
 
 
 @pytest.mark.parametrize(("n", "of", "said"), [(5, 8, "63"), (1, 8, "13"), (1, 200, "1"), (1, 3, "33"), (8, 8, "100")])
@@ -287,7 +321,7 @@ def test_the_boxes_of_the_diagram_are_told_on_the_terminal(tmp_path: Path, comma
     rows[1]["modality"], rows[2]["text"], rows[3]["age"] = "CT", PLAIN, "12"
     folder = run(tmp_path, [*rows, {**rows[0], "report_id": "again"}, {**rows[0], "report_id": "e", "text": " "}])
     own = criteria(tmp_path, "modalities: [MR]\nages: {from: 18}\nwashout_days: 10\n")
-    told = command("cohort", folder, "--criteria", own, "--out", tmp_path / "cohort").out.splitlines()[:-3]
+    told = command("cohort", folder, "--criteria", own, "--out", tmp_path / "cohort").out.splitlines()[:-4]
     boxes = [tuple(re.split(r" {2,}(?=\d)", line)) for line in told]
     assert boxes == [
         ("rows read", "6"),
@@ -390,6 +424,19 @@ def test_a_key_that_the_cohort_was_given_is_not_left_out_unseen(tmp_path: Path, 
     assert command(*words, "--key", key).code == 0
 
 
+def test_another_cohort_with_the_key_of_the_first_has_its_pseudonyms(tmp_path: Path, command: Command) -> None:
+    """A cohort in another folder draws another key, unless --key names that of the first, as the first says."""
+    folder, out = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE))), tmp_path / "cohort"
+    assert "another key, unless --key names this one" in command("cohort", folder, "--out", out).out
+    command("cohort", folder, "--out", tmp_path / "other")
+    command("cohort", folder, "--out", tmp_path / "same", "--key", tmp_path / "cohort.key")
+    first, other, same = (
+        set(re.findall(r"\bP[0-9a-f]{20}\b", (tmp_path / name / "cohort.html").read_text(encoding="utf-8")))
+        for name in ("cohort", "other", "same")
+    )
+    assert first == same != other
+
+
 def test_cohort_tells_what_became_of_the_key(tmp_path: Path, command: Command) -> None:
     """Whether it is new, that of before or another, and what there is to do; of one by --key that export needs it."""
     folder, key = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE))), (tmp_path / "cohort.key").resolve()
@@ -401,7 +448,11 @@ def test_cohort_tells_what_became_of_the_key(tmp_path: Path, command: Command) -
     other = command(*words, "--overwrite", "--new-key").out
     named = command(*words, "--overwrite", "--key", key).out
     said = f"the key of the pseudonyms is {{}}: {key}\n  {{}}\nwrote "
-    assert said.format("new", "keep it, apart from the cohort: exports and later cohorts here need it") in made
+    kept = (
+        "keep it, apart from the cohort: exports of the cohort need it\n"
+        "  another --out draws another key, unless --key names this one: then pseudonyms match"
+    )
+    assert said.format("new", kept) in made
     assert refused.err.endswith(
         "holds a cohort; choose another --out, or --overwrite (patients keep their pseudonyms)\n"
     )
@@ -596,8 +647,71 @@ def test_methods_have_a_paragraph_a_subject(tmp_path: Path) -> None:
         "Dates",
     ]
     assert re.findall(r"^<p><b>(.+)\.</b> \S.+\.</p>$", page, re.M) == names
-    assert "**Review.** Reviewers decided the case status of 1 report, in place of the case definition.\n" in told
+    assert (
+        "**Review.** Reviewers decided the case status of 1 report, in place of the case definition: no (no case) 1. "
+        "Agreement of the readers: add (calcitrace agreement).\n" in told
+    )
     assert "**Review.** No case status was decided by a reviewer.\n" in methods(build_cohort(folder))
+
+
+def test_methods_tell_how_reviewers_decided(tmp_path: Path) -> None:
+    """How many they were, what yes, no and unsure became, which reports stayed open, and how far two agree."""
+    folder = run(tmp_path, rows_of(*((f"r{k}", f"P{k}", "2019-03-04", CASE) for k in range(5))))
+    with Store(tmp_path / "review.sqlite", create=True) as store:
+        make_queue(folder, store, QueueOptions(audit=0, double=1.0, calibration=0))
+        for who, decided in (("A", ("yes", "no", "unsure", "yes")), ("B", ("yes", "no", "unsure", "no"))):
+            for k, said in enumerate(decided):
+                store.decide(Opinion(f"r{k}", said), who, f"key {who} {k}")
+        export_decisions(store, tmp_path / "decided.csv", "cohort")
+    whole, of_file = (
+        methods(build_cohort(folder, adjudications=tmp_path / n)) for n in ("review.sqlite", "decided.csv")
+    )
+    told = (
+        "**Review.** 2 reviewers decided the case status of 3 reports, in place of the case definition: "
+        "yes (a definite case) 1, no (no case) 1, unsure (a possible case) 1. "
+    )
+    assert (
+        f"{told}1 report on which readers differ keeps that of the case definition. Two readers, who had not seen the "
+        "reasons, agreed on 3 of 4 reports: 0.750 (0.194 to 0.994), kappa 0.636 (" in whole
+    )
+    assert f"{told}Agreement of the readers: add (calcitrace agreement).\n" in of_file
+
+
+def test_methods_tell_the_case_definition_in_its_own_words(tmp_path: Path) -> None:
+    """Its title, file and what the tiers that make a case need; where the rules are others by now, its name alone."""
+    rows = rows_of(("a", "P1", "2019-03-04", CASE))
+    shutil.copytree(patterns_folder(), tmp_path / "ours")
+    (tmp_path / "ours" / "cases" / "own.yml").write_text(
+        "extends: intraosseous_migration\ntitle: Calcium in bone\ntiers:\n"
+        "  - {tier: definite, all: [stated_migration, deposit], none: [tumor, infection, fracture]}\n"
+        "  - {tier: definite, all: [stated_migration]}\n  - {tier: possible, all: [intraosseous]}\n",
+        encoding="utf-8",
+    )
+    folder = run(tmp_path, rows, patterns=str(tmp_path / "ours"), case="own", model="none")
+    assert (
+        '**Case definition.** The case definition was "Calcium in bone" (ours/cases/own.yml). A definite report has '
+        "stated migration and deposit, but no tumor, infection or fracture; or stated migration. Of the tiers the "
+        in methods(build_cohort(folder))
+    )
+    with (tmp_path / "ours" / "spelling.yml").open("a", encoding="utf-8") as file:
+        file.write("# a change\n")
+    load_rules.cache_clear()  # as in a new process
+    later = methods(build_cohort(folder, reread=False))
+    assert "The case definition was own. A case report was one with case status" in later
+
+
+def test_methods_tell_days_and_modalities_of_the_reports_that_count(tmp_path: Path) -> None:
+    """Of repeats nothing; the most frequent modality first, what is not known last; the day of the run, no time."""
+    told = [("US", "2019-03-02"), ("MR", "2019-03-03"), ("MR", "2019-03-04"), ("", "2019-03-05"), ("XR", "2022-01")]
+    rows = rows_of(*((f"r{k}", "P1", day, f"{'Right shoulder. ' * k}{CASE}") for k, (_, day) in enumerate(told)))
+    rows = [{**row, "modality": kind} for row, (kind, _) in zip(rows, told, strict=True)]
+    rows.append({**rows[0], "report_id": "repeat", "study_date": "2021-01-01"})
+    source = methods(build_cohort(run(tmp_path, rows))).split("\n")[2]
+    assert re.search(r"\(1 input file, 6 rows, finished \d{4}-\d\d-\d\d\)\.", source)
+    assert source.endswith(
+        "The study dates of the reports that count run from 2019-03-02 to 2019-03-05. "
+        "Modalities of the reports that count: MR (2), US (1), XR (1), not known (1)."
+    )
 
 
 def test_methods_tell_what_an_exclusion_looks_for() -> None:

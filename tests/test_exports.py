@@ -359,8 +359,34 @@ def test_what_is_to_be_done_next_and_beware_of_is_told(
     ended = command(*words, tmp_path / "1", "--shift-dates")
     assert (ended.code, ended.err) == (0, "")
     assert "2 patients, 4 reports -> " in ended.out
-    assert "enable imaging_report as a repeating instrument, then import import.csv with dates as Y-M-D\n" in ended.out
+    assert "enable imaging_report as a repeating instrument, then import import.csv with dates as Y-M-D; " in ended.out
     assert "those within the texts are not" in command(*words, tmp_path / "2", "--shift-dates", "--with-text").err
+
+
+@each_export
+def test_a_readme_tells_the_manual_and_what_may_name_somebody(
+    name: str, cohort: Cohort, key: Path, tmp_path: Path
+) -> None:
+    """In the folder of every export, with how its ids, dates and texts stand, and what was left out."""
+    done = export(cohort.folder, tmp_path / "out", name, Choice(shift_dates=True), key)
+    told = " ".join((tmp_path / "out" / "README.txt").read_text(encoding="utf-8").split())
+    assert " ".join((EXPORTS[name].write.__doc__ or "").split()) in told
+    assert "Ids are pseudonyms, the same as long as the key is the same. Dates are moved by the same number" in told
+    assert "No word of a report is in it. An ethics or data protection office may take for identifying: of " in told
+    assert ("left_out.csv tells of" in told) == bool(done.left_out)
+    ids = "; of mentions mention_id, report_id." if "mentions" in EXPORTS[name].tables else "."
+    reports = "of reports report_id, patient_id, study_date, merged_into, site, study_date_partial, sex, age"
+    assert f"of patients patient_id, index_date, site, sex, age; {reports}{ids}" in told
+
+
+def test_the_readme_of_an_export_with_true_ids_and_texts_says_so(cohort: Cohort, key: Path, tmp_path: Path) -> None:
+    """And names the words of reports among what may name somebody; that of REDCap tells of a second batch."""
+    export(cohort.folder, tmp_path / "out", "redcap", Choice(original_ids=True, with_text=True), key)
+    told = " ".join((tmp_path / "out" / "README.txt").read_text(encoding="utf-8").split())
+    assert "Ids are as the archive gives them. Dates are the true ones (calcitrace export --shift-dates " in told
+    assert "Words of reports are in it." in told
+    assert "of reports report_id, patient_id, study_date, merged_into, text, site" in told
+    assert "If data_dictionary.csv of the second batch has another tendon or bone, add it in REDCap to the" in told
 
 
 def test_a_short_key_is_refused(cohort: Cohort, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from calcitrace.samples import sample_corpus
 FOLDER = Path(__file__).parents[1] / "evaluation" / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 MOST_BYTES = 60_000  # of a picture
-CHANGES = re.compile(r"\d{4}-\d\d-\d\dT[\d:.+]+|\b[0-9a-f]{8,64}\b")  # times, and hashes of rules and files
+# times, days of runs, and hashes of rules and files
+CHANGES = re.compile(r"\d{4}-\d\d-\d\dT[\d:.+]+|finished\s\d{4}-\d\d-\d\d|\b[0-9a-f]{8,64}\b")
 WORD = re.compile(r"\d+\.\d+|[^\W\d]+|\d+|[^\w\s]")
 NEAR = 0.011  # for figures with decimals, which differ in the last digit between machines
 

@@ -236,12 +236,12 @@ def test_the_queue_goes_out_blind(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_cohort_reads_what_holds(store: Store, tmp_path: Path) -> None:
-    """Report id -> patient id and decision, from the exported file or from the store itself."""
+    """Patient, decision and reviewers by report id, from the exported file or from the store itself."""
     export_decisions(store, tmp_path / "cohort.csv", "cohort")
     found = read_adjudications(tmp_path / "cohort.csv")
     assert found == read_adjudications(store.path)
-    assert found["R000"] == ("P000", "yes")
-    assert found["R001"] == ("P000", "unsure")
+    assert found["R000"] == {"patient_id": "P000", "decision": "yes", "reviewers": "A; B"}
+    assert found["R001"] == {"patient_id": "P000", "decision": "unsure", "reviewers": "A"}
     assert len(found) == len(cohort_rows(store)) == 17
 
 

@@ -11,6 +11,7 @@ from calcitrace.adjudication import Store
 from calcitrace.decisions import DECISIONS, READER, Decision
 from calcitrace.errors import StoreError
 from calcitrace.evaluate.intervals import Figure, Numbers, Resampler
+from calcitrace.phrases import many
 
 BLOCK = 50
 RESAMPLES = 1000
@@ -162,6 +163,16 @@ def agreement_lines(found: Sequence[Agreement]) -> list[str]:
             figures = f"kappa {_shown(a.kappa)}, AC1 {_shown(a.ac1)}"
             lines.append(f"  {name}: agree on {a.percent.right}/{a.n}, {_shown(a.percent, a.percent.exact)}; {figures}")
     return lines
+
+
+def decision_sentences(found: Sequence[Agreement]) -> list[str]:
+    """How far each two readers agree on the decision, in a sentence without their names."""
+    whole = [a for a in found if (a.item, a.block) == ("decision", "all")]
+    return [
+        f"Two readers, who had not seen the reasons, agreed on {a.percent.right:,} of {many(a.n, 'report')}: "
+        f"{_shown(a.percent, a.percent.exact)}, kappa {_shown(a.kappa)}, AC1 {_shown(a.ac1)}; intervals are of 95 %."
+        for a in whole
+    ]
 
 
 def _shown(figure: Figure, interval: tuple[float, float] | None = None) -> str:

@@ -39,7 +39,7 @@ from calcitrace.words import split_words
 
 if TYPE_CHECKING:
     from calcitrace.model import AnnotatedReport, Mention
-    from calcitrace.ruleset import RuleSet
+    from calcitrace.ruleset import CaseDefinition, RuleSet
 
 SCREENED = "screened_out"
 BATCH = 20_000
@@ -94,6 +94,13 @@ class Archive:
         with faults.kept():
             check_run_sites(self.criteria, len(self.folders))
         faults.check()
+
+    @property
+    def cases(self) -> tuple[CaseDefinition, ...]:
+        """The case definition of each run whose rules are as they were, each once."""
+        runs = zip(self.rules, self.manifests, strict=True)
+        same = ((rules.hash, rules.cases[m["case"]]) for rules, m in runs if rules.hash == m["ruleset_hash"])
+        return tuple({(rules, case.name): case for rules, case in same}.values())
 
     def patients(self, again: bool = True) -> Iterator[tuple[Who, list[Entry]]]:
         """Every patient (site and id) with the reports, in the order of sites and ids.

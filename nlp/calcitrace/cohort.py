@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,11 @@ from calcitrace.criteriafit import tell_codes, tell_modalities
 from calcitrace.criteriakeys import LEAVE_OUT
 from calcitrace.errors import RunError, UsageError
 from calcitrace.flow import Flow
+from calcitrace.reviewed import Reviewed, reviewed
 from calcitrace.selection import MEMBER, NO_PATIENT, History, highest, history
 from calcitrace.tableone import NOT_KNOWN, sex_in_words
 from calcitrace.tables import schema
 from calcitrace.timeline import (
-    STATUSES,
     Entry,
     biopsy,
     bone_state,
@@ -40,6 +40,8 @@ from calcitrace.timeline import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from calcitrace.ruleset import CaseDefinition
 
 PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
     "patient_id": ("string", "as given; report:ID for a report without one, where the criteria keep these"),
@@ -106,7 +108,6 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "size_mm": ("double", "as in the run: the largest stated size of the deposit in millimetres, or null"),
 }
 ROWS = 20_000
-DECIDED = {"yes": "definite", "no": "no", "unsure": "possible"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class Cohort:
     """A cohort: pandas frames `patients`, `members` and `timeline`, the counts, the criteria and the manifests.
 
     `notes` tell what in the criteria may not be as it was meant: unclear dates, codes of nobody, unknown modalities.
+    `cases` are the case definitions of runs whose rules are as they were, `review` what reviewers decided.
     """
 
     patients: pd.DataFrame
@@ -124,6 +126,8 @@ class Cohort:
     manifests: Sequence[Mapping[str, Any]]
     folders: Sequence[Path] = ()
     notes: Sequence[str] = ()
+    cases: Sequence[CaseDefinition] = ()
+    review: Reviewed = field(default_factory=Reviewed)
 
 
 def build_cohort(
@@ -148,44 +152,32 @@ def build_cohort(
     Raises:
         CriteriaError: criteria that cannot be used, or that do not fit the runs (path:line).
         RunError: a run is not finished or damaged, or an input that is needed again is gone or has changed.
-        ModelError, SourceError: adjudications that cannot be read (path:line).
+        ModelError, SourceError, StoreError: adjudications that cannot be read (path:line).
         UsageError: no run, or one given twice.
     """
     folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(r) for r in runs]
     if not folders or len({f.resolve() for f in folders}) < len(folders):
         raise UsageError("give one or more run folders, each once")
     said = criteria if isinstance(criteria, Criteria) else read_criteria(criteria)
-    decided = adjudications if isinstance(adjudications, Mapping) else _adjudications(adjudications)
-    archive = Archive(tuple(folders), said, decided)
+    review = reviewed(adjudications)
+    archive = Archive(tuple(folders), said, review.statuses)
     if not reread:
         _check_no_conditions(archive)
     made = _Made(archive, reread, on_progress)
     patients, told = made.frames()
     members = patients[patients["box"] == MEMBER].reset_index(drop=True)
     return Cohort(
-        patients, members, told, made.flow(), archive.criteria, archive.manifests, archive.folders, made.notes()
+        patients,
+        members,
+        told,
+        made.flow(),
+        archive.criteria,
+        archive.manifests,
+        archive.folders,
+        made.notes(),
+        archive.cases,
+        review,
     )
-
-
-def _adjudications(path: str | Path | None) -> dict[str, str]:
-    """Case statuses by report id; yes, no and unsure stand for definite, no and possible."""
-    from calcitrace.exchange import holds_decisions, read_adjudications
-    from calcitrace.labels import CASE, LEFT_OUT, NO_CASE, label_rows, quoted
-
-    if path is None:
-        return {}
-    if holds_decisions(path):
-        return {report_id: DECIDED[said] for report_id, (_, said) in read_adjudications(path).items()}
-    found: dict[str, str] = {}
-    for line, row in label_rows(Path(path)):
-        said = row["label"].strip().lower()
-        if said in STATUSES:
-            found[row["report_id"]] = said
-        elif said in CASE | NO_CASE | LEFT_OUT:
-            found[row["report_id"]] = "definite" if said in CASE else "no" if said in NO_CASE else "possible"
-        else:
-            raise UsageError(f"{path}:{line}: the label{quoted(row['label'])} is no case status and not yes or no")
-    return found
 
 
 def _check_no_conditions(archive: Archive) -> None:

@@ -17,7 +17,7 @@ from calcitrace.methods import methods, paragraphs
 from calcitrace.patientpicture import picture
 from calcitrace.pseudonyms import KeyBefore, Pseudonyms, note_key, pseudonyms
 from calcitrace.runfolder import MANIFEST, commit_file, now
-from calcitrace.tableone import outcomes, table_one
+from calcitrace.tableone import outcomes, outcomes_shown, table_one
 from calcitrace.tables import safe_cell, schema
 from calcitrace.timeline import COUNTED
 
@@ -178,7 +178,7 @@ def _cards(cohort: Cohort, names: Pseudonyms | None) -> Iterator[dict[str, Any]]
     shown, of_patient = cohort.members.head(MOST_PICTURES), ["site", "patient_id"]
     own = cohort.timeline[cohort.timeline["counted"] == COUNTED].merge(shown[of_patient])
     reports = {who: group.to_dict("records") for who, group in own.groupby(of_patient, sort=False)}
-    for member in shown.to_dict("records"):
+    for member in shown.assign(outcome=outcomes_shown(shown)).to_dict("records"):
         who = (member["site"], member["patient_id"])
         name = names.patient(*who) if names else member["patient_id"]
         rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -12,17 +13,21 @@ from calcitrace.criteriafit import SAYS
 from calcitrace.flow import Flow
 from calcitrace.phrases import by, many
 from calcitrace.rules import load_rules
+from calcitrace.selection import SUPERSEDED
 from calcitrace.summary import threshold_of
-from calcitrace.timeline import COPIED, DUPLICATE, VERSION
+from calcitrace.tableone import NOT_KNOWN
+from calcitrace.timeline import COPIED, COUNTED, DUPLICATE, STATUSES, VERSION
 
 if TYPE_CHECKING:
     from calcitrace.cohort import Cohort
+    from calcitrace.ruleset import CaseDefinition
 
+SAID = {"yes": "yes (a definite case)", "no": "no (no case)", "unsure": "unsure (a possible case)"}
 OUTCOME = (
     "The index date is that of the first case report with a full date. Case reports were grouped into episodes by bone "
     "and side; the migration type is the deepest of the index episode. The outcome is what the last report after the "
-    "index date says of the bone involvement at the same bone and side (resolved, residual cyst, persistent; unknown "
-    "where none does)."
+    "index date says of the bone involvement at the same bone and side (resolved, residual cyst, persistent). Where "
+    "none does, it is not told; there is no later report where no report has a full date after the index date."
 )
 
 
@@ -41,10 +46,10 @@ def paragraphs(cohort: Cohort) -> list[tuple[str, str]]:
     """The paragraphs of Methods: the subject of each, and what there is to say of it."""
     flow, criteria, runs = cohort.flow, cohort.criteria, cohort.manifests
     return [
-        ("Source", f"{_source(runs)} {_counted(flow)}"),
+        ("Source", " ".join((_source(runs), _counted(flow), *_span(cohort)))),
         ("Extraction", _extraction(runs, criteria)),
-        ("Case definition", " ".join(_case_definition(runs, criteria))),
-        ("Review", _review(cohort)),
+        ("Case definition", " ".join(_case_definition(cohort))),
+        ("Review", " ".join(_review(cohort))),
         ("Criteria", " ".join(_criteria(criteria, flow))),
         ("Cohort", _members(flow)),
         ("Index date and outcome", OUTCOME),
@@ -54,7 +59,7 @@ def paragraphs(cohort: Cohort) -> list[tuple[str, str]]:
 
 def _source(runs: Sequence[Mapping[str, Any]]) -> str:
     read = "; ".join(
-        f"{many(len(m['inputs']), 'input file')}, {many(m['rows'], 'row')}, finished {m['finished']}" for m in runs
+        f"{many(len(m['inputs']), 'input file')}, {many(m['rows'], 'row')}, finished {m['finished'][:10]}" for m in runs
     )
     return f"The reports come from {many(len(runs), 'run')} ({read})."
 
@@ -69,8 +74,26 @@ def _extraction(runs: Sequence[Mapping[str, Any]], criteria: Criteria) -> str:
     )
 
 
-def _case_definition(runs: Sequence[Mapping[str, Any]], criteria: Criteria) -> Iterator[str]:
-    yield f"The case definition was {_all(m['case'] for m in runs)}."
+def _span(cohort: Cohort) -> Iterator[str]:
+    """The modalities of the reports that count, the most frequent first, and their first and last day."""
+    own = cohort.timeline[cohort.timeline["counted"] == COUNTED]
+    days = own.loc[own["date_kind"] == "day", "date"]
+    kinds = Counter(kind or NOT_KNOWN for kind in own["modality_kind"])
+    if len(days):
+        yield f"The study dates of the reports that count run from {days.min()} to {days.max()}."
+    if len(own):
+        told = sorted(kinds.items(), key=lambda k: (k[0] == NOT_KNOWN, -k[1], k[0]))
+        yield f"Modalities of the reports that count: {', '.join(f'{kind} ({n:,})' for kind, n in told)}."
+
+
+def _case_definition(cohort: Cohort) -> Iterator[str]:
+    runs, criteria = cohort.manifests, cohort.criteria
+    names = {m["case"]: m["case"] for m in runs} | {c.name: f'"{c.title}" ({c.path})' for c in cohort.cases}
+    yield f"The case definition was {_all(names.values())}."
+    for case in cohort.cases:
+        yield from (_tier(case, tier) for tier in criteria.tiers if any(t.tier == tier for t in case.tiers))
+    if cohort.cases:
+        yield "Of the tiers the first that fits counts; the file tells what each word stands for."
     and_likely = " that is a likely case by the model" if criteria.likely_case else ""
     least = f" and a probability of at least {criteria.probability:g}" if criteria.probability is not None else ""
     yield f"A case report was one with case status {' or '.join(criteria.tiers)}{least}{and_likely}."
@@ -78,11 +101,35 @@ def _case_definition(runs: Sequence[Mapping[str, Any]], criteria: Criteria) -> I
         yield f"Probabilities are those of {_all(map(_model, runs))}."
 
 
-def _review(cohort: Cohort) -> str:
-    decided = int(cohort.timeline["adjudicated"].notna().sum())
-    if not decided:
-        return "No case status was decided by a reviewer."
-    return f"Reviewers decided the case status of {many(decided, 'report')}, in place of the case definition."
+def _tier(case: CaseDefinition, tier: str) -> str:
+    """What a report of a tier has and has not, in the words of the case definition."""
+    own = [t for t in case.tiers if t.tier == tier]
+    ways = [_listed(t.needs, "and") + (f", but no {_listed(t.bars, 'or')}" if t.bars else "") for t in own]
+    return f"A {tier} report has {'; or '.join(ways)}."
+
+
+def _listed(names: Sequence[str], last: str) -> str:
+    """Names as words: a, b and c."""
+    *first, end = (name.replace("_", " ") for name in names)
+    return f"{', '.join(first)} {last} {end}" if first else end
+
+
+def _review(cohort: Cohort) -> Iterator[str]:
+    review = cohort.review
+    rows = cohort.timeline[cohort.timeline["adjudicated"].notna() & (cohort.timeline["counted"] != SUPERSEDED)]
+    ids = list(rows["report_id"])
+    if not ids:
+        yield "No case status was decided by a reviewer."
+        return
+    people = len({name for report_id in ids for name in review.reviewers.get(report_id, ())})
+    who = many(people, "reviewer") if people else "Reviewers"
+    said = Counter(review.said[report_id] for report_id in ids)
+    told = ", ".join(f"{SAID.get(word, word)} {said[word]:,}" for word in (*SAID, *STATUSES[:0:-1]) if said[word])
+    yield f"{who} decided the case status of {many(len(ids), 'report')}, in place of the case definition: {told}."
+    if review.open:
+        keep = by(review.open, "keeps", "keep")
+        yield f"{many(review.open, 'report')} on which readers differ {keep} that of the case definition."
+    yield from review.agreed or (["Agreement of the readers: add (calcitrace agreement)."] if people != 1 else [])
 
 
 def _members(flow: Flow) -> str:

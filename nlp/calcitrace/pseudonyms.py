@@ -129,7 +129,8 @@ class KeyBefore:
                 "\n  the same patient has the same pseudonym; there is nothing to do"
             )
         return said.format("the key of the pseudonyms is new") + (
-            "\n  keep it, apart from the cohort: exports and later cohorts here need it"
+            "\n  keep it, apart from the cohort: exports of the cohort need it"
+            "\n  another --out draws another key, unless --key names this one: then pseudonyms match"
         )
 
 

@@ -11,7 +11,8 @@ from calcitrace.timeline import STATUSES
 if TYPE_CHECKING:
     import pandas as pd
 
-OUTCOMES = ("resolved", "residual_cyst", "persistent", "unknown")
+NO_LATER, NOT_TOLD = "no_later_report", "not_told"  # how an unknown outcome is shown
+OUTCOMES = ("resolved", "residual_cyst", "persistent", NOT_TOLD, NO_LATER)
 SHOWN = (
     ("Sex", "sex"),
     ("Modality of the index report", "index_modality"),
@@ -26,8 +27,10 @@ SHOWN = (
     ("Biopsy", "biopsy"),
 )
 NOT_KNOWN = "not known"
+LAST = ("not told", "no later report", NOT_KNOWN)  # in this order, behind the other values
 SEXES = {"not known": "not known", "u": "not known", "unknown": "not known"}
 SEXES |= dict.fromkeys(("f", "female", "woman", "w"), "female") | dict.fromkeys(("m", "male", "man"), "male")
+FOLLOW_UP = "Follow-up, days (a report after the index date)"
 Row = tuple[str, ...]
 
 
@@ -37,6 +40,7 @@ def table_one(members: pd.DataFrame) -> tuple[Row, list[Row]]:
     Numbers are the median with the first and third quartile and of how many it is known; categories are n and percent
     of the column's members, with what is not known as a row of its own.
     """
+    members = members.assign(outcome=outcomes_shown(members))
     groups = [members, *(members[members["case_status"] == s] for s in STATUSES[::-1])]
     names = ["All", *STATUSES[::-1]]
     kept = [(n, g) for n, g in zip(names, groups, strict=True) if n == "All" or len(g)]
@@ -47,20 +51,28 @@ def table_one(members: pd.DataFrame) -> tuple[Row, list[Row]]:
 def _rows(groups: Sequence[pd.DataFrame]) -> Iterator[Row]:
     yield _numbers("Age, years", [g["age"].dropna().tolist() for g in groups])
     yield _numbers("Reports for each patient", [g["n_reports"].tolist() for g in groups])
-    yield _numbers("Follow-up, days (2 or more reports)", [_follow_up(g) for g in groups])
+    yield _numbers(FOLLOW_UP, [[d for d in days_after(g) if d > 0] for g in groups])
     for title, column in SHOWN:
         says = sex_in_words if column == "sex" else _said
         values = groups[0][column].map(says).value_counts()
         if column == "site" and list(values.index) == ["not known"]:
             continue
-        for value in sorted(values.index, key=lambda v: (v == "not known", -values[v], v)):
+        for value in sorted(values.index, key=lambda v: (LAST.index(v) if v in LAST else -1, -values[v], v)):
             yield (title, value, *(_share(int((g[column].map(says) == value).sum()), len(g)) for g in groups))
 
 
-def _follow_up(group: pd.DataFrame) -> list[float]:
-    seen_again = group[group["n_reports"] >= 2]
-    pairs = zip(seen_again["index_date"], seen_again["last_date"], strict=True)
-    return [(date.fromisoformat(last) - date.fromisoformat(index)).days for index, last in pairs if index and last]
+def days_after(members: pd.DataFrame) -> list[int]:
+    """The days from the index date of each member to the last report with a full date; 0 where there is none later."""
+    pairs = zip(members["index_date"], members["last_date"], strict=True)
+    return [
+        (date.fromisoformat(last) - date.fromisoformat(index)).days if index and last else 0 for index, last in pairs
+    ]
+
+
+def outcomes_shown(members: pd.DataFrame) -> list[str]:
+    """The outcome of each member, an unknown one by its reason: no report after the index date, or none that tells."""
+    why = (NOT_TOLD if days > 0 else NO_LATER for days in days_after(members))
+    return [reason if said == "unknown" else said for said, reason in zip(members["outcome"], why, strict=True)]
 
 
 def _said(value: object) -> str:
@@ -93,5 +105,6 @@ def _share(n: int, of: int) -> str:
 
 
 def outcomes(members: pd.DataFrame) -> dict[str, int]:
-    """How many members had which outcome."""
-    return {name: int((members["outcome"] == name).sum()) for name in OUTCOMES}
+    """How many members had which outcome, as it is shown."""
+    shown = outcomes_shown(members)
+    return {name: shown.count(name) for name in OUTCOMES}

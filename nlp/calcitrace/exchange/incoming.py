@@ -21,6 +21,7 @@ from calcitrace.sources import read_list
 from calcitrace.tables import safe_cell
 
 MAX_FILE = 500_000_000
+OF_DECISION = ("patient_id", "decision", "reviewers")
 Given = tuple[int, dict[str, Any]]
 
 
@@ -44,22 +45,25 @@ class _NothingSavedError(Exception):
     """Takes back what an import has saved so far."""
 
 
-def read_adjudications(path: str | Path) -> dict[str, tuple[str, str]]:
-    """Report id -> (patient id, decision) of a file that `export_decisions(..., "cohort")` wrote, or of a store.
+def read_adjudications(path: str | Path) -> dict[str, dict[str, str]]:
+    """Patient id, decision and reviewers ("A; B", empty if not told) by report id.
+
+    Args:
+        path: a file that `export_decisions(..., "cohort")` wrote, or a store.
 
     Raises:
         SourceError: it cannot be read, a column is missing, a decision is unknown or a report comes twice (path:line).
     """
     path = Path(path)
-    if _is_sqlite(path):
+    if is_store(path):
         with Store(path) as store:
-            return {r["report_id"]: (r["patient_id"], r["decision"]) for r in cohort_rows(store)}
-    found: dict[str, tuple[str, str]] = {}
+            return {row["report_id"]: {name: row[name] for name in OF_DECISION} for row in cohort_rows(store)}
+    found: dict[str, dict[str, str]] = {}
     for line, row in read_list(path, ("patient_id", "report_id", "decision")):
         report_id = _plain(row["report_id"])
         if row["decision"] not in DECISIONS or report_id in found or not report_id:
             raise SourceError(f"{path}:{line}: needs a report id that has not come before, and yes, no or unsure")
-        found[report_id] = _plain(row["patient_id"]), row["decision"]
+        found[report_id] = {name: _plain(row.get(name, "")) for name in OF_DECISION}
     return found
 
 
@@ -70,13 +74,18 @@ def holds_decisions(path: str | Path) -> bool:
         SourceError: it cannot be read.
     """
     path = Path(path)
-    if _is_sqlite(path):
+    if is_store(path):
         return True
     with path.open("rb") as handle:
         return b"decision" in handle.readline(10_000).replace(b"\0", b"").lower()  # in UTF-16, too
 
 
-def _is_sqlite(path: Path) -> bool:
+def is_store(path: Path) -> bool:
+    """Whether a file is a store of decisions, or another SQLite file.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
     try:
         with path.open("rb") as handle:
             return handle.read(15) == b"SQLite format 3"

@@ -13,7 +13,8 @@ from calcitrace.exports.extract import Choice, Extract, LeftOut, extract
 from calcitrace.exports.fhir import write_fhir
 from calcitrace.exports.files import write_csv, write_parquet, write_spss, write_stata, write_table
 from calcitrace.exports.omop import read_concepts, write_omop
-from calcitrace.exports.redcap import write_redcap
+from calcitrace.exports.readme import README, readme
+from calcitrace.exports.redcap import NOTES, write_redcap
 from calcitrace.exports.variables import TABLES
 
 __all__ = ["EXPORTS", "Choice", "Export", "Exported", "Extract", "LeftOut", "export", "read_concepts"]
@@ -31,6 +32,7 @@ class Export:
         text: whether it can hold report text and the words of mentions, where they are asked for.
         exact: whether every value can be read back as it was; if not, each row is there, with its ids but for blanks.
         then: what is to be done with its files, for the terminal.
+        notes: what README.txt in its folder tells besides the manual, a paragraph each.
     """
 
     write: Callable[[Extract, Path], list[LeftOut]]
@@ -39,6 +41,7 @@ class Export:
     text: bool = True
     exact: bool = True
     then: str = ""
+    notes: Sequence[str] = ()
 
 
 # To add an export, write such a function and name it here; nothing else knows the names.
@@ -48,7 +51,8 @@ EXPORTS: Mapping[str, Export] = {
         tables=("patients", "reports"),
         lists=False,
         then="in a new REDCap project: upload data_dictionary.csv, enable imaging_report as a repeating instrument, "
-        "then import import.csv with dates as Y-M-D",
+        "then import import.csv with dates as Y-M-D; README.txt tells more",
+        notes=NOTES,
     ),
     "omop": Export(write_omop),
     "fhir": Export(write_fhir),
@@ -146,12 +150,15 @@ def _work_folder(target: Path) -> Path:
 
 
 def _record(work: Path, to: str, found: Extract, result: Exported) -> None:
-    """Write how the export was made, without any id, and what was left out."""
+    """Write README.txt, how the export was made, without any id, and what was left out."""
+    how, left_out = EXPORTS[to], result.left_out
+    said = readme(how.write.__doc__ or "", how.notes, found, how.tables, len(left_out))
+    (work / README).write_text(said, encoding="utf-8")
     choice = {key: value for key, value in asdict(found.choice).items() if key != "concepts"}
     counts = {"patients": result.patients, "reports": result.reports, "reports_that_count": result.counted}
     counts["mentions"] = result.mentions
     told = {"to": to, "system": found.system, "cohort_made": found.made, **choice, **counts}
-    told["left_out"] = len(result.left_out)
+    told["left_out"] = len(left_out)
     (work / RECORD).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    if result.left_out:
-        write_table(work / LEFT_OUT, ("table", "id", "reason"), result.left_out)
+    if left_out:
+        write_table(work / LEFT_OUT, ("table", "id", "reason"), left_out)

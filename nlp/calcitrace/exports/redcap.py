@@ -40,6 +40,16 @@ RECORD, PATIENT, REPORT = "record_id", "patient", "imaging_report"
 REPEAT = ("redcap_repeat_instrument", "redcap_repeat_instance")
 VALIDATION = {"date": "date_ymd", "integer": "integer", "number": "number"}
 TYPES = {"flag": "yesno", "category": "radio"}
+NOTES = (
+    "Fields of reports have names that begin with report_.",
+    "A second batch needs the same key, so that a patient keeps the record. The choices of sex, tendon and bone are "
+    "the values of one export. If data_dictionary.csv of the second batch has another tendon or bone, add it in REDCap "
+    "to the choices of the field (Online Designer; the code is the word) before the import, which is refused "
+    "otherwise; an upload of the second dictionary would take away the choices that only the first batch has.",
+    "Reports are instances 1, 2, 3 ... of a patient by date. Where a patient of the first batch has more reports in "
+    "the second, the numbers move, and the import writes over other reports: export the whole cohort again then, into "
+    "a new project.",
+)
 UNVERIFIED = 1  # REDCap's form status: 0 incomplete, 1 unverified, 2 complete
 
 

@@ -1,0 +1,62 @@
+"""README.txt in the folder of every export: what it holds, what is to be done with it, and what may name somebody."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from inspect import cleandoc
+from typing import TYPE_CHECKING
+
+from calcitrace.phrases import many
+
+if TYPE_CHECKING:
+    from calcitrace.exports.extract import Extract
+
+README, WIDTH = "README.txt", 100
+INDIRECT = ("site", "sex", "age", "study_date_partial")  # beside ids, dates and words of reports
+
+
+def readme(manual: str, notes: Sequence[str], extract: Extract, tables: Sequence[str], left_out: int) -> str:
+    """The text of README.txt, by paragraphs; it holds no id and no word of a report.
+
+    Args:
+        manual: the docstring of the writer.
+        notes, tables: as in `Export`.
+        left_out: how many rows could not be exported.
+    """
+    told = [cleandoc(manual), *notes, _how(extract), _may_name(extract, tables), _files(left_out)]
+    paragraphs = (" ".join(part.split()) for text in told for part in text.split("\n\n"))
+    return f"An export of {extract.system}\n\n" + "\n\n".join(textwrap.fill(p, WIDTH) for p in paragraphs) + "\n"
+
+
+def _how(extract: Extract) -> str:
+    """How ids, dates and words stand in it."""
+    choice = extract.choice
+    ids = "as the archive gives them" if choice.original_ids else "pseudonyms, the same as long as the key is the same"
+    dates = (
+        "moved by the same number of days for all of one patient, so that intervals stay"
+        if choice.shift_dates
+        else "the true ones (calcitrace export --shift-dates moves them)"
+    )
+    words = "Words of reports are in it." if choice.with_text else "No word of a report is in it."
+    return f"Ids are {ids}. Dates are {dates}. {words}"
+
+
+def _may_name(extract: Extract, tables: Sequence[str]) -> str:
+    """The variables that an ethics office may take for identifying, by table."""
+    found = {
+        table: [v.name for v in extract.variables[table] if v.identifier or v.free_text or v.kind == "date"]
+        + [v.name for v in extract.variables[table] if v.name in INDIRECT]
+        for table in tables
+    }
+    told = "; ".join(f"of {table} {', '.join(names)}" for table, names in found.items() if names)
+    return (
+        f"An ethics or data protection office may take for identifying: {told}. Ages above 89, a rare tendon or bone "
+        "and a small hospital can point to one person, too. Look at them before you send this folder. The key of the "
+        "pseudonyms is not in it; do not send it along."
+    )
+
+
+def _files(left_out: int) -> str:
+    rows = f" left_out.csv tells of {many(left_out, 'row')} that could not be exported, and why." if left_out else ""
+    return f"export.json tells how this export was made.{rows}"

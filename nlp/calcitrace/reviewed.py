@@ -1,0 +1,78 @@
+"""What reviewers decided, as a cohort takes it: a case status by report, by whom, and how far two readers agreed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from calcitrace.errors import StoreError, UsageError
+from calcitrace.timeline import STATUSES
+
+DECIDED = {"yes": "definite", "no": "no", "unsure": "possible"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """Decisions by report id: what was `said` (yes, no, unsure, or a case status), and the `reviewers`, if known.
+
+    `open` counts reports on which readers disagree and nobody has adjudicated; these keep the status of the case
+    definition. `agreed` tells in a sentence each how far two readers of a store agree.
+    """
+
+    said: Mapping[str, str] = field(default_factory=dict)
+    reviewers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    open: int = 0
+    agreed: tuple[str, ...] = ()
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        """The case status of each report that was decided: yes is definite, no is no, unsure is possible."""
+        return {report_id: DECIDED.get(said, said) for report_id, said in self.said.items()}
+
+
+def reviewed(given: str | Path | Mapping[str, str] | None) -> Reviewed:
+    """What was decided, by a store of decisions, an export of one for a cohort, a file of labels or a mapping.
+
+    Raises:
+        ModelError, SourceError, StoreError, UsageError: it cannot be read (path:line).
+    """
+    from calcitrace.exchange import holds_decisions, is_store, read_adjudications
+
+    if given is None or isinstance(given, Mapping):
+        return Reviewed(given or {})
+    path = Path(given)
+    if not holds_decisions(path):
+        return Reviewed(_labels(path))
+    found = read_adjudications(path)
+    said = {report_id: row["decision"] for report_id, row in found.items()}
+    who = {report_id: tuple(filter(None, row["reviewers"].split("; "))) for report_id, row in found.items()}
+    return Reviewed(said, who, *(_of_store(path) if is_store(path) else ()))
+
+
+def _of_store(path: Path) -> tuple[int, tuple[str, ...]]:
+    """How many reports of a store are open, and how far two readers agree, if two have read the same."""
+    from calcitrace.adjudication import Store, disagreements
+    from calcitrace.agreement import agreement, decision_sentences
+
+    agreed: tuple[str, ...] = ()
+    with Store(path) as store:
+        with suppress(StoreError):
+            agreed = tuple(decision_sentences(agreement(store)))
+        return len(disagreements(store)), agreed
+
+
+def _labels(path: Path) -> dict[str, str]:
+    """What a file of labels says of each report: a case status as it is, else yes, no or unsure."""
+    from calcitrace.labels import CASE, LEFT_OUT, NO_CASE, label_rows, quoted
+
+    words = dict.fromkeys(CASE, "yes") | dict.fromkeys(NO_CASE, "no") | dict.fromkeys(LEFT_OUT, "unsure")
+    words |= {status: status for status in STATUSES}
+    found: dict[str, str] = {}
+    for line, row in label_rows(path):
+        said = row["label"].strip().lower()
+        if said not in words:
+            raise UsageError(f"{path}:{line}: the label{quoted(row['label'])} is no case status and not yes or no")
+        found[row["report_id"]] = words[said]
+    return found
