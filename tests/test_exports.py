@@ -351,6 +351,17 @@ def test_redcap_gives_choices_for_texts_of_few_values(tmp_path: Path, key: Path)
     assert (row["tendon"], row["sex"], row["age"], row["size_mm"]) == ("gluteus_medius", "F", "52", "12.5")
 
 
+def test_redcap_gives_a_decision_the_choices_of_a_case_status(cohort: Cohort, key: Path, tmp_path: Path) -> None:
+    """What a reviewer decided is coded as what it stands beside; without a decision the cell is empty."""
+    export(cohort.folder, tmp_path / "out", "redcap", key_file=key)
+    fields = {r["Variable / Field Name"]: r for r in rows_of(tmp_path / "out" / "data_dictionary.csv")}
+    kinds = ("Field Type", "Choices, Calculations, OR Slider Labels")
+    decided, status = ([fields[f"report_{n}"][k] for k in kinds] for n in ("adjudicated", "case_status"))
+    assert decided == status == ["radio", "0, No | 1, Possible | 2, Probable | 3, Definite"]
+    rows = [r for r in rows_of(tmp_path / "out" / "import.csv") if r["redcap_repeat_instrument"]]
+    assert sorted(r["report_adjudicated"] for r in rows) == ["", "", "", "3"]
+
+
 def test_what_is_to_be_done_next_and_beware_of_is_told(
     cohort: Cohort, key: Path, tmp_path: Path, command: Callable[..., Any]
 ) -> None:
