@@ -629,6 +629,9 @@ def test_the_built_in_criteria_name_what_they_are() -> None:
     assert len(said.sha256) == 64
 
 
+RULES_READ = "Migration type, tendon, bone and side are those that the rules read. "
+
+
 def test_methods_have_a_paragraph_a_subject(tmp_path: Path) -> None:
     """In the file and on the page, each with its subject first; reports that people decided are counted."""
     folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P2", "2019-03-04", CASE)))
@@ -649,7 +652,7 @@ def test_methods_have_a_paragraph_a_subject(tmp_path: Path) -> None:
     assert re.findall(r"^<p><b>(.+)\.</b> \S.+\.</p>$", page, re.M) == names
     assert (
         "**Review.** Reviewers decided the case status of 1 report, in place of the case definition: no (no case) 1. "
-        "Agreement of the readers: add (calcitrace agreement).\n" in told
+        f"{RULES_READ}Agreement of the readers: add (calcitrace agreement).\n" in told
     )
     assert "**Review.** No case status was decided by a reviewer.\n" in methods(build_cohort(folder))
 
@@ -671,10 +674,24 @@ def test_methods_tell_how_reviewers_decided(tmp_path: Path) -> None:
         "yes (a definite case) 1, no (no case) 1, unsure (a possible case) 1. "
     )
     assert (
-        f"{told}1 report on which readers differ keeps that of the case definition. Two readers, who had not seen the "
-        "reasons, agreed on 3 of 4 reports: 0.750 (0.194 to 0.994), kappa 0.636 (" in whole
+        f"{told}{RULES_READ}1 report on which readers differ keeps that of the case definition. Two readers, who had "
+        "not seen the reasons, agreed on 3 of 4 reports: 0.750 (0.194 to 0.994), kappa 0.636 (" in whole
     )
-    assert f"{told}Agreement of the readers: add (calcitrace agreement).\n" in of_file
+    assert f"{told}{RULES_READ}Agreement of the readers: add (calcitrace agreement).\n" in of_file
+
+
+def test_methods_claim_no_blinding_of_decisions_from_a_file(tmp_path: Path, command: Command) -> None:
+    """Whether those who decided elsewhere had seen the reasons is not known; how many read alone is told."""
+    folder, store = run(tmp_path, rows_of(*((f"r{k}", f"P{k}", "2019-03-04", CASE) for k in range(3)))), tmp_path / "s"
+    with Store(store, create=True) as queue:
+        make_queue(folder, queue, QueueOptions(audit=0, double=1.0, calibration=0))
+    rows = "r0,yes,A\nr0,yes,B\nr1,yes,A\nr1,yes,B\nr2,no,A\n"
+    (tmp_path / "d.csv").write_text(f"report_id,decision,reviewer\n{rows}", encoding="utf-8")
+    assert command("decisions", "import", tmp_path / "d.csv", "--store", store).code == 0
+    told = methods(build_cohort(folder, adjudications=store))
+    assert "1 report was decided by one reviewer alone. " in told
+    assert "Two readers agreed on 2 of 2 reports" in told
+    assert "who had not seen the reasons" not in told
 
 
 def test_methods_tell_the_case_definition_in_its_own_words(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_a_notebook_runs_and_shows_what_it_stores(path: Path, tmp_path: Path, mo
     notebook = json.loads(path.read_text(encoding="utf-8"))
     stored = [cell["outputs"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
     fresh = list(shown(import_module("execute").outputs(notebook, path.name)))
-    assert fresh == list(shown(stored))
+    assert fresh == list(shown(stored)), f"python evaluation/notebooks/execute.py {path.stem}, and look at what changed"
     assert all(content for kind, content in fresh if kind == "image/png")
 
 

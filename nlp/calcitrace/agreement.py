@@ -165,11 +165,15 @@ def agreement_lines(found: Sequence[Agreement]) -> list[str]:
     return lines
 
 
-def decision_sentences(found: Sequence[Agreement]) -> list[str]:
-    """How far each two readers agree on the decision, in a sentence without their names."""
+def decision_sentences(found: Sequence[Agreement], blind: bool) -> list[str]:
+    """How far each two readers agree on the decision, in a sentence without their names.
+
+    `blind`: whether it is known that they had not seen the reasons (of decisions from a file it is not).
+    """
+    readers = "Two readers, who had not seen the reasons," if blind else "Two readers"
     whole = [a for a in found if (a.item, a.block) == ("decision", "all")]
     return [
-        f"Two readers, who had not seen the reasons, agreed on {a.percent.right:,} of {many(a.n, 'report')}: "
+        f"{readers} agreed on {a.percent.right:,} of {many(a.n, 'report')}: "
         f"{_shown(a.percent, a.percent.exact)}, kappa {_shown(a.kappa)}, AC1 {_shown(a.ac1)}; intervals are of 95 %."
         for a in whole
     ]

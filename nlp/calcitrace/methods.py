@@ -126,6 +126,10 @@ def _review(cohort: Cohort) -> Iterator[str]:
     said = Counter(review.said[report_id] for report_id in ids)
     told = ", ".join(f"{SAID.get(word, word)} {said[word]:,}" for word in (*SAID, *STATUSES[:0:-1]) if said[word])
     yield f"{who} decided the case status of {many(len(ids), 'report')}, in place of the case definition: {told}."
+    alone = sum(len(review.reviewers.get(report_id, ())) == 1 for report_id in ids)
+    if people > 1 and alone:
+        yield f"{many(alone, 'report')} {by(alone, 'was', 'were')} decided by one reviewer alone."
+    yield "Migration type, tendon, bone and side are those that the rules read."
     if review.open:
         keep = by(review.open, "keeps", "keep")
         yield f"{many(review.open, 'report')} on which readers differ {keep} that of the case definition."

@@ -390,5 +390,7 @@ def _advice(found: Recall) -> str:
     bound = f"recall is at least {least:.1%} (exact 95 % bound: 5 % on this one side; the advice goes by it)"
     if found.stop:
         return f"you may stop: {bound}, and {found.target:.0%} was to be reached"
+    if found.undecided and found.read >= sum(s.drawn for s in found.strata.values()):
+        return f"settle the {found.undecided:,} that are unsure or have no final decision: all else is read; {bound}"
     told = f"; about {found.needed:,} audit reports without a case would show that" if found.needed else ""
     return f"read on: {found.target:.0%} is not shown{'' if found.refusal else told}; {bound}"

@@ -59,7 +59,7 @@ def _of_store(path: Path) -> tuple[int, tuple[str, ...]]:
     agreed: tuple[str, ...] = ()
     with Store(path) as store:
         with suppress(StoreError):
-            agreed = tuple(decision_sentences(agreement(store)))
+            agreed = tuple(decision_sentences(agreement(store), blind=not store.from_files()))
         return len(disagreements(store)), agreed
 
 
