@@ -302,13 +302,29 @@ def test_the_pieces_at_some_places_are_those_of_the_text(text: str, places: set[
     letters = sorted(p for p in places if p < len(text) and text[p].isalnum())
     wanted, begin = list[str](), 0
     for piece in pieces(text):
+        begin = text.index(piece.removesuffix("\n\n"), begin)
         wanted += [piece] if any(begin <= p < begin + len(piece) for p in letters) else []
-        begin += len(piece) + 1
+        begin += len(piece)
     assert pieces_at(text, letters) == wanted
 
 
+@pytest.mark.parametrize("word", ["normal", "seen", "age", "cm"])
+def test_a_full_stop_after_a_word_parts_pieces(word: str) -> None:
+    """Since it always ends a sentence."""
+    text = f"This is {word}. Here is more."
+    assert pieces(text) == [f"This is {word}", "Here is more"]
+    assert split(text) == [f"This is {word}.", "Here is more."]
+
+
+@pytest.mark.parametrize("word", ["vs", "resp", "max", "St", "iv", "vii"])
+def test_a_full_stop_after_what_may_be_an_abbreviation_or_number_parts_none(word: str) -> None:
+    """The words around tell whether it ends a sentence."""
+    assert len(pieces(f"This is {word}. Here is more.")) == 1
+
+
 def test_what_ends_a_stretch() -> None:
-    """A blank line, the stop of a long word, a stop or colon that ends a line; a list that was announced goes on."""
-    text = "CT CHEST\nClear lungs. Size 1.5 cm. Normal\n\nHeart:\nNo mass.\nNo clot."
-    assert list(stretches(text)) == ["CT CHEST\nClear lungs.", "Size 1.5 cm. Normal", "Heart:", "No mass.", "No clot."]
+    """A blank line, the stop of a word, a stop or colon that ends a line; a list that was announced goes on."""
+    text = "CT CHEST\nClear lungs. Size 1.5 cm. See fig. Two. Normal\n\nHeart:\nNo mass.\nNo clot."
+    said = ["CT CHEST\nClear lungs.", "Size 1.5 cm.", "See fig. Two. Normal", "Heart:", "No mass.", "No clot."]
+    assert list(stretches(text)) == said
     assert list(stretches("None of the following.\nclot")) == ["None of the following.\nclot"]

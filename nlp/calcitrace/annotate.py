@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import re
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -30,9 +31,10 @@ from calcitrace.words import Words, split_words, word_range
 REMEMBERED = 45_000_000  # bytes of sentences, by what follows: some 27,000
 SENTENCE, LETTER, HIT, STEP = 500, 10, 800, 1000  # bytes, as measured
 STRETCHES, MOST_LETTERS = 16_000, 400  # about 5 megabytes
-MOST_CUTS = 4
+MOST_CUTS = 8
 MARK = 13  # characters; a full stop further on does not end the mark of a list item
 NOWHERE = Report("", "")
+_LINE_END = re.compile("\n")
 _NOTHING: frozenset[str] = frozenset()
 _NEVER = Outcomes[Any]()  # filled: it is for hits, and shared by all sentences that have none
 Step = tuple[tuple[Mention, bool], ...]
@@ -126,19 +128,21 @@ class Annotator:
     def _claims_in_any(self, stretch: str) -> frozenset[Claim] | None:
         """What a stretch of whole sentences could mention wherever it stands; None where that is left open.
 
-        A heading in it may be one or not, and the mark at its beginning (that of a list) may be a sentence or not: all
-        ways to cut it are taken together.
+        A heading in it may be one or not, a line may end a sentence or not, and the mark at its beginning (that of a
+        list) may be a sentence or not: all ways to cut it are taken together.
         """
         if not _is_plain(stretch):
             return None
-        cuts = self._sectioner.possible_heads(stretch)
+        heads = self._sectioner.possible_heads(stretch)
+        lines = [found.start() for found in _LINE_END.finditer(stretch)]
         mark = stretch.find(".", 0, MARK) + 1
-        if len(cuts) + bool(mark) > MOST_CUTS:
+        if len(heads) + len(lines) + bool(mark) > MOST_CUTS:
             return None
-        begins = {0, mark, *(place for cut in cuts for place in cut)}
-        ends = {mark or len(stretch), len(stretch), *(start for start, _ in cuts)}
+        begins = {0, mark, *lines, *(place for head in heads for place in head)}
+        ends = {mark or len(stretch), len(stretch), *lines, *(start for start, _ in heads)}
         ways = ((begin, end) for begin in begins for end in ends if begin < end)
-        parts = {stretch[a:b] for way in ways for a, b in split_sentences(stretch, *way, width=0)}
+        one_line = stretch.replace("\n", " ")
+        parts = {stretch[a:b] for way in ways for a, b in split_sentences(one_line, *way, width=0)}
         return self.linker.one(frozenset[Claim]().union(*map(self._claims_of, parts)))
 
     def _claims_of(self, sentence: str) -> frozenset[Claim]:
@@ -352,8 +356,8 @@ def _measure_last(found: Sequence[_Found], forms: Sequence[str], sentence: int, 
 
 
 def _is_plain(stretch: str) -> bool:
-    """Whether a stretch lies in one line of usual length and letters."""
-    return stretch.isascii() and len(stretch) <= MOST_LETTERS and "\n" not in stretch and "\f" not in stretch
+    """Whether a stretch is of usual length and letters."""
+    return stretch.isascii() and len(stretch) <= MOST_LETTERS and "\f" not in stretch
 
 
 def _mention(hit: Hit, words: Words, text: str, section: Section, asserted: Assertion, sided: Sides) -> Mention:

@@ -110,12 +110,18 @@ class Sectioner:
         return (opens, *heads) if opens else tuple(heads)
 
     def possible_heads(self, stretch: str) -> set[tuple[int, int]]:
-        """Where headings may stand in a stretch of a line, (start, body) of each, whatever report it is of."""
-        if not (":" in stretch or _SHOUTED.search(stretch) or self._begins_known(stretch)):
-            return set()
-        begins_line = (h for first in (True, False) for h in self._of_line(stretch, first, FINDINGS, False))
-        after_stop = (h.moved(-len(_STOP)) for h in self._of_line(_STOP + stretch, False, FINDINGS, False))
-        return {(h.start, h.body) for h in (*begins_line, *after_stop)}
+        """Where headings may stand in a stretch of text, (start, body) of each, whatever report it is of."""
+        found, begins = set[tuple[int, int]](), 0
+        for line in stretch.split("\n"):
+            if ":" in line or _SHOUTED.search(line) or (line and not line.isspace() and self._begins_known(line)):
+                found |= {(h.start + begins, h.body + begins) for h in self._possible(line)}
+            begins += len(line) + 1
+        return found
+
+    def _possible(self, line: str) -> Iterator[_Head]:
+        """The headings that may be in what is a line, or what comes in one after a full stop."""
+        yield from (h for first in (True, False) for h in self._of_line(line, first, FINDINGS, False))
+        yield from (h.moved(-len(_STOP)) for h in self._of_line(_STOP + line, False, FINDINGS, False))
 
     def _head(self, found: re.Match[str]) -> _Head:
         """A known heading where it was found."""

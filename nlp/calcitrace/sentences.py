@@ -12,13 +12,9 @@ from collections.abc import Iterable, Iterator
 Sentence = tuple[int, int]
 
 STOP = "."  # what is left out between two pieces
-# after a long word and before a capital: the common case; it always ends
-_WHOLE = re.compile(r"\.(?=\s[A-Z])(?<=[a-z]{5}\.)")
-_WHOLE_OR_LINE = re.compile(r"\.(?:(?=\s[A-Z])(?<=[a-z]{5}\.)|(?=\s*\n)(?<=[^:\n]\.))")
 _BLANK_LINE, _BLANK_LINES = "\n\n", re.compile(r"\n(?<=\n\n)")
 _LINES = re.compile(r"\n(?:(?<=\n\n)|(?<=:\n)(?=[A-Z]))")
 _BREAK = re.compile(r"(?P<line>[ \t\r\f\v]*\n\s*)|(?P<stop>[.!?]+[\"')\]]*)(?=\s|[^\W\d_]|\[|$)|\f|\u2022")
-_MAY_BREAK = re.compile(r"[\n.!?\f\u2022]")
 _BULLET = re.compile(r"(?:[-*\u2022\u25aa\u00b7>+o](?=\s)|\(?\d{1,2}[.)](?=\s|[A-Z])|\(?[a-h][.)]\s|[ivx]{1,4}[.)]\s)")
 _ABBREVIATIONS = frozenset(
     (
@@ -30,6 +26,21 @@ _NEEDS_NUMBER = frozenset({"no", "nos", "fig", "figs", "ser", "im", "img", "vol"
 _NEEDS_LOWER = frozenset(
     {"etc", "med", "lat", "ant", "post", "sup", "inf", "resp", "inj", "ed", "temp", "ext", "sig", "hx", "a.m", "p.m"}
 )
+
+
+def _after_a_word() -> str:
+    """A pattern of what stands before a full stop that ends a sentence: a long word, or a short one in full."""
+    ways = [r"(?<=[a-z]{5}\.)"]
+    for size in (4, 3, 2):
+        unsure = [*sorted(w for w in _ABBREVIATIONS if len(w) == size and w.isalpha()), f"[ivx]{{{size}}}"]
+        ways.append(rf"(?<=\s[a-z]{{{size}}}\.)" + "".join(rf"(?<!{word}\.)" for word in unsure))
+    return f"(?:{'|'.join(ways)})"
+
+
+# after a word and before a capital: the common case; it always ends
+_WHOLE = re.compile(rf"\.(?=\s[A-Z]){_after_a_word()}")
+_WHOLE_OR_LINE = re.compile(rf"\.(?:(?=\s[A-Z]){_after_a_word()}|(?=\s*\n)(?<=[^:\n]\.))")
+_WHOLE_OR_MAYBE = re.compile(rf"(?P<whole>{_WHOLE.pattern})|[\n.!?\f\u2022]")
 _LEAD = re.compile(
     r"\b(?:none of the following|no evidence of(?: any)?(?: of)? the following|negative for the following)\b", re.I
 )
@@ -47,15 +58,19 @@ def split_sentences(text: str, start: int = 0, end: int | None = None, width: in
     end = len(text) if end is None else end
     width = wrap_width(text) if width is None else width
     sentences: list[Sentence] = []
-    begin = start
-    for found in _WHOLE.finditer(text, start, end):
+    begin, maybe = start, True  # it may begin with white space
+    for found in _WHOLE_OR_MAYBE.finditer(text, start, end):
         stop = found.start()
-        if _MAY_BREAK.search(text, begin, stop):
-            for cut in _breaks(text, begin, stop, (start, end), width):
+        if not found.lastgroup:
+            maybe = maybe or stop >= begin
+            continue
+        if maybe or stop - begin >= MAX_SENTENCE:
+            for cut in (*_breaks(text, begin, stop, (start, end), width), stop + 1):
                 _add(sentences, text, begin, cut)
                 begin = cut
-        _add(sentences, text, begin, stop + 1)
-        begin = stop + 1
+        else:
+            sentences.append((begin, stop + 1))
+        begin, maybe = stop + 2, False  # white space, and the capital
     for cut in (*_breaks(text, begin, end, (start, end), width), end):
         _add(sentences, text, begin, cut)
         begin = cut
@@ -66,9 +81,11 @@ def pieces(text: str) -> list[str]:
     """A text in pieces that hold whole sentences each, whatever its sections and its width; equal ones say the same.
 
     A sentence always ends at a full stop of the common case, and at one that ends a line unless it announces a list.
-    The stop is left out; what comes after the last one ends in a blank line.
+    The stop is left out, and white space before the first word; what comes after the last one ends in a blank line.
     """
-    return (_WHOLE if _announces(text) else _WHOLE_OR_LINE).split(f"{text}{_BLANK_LINE}")
+    stop = _WHOLE if _announces(text) else _WHOLE_OR_LINE
+    *whole, last = map(str.lstrip, stop.split(f"{text}{_BLANK_LINE}"))
+    return [*whole, last] if last else whole
 
 
 def pieces_at(text: str, places: Iterable[int]) -> list[str]:
@@ -86,7 +103,7 @@ def pieces_at(text: str, places: Iterable[int]) -> list[str]:
             before = text.rfind(STOP, begin, before)
         after = stop.search(text, place)
         end = after.start() if after else len(text)
-        found.append(text[begin:end])
+        found.append(text[begin:end].lstrip())
     return found
 
 
