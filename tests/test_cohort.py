@@ -512,6 +512,30 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path: Path,
         assert (done.code, done.err) == (6, f"error: {tmp_path / out}: {said}; choose another --out\n")
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("at", ["_parquet", "_csv", "_page", "_manifest"])
+def test_a_cohort_whose_writing_was_killed_is_written_by_the_same_command(
+    at: str, overwrite: bool, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it was killed, in a new folder or over an earlier cohort; nothing of the attempt is left over."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE)))
+    words = ["cohort", folder, "--out", tmp_path / "cohort", *["--overwrite"] * overwrite]
+    if overwrite:
+        assert command(*words).code == 0
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"calcitrace.cohortfolder.{at}", killed)
+        assert command(*words).err == "interrupted; give the same command again to go on\n"
+    assert not (tmp_path / "cohort" / "manifest.json").exists()
+    assert command(*words).code == 0
+    assert command("cohort", folder, "--out", tmp_path / "whole").code == 0
+    made, whole = ({p.name for p in (tmp_path / name).iterdir()} for name in ("cohort", "whole"))
+    assert made == whole
+
+
 def test_an_empty_cohort_is_a_result(tmp_path: Path, command: Command) -> None:
     """No case: exit code 0, empty tables with their columns, a flow diagram that says so; exports of it are empty."""
     folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", PLAIN)))
