@@ -229,10 +229,12 @@ def test_texts_go_out_only_from_a_run_that_is_named(store: Store, tmp_path: Path
 
 
 def test_the_queue_goes_out_blind(store: Store, tmp_path: Path) -> None:
-    """Neither stratum nor probability tells which report is of the audit."""
+    """Neither stratum nor probability tells which report is of the audit; places count from 1."""
     export_decisions(store, tmp_path / "queue.csv", "queue")
     with (tmp_path / "queue.csv").open(encoding="utf-8") as handle:
-        assert csv.DictReader(handle).fieldnames == ["place", "report_id", "patient_id"]
+        rows = list(csv.DictReader(handle))
+    assert list(rows[0]) == ["place", "report_id", "patient_id"]
+    assert [row["place"] for row in rows] == [str(k + 1) for k in range(len(rows))]
 
 
 def test_a_cohort_reads_what_holds(store: Store, tmp_path: Path) -> None:

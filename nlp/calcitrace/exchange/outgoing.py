@@ -116,9 +116,9 @@ def _out_csv(store: Store, _: Texts) -> Made:
 
 
 def _out_queue(store: Store, _: Texts) -> Made:
-    """Without stratum and probability, so that the audit stays blind."""
-    columns = ("place", "report_id", "patient_id")
-    return _csv(columns, [{c: getattr(i, c) for c in columns} for i in store.items()])
+    """Places from 1; without stratum and probability, so that the audit stays blind."""
+    rows = [{"place": i.place + 1, "report_id": i.report_id, "patient_id": i.patient_id} for i in store.items()]
+    return _csv(("place", "report_id", "patient_id"), rows)
 
 
 def _out_cohort(store: Store, _: Texts) -> Made:
