@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -159,6 +160,51 @@ def test_one_bad_row_keeps_a_file_from_being_saved(run: Path, tmp_path: Path) ->
         assert import_decisions(store, tmp_path / "in.csv", "csv", partial=True).saved == 1
         done = import_decisions(store, tmp_path / "in.csv", "csv", reviewer="C", partial=True)
         assert (done.saved, done.known) == (1, 1)
+
+
+def test_types_tendons_and_sides_are_words_that_can_be_chosen(run: Path, tmp_path: Path) -> None:
+    """In any case and with blanks; another word is told with those that there are, and nothing of itself."""
+    head = "report_id,decision,reviewer,migration_type,tendon,laterality\n"
+    (tmp_path / "in.csv").write_text(f"{head}R000,Yes,B,Cortical erosion,Teres minor,LEFT\n", encoding="utf-8")
+    (tmp_path / "wrong.csv").write_text(
+        f"{head}R002,yes,B,secret,,\nR004,yes,B,,secret,\nR006,yes,B,,,secret\nR008,no,B,secret,,\n", encoding="utf-8"
+    )
+    with Store(tmp_path / "s", create=True) as store:
+        make_queue(run, store)
+        assert import_decisions(store, tmp_path / "in.csv", "csv").saved == 1
+        (held,) = store.current()
+        assert (held.migration_type, held.tendon, held.laterality) == ("cortical_erosion", "teres_minor", "left")
+        done = import_decisions(store, tmp_path / "wrong.csv", "csv", partial=True)
+        told = [r.reason for r in done.rejects]
+    assert done.saved == 1
+    assert told[0] == "the migration_type is not one of cortical_erosion, subcortical, intramedullary, none"
+    assert told[1].startswith("the tendon is not one of abductor_digiti_minimi, ")
+    assert told[2] == "the laterality is not one of left, right, bilateral, none"
+    assert "secret" not in "".join(told)
+
+
+def test_a_store_of_before_takes_up_the_words_of_its_run(run: Path, tmp_path: Path) -> None:
+    """Version 0.7 kept none; the next `review` of the run puts them there, once."""
+    with Store(tmp_path / "s", create=True) as store:
+        make_queue(run, store)
+        about = store.about()
+    with Store(tmp_path / "old", create=True) as store:
+        store.fill({k: v for k, v in about.items() if k != "choices"}, {}, [])
+        assert store.choices() == {"laterality": ["left", "right", "bilateral", "none"]}
+        make_queue(run, store)
+        make_queue(run, store)
+        assert store.choices() == about["choices"]
+
+
+def test_label_studio_asks_in_the_words_that_can_be_chosen(run: Path, store: Store, tmp_path: Path) -> None:
+    """Its configuration has every type, tendon and side."""
+    export_decisions(store, tmp_path / "tasks.json", "label-studio", run)
+    asked = {
+        part.get("name"): [choice.get("value") for choice in part.iter("Choice")]
+        for part in ElementTree.parse(tmp_path / "tasks.config.xml").getroot().iter("Choices")
+    }
+    words = {name: [w for w in words if w != "none"] for name, words in store.choices().items()}
+    assert asked == {"decision": ["yes", "no", "unsure"], **words}
 
 
 def test_a_dry_run_tells_what_would_be_saved(run: Path, tmp_path: Path) -> None:

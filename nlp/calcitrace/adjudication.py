@@ -20,6 +20,7 @@ from calcitrace.decisions import (
     ADJUDICATOR,
     MAX_WORD,
     READER,
+    SIDES,
     UNDO,
     Decision,
     Item,
@@ -189,6 +190,15 @@ class Store:
         """What the queue was made from and how; empty for a new store."""
         return {r["name"]: json.loads(r["value"]) for r in self._rows("SELECT * FROM about")}
 
+    def offer(self, choices: Mapping[str, Sequence[str]]) -> None:
+        """Keep the words that opinions can choose, where none were kept before."""
+        with self._writing():
+            self._db.execute("INSERT OR IGNORE INTO about VALUES ('choices', ?)", (json.dumps(choices),))
+
+    def choices(self) -> dict[str, list[str]]:
+        """The words that opinions can choose: of a store of version 0.7, until it is reviewed again, sides alone."""
+        return {"laterality": list(SIDES), **self.about().get("choices", {})}
+
     def strata(self) -> dict[str, tuple[int, int]]:
         """How many reports of the run each stratum has, and how many of them were drawn into the queue."""
         return {r["name"]: (r["reports"], r["drawn"]) for r in self._rows("SELECT * FROM stratum ORDER BY rowid")}
@@ -225,7 +235,7 @@ class Store:
             UsageError: something that makes no sense.
             ConflictError: the reviewer has decided on this report (undo that first), or an adjudicator has read it.
         """
-        check_opinion(opinion)
+        check_opinion(opinion, self.choices())
         check_reviewer(reviewer)
         if role not in (READER, ADJUDICATOR) or not 0 < len(key) <= MAX_WORD:
             raise UsageError("a decision needs a role (reader or adjudicator) and a key")
