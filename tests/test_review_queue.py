@@ -284,12 +284,14 @@ def test_the_queue_goes_out_blind(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_cohort_reads_what_holds(store: Store, tmp_path: Path) -> None:
-    """Patient, decision and reviewers by report id, from the exported file or from the store itself."""
+    """Patient, decision, its details and reviewers by report id, from the exported file or from the store itself."""
     export_decisions(store, tmp_path / "cohort.csv", "cohort")
     found = read_adjudications(tmp_path / "cohort.csv")
     assert found == read_adjudications(store.path)
-    assert found["R000"] == {"patient_id": "P000", "decision": "yes", "reviewers": "A; B"}
-    assert found["R001"] == {"patient_id": "P000", "decision": "unsure", "reviewers": "A"}
+    details = {"migration_type": "subcortical", "tendon": "none", "laterality": "left"}
+    assert found["R000"] == {"patient_id": "P000", "decision": "yes", "reviewers": "A; B", **details}
+    details = dict.fromkeys(details, "none")
+    assert found["R001"] == {"patient_id": "P000", "decision": "unsure", "reviewers": "A", **details}
     assert len(found) == len(cohort_rows(store)) == 17
 
 

@@ -12,12 +12,13 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from calcitrace.decisions import (
     ADJUDICATOR,
+    DETAILS,
     MAX_WORD,
     READER,
     SIDES,
@@ -69,7 +70,10 @@ CREATE VIEW current AS SELECT * FROM decision d WHERE d.decision <> '{UNDO}'
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """What holds of a report: its decision and by whom; "open" where readers disagree and nobody has adjudicated."""
+    """What holds of a report: its decision and by whom; "open" where readers disagree and nobody has adjudicated.
+
+    `opinion` has the type, tendon and side of the adjudicator, or those that all readers who told it say alike.
+    """
 
     report_id: str
     patient_id: str
@@ -365,8 +369,16 @@ def _final(item: Item, said: Sequence[Decision]) -> Final:
         by, chosen = "readers disagree", None
     else:
         by = "one reader" if len(said) == 1 else "readers agree"
+        alike: dict[str, Any] = {n: _alike(getattr(d, n) for d in said) for n in DETAILS}
+        chosen = replace(said[-1], **alike)
     decision = chosen.decision if chosen else "open"
     return Final(item.report_id, item.patient_id, item.unit, decision, by, chosen, names)
+
+
+def _alike(words: Iterable[str]) -> str:
+    """The one word that is told, or none."""
+    told = set(words) - {"none"}
+    return told.pop() if len(told) == 1 else "none"
 
 
 def disagreements(store: Store) -> list[str]:
