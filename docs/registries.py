@@ -16,6 +16,7 @@ from typing import Any, get_args, get_type_hints
 import calcitrace
 from calcitrace import errors, load_rules, tables
 from calcitrace.cohort import PATIENT_COLUMNS, TIMELINE_COLUMNS
+from calcitrace.decisions import choices
 from calcitrace.exports import EXPORTS
 from calcitrace.exports.variables import read_variables
 from calcitrace.ruleset import CaseDefinition, Constituent, CueGroup, Example, Finding, Term
@@ -257,6 +258,13 @@ def structures() -> str:
     return table(("kind", "structures"), ((k.replace("_", " "), ", ".join(v)) for k, v in kinds.items()))
 
 
+def decision_words() -> str:
+    """The words of a decision's details, as the review page offers them and the import takes them."""
+    rules = load_rules()
+    words = choices(rules, rules.cases["intraosseous_migration"])
+    return table(("column", "words"), ((code(name), ", ".join(map(code, w))) for name, w in words.items()))
+
+
 def case_tiers() -> str:
     """The tiers of the case definition that is used by default."""
     return _tiers(load_rules().cases["intraosseous_migration"])
@@ -394,6 +402,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "cue_groups": cue_groups,
     "sections": sections,
     "structures": structures,
+    "decision_words": decision_words,
     "case_tiers": case_tiers,
     "strict_tiers": strict_tiers,
     "constituents": constituents,

@@ -35,9 +35,10 @@ sys.path[:0] = [str(HERE)]
 import archive  # type: ignore[import-not-found]  # noqa: E402
 
 from calcitrace import RunOptions, load_rules, process, read_run  # noqa: E402
-from calcitrace.recall import Recall, Sampled, of_counts  # noqa: E402
+from calcitrace.recall import Recall, of_counts  # noqa: E402
 from calcitrace.review.queue import CANDIDATE, QueueOptions, drawn  # noqa: E402
 from calcitrace.training import train  # noqa: E402
+from calcitrace.unseen import Sampled  # noqa: E402
 
 CASES = ("definite", "probable")
 MODEL_PARTS = ("train", "train2", "train3", "train4", "train5", "everyday")

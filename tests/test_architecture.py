@@ -54,7 +54,7 @@ frames config progress shards sparkinput
 spark
 sparkrun
 ids labels
-rerun pseudonyms
+rerun pseudonyms unseen
 evaluate adjudication
 training workload agreement recall
 finders exchange

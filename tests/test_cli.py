@@ -483,6 +483,23 @@ def test_usual_german_names_are_recognised(command: Any, tmp_path: Path) -> None
     assert list(mentions["section"]) == ["findings", "impression"]
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        "Accession Number,Patient MRN,Exam Completed Date,Modality,Exam Description,Patient Sex,Patient Age,Report",
+        "ORDER_PROC_ID,PAT_MRN_ID,RESULT_DATE,MODALITY,PROC_NAME,LEGAL_SEX,AGE_AT_EXAM,NARRATIVE",
+        "Order Number,Medical Record Number,Service Date,Modality,Order Description,Gender,Age,Result Text",
+    ],
+)
+def test_usual_names_of_hospital_systems_are_recognised(command: Any, tmp_path: Path, names: str) -> None:
+    """As report searches, warehouses and result lists of hospitals export them."""
+    path = put(tmp_path, "r.csv", f"{names}\n7,P,2021-03-04,MR,MR shoulder,F,60,No fracture.\n")
+    assert command("process", path, "--out", tmp_path / "run").code == 0
+    fields = ["report_id", "patient_id", "study_date", "modality", "body_part", "sex", "age", "n_mentions"]
+    row = read_run(tmp_path / "run")[0].loc[0, fields]
+    assert list(row) == ["7", "P", "2021-03-04", "MR", "MR shoulder", "F", "60", 1]
+
+
 def test_options_from_a_file(command: Any, tmp_path: Path) -> None:
     """A TOML file holds columns, as a table or by flag name, delimiter, encoding, case and patterns."""
     shutil.copytree(patterns_folder(), tmp_path / "conf" / "our rules")

@@ -195,6 +195,49 @@ def test_a_review_decides_who_is_in(tmp_path: Path) -> None:
     assert list(made.members["patient_id"]) == ["P0"]
 
 
+def test_a_cohort_takes_the_type_tendon_and_side_that_reviewers_told(tmp_path: Path) -> None:
+    """In place of the rules': where readers who told it agree, or the adjudicator's; else that of the rules stands."""
+    folder = run(tmp_path, rows_of(*((f"r{k}", f"P{k}", "2019-03-04", CASE) for k in range(4))))
+    told = {
+        ("A", "r0"): Opinion("r0", "yes", "intramedullary", "teres_minor", "left"),
+        ("A", "r1"): Opinion("r1", "yes", "cortical_erosion", laterality="left"),
+        ("B", "r1"): Opinion("r1", "yes", "intramedullary"),
+        ("A", "r2"): Opinion("r2", "yes", "intramedullary", laterality="left"),
+        ("B", "r2"): Opinion("r2", "no"),
+        ("C", "r2"): Opinion("r2", "yes", "cortical_erosion"),
+    }
+    with Store(tmp_path / "review.sqlite", create=True) as store:
+        make_queue(folder, store, QueueOptions(audit=0, double=1.0, calibration=0))
+        for (who, report), said in told.items():
+            store.decide(said, who, f"key {who} {report}", "adjudicator" if who == "C" else "reader")
+        export_decisions(store, tmp_path / "decided.csv", "cohort")
+    for name in ("review.sqlite", "decided.csv"):
+        made = build_cohort(folder, adjudications=tmp_path / name)
+        names = ["migration_type", "tendon", "laterality"]
+        assert made.members[names].to_numpy().tolist() == [
+            ["intramedullary", "teres_minor", "left"],
+            ["subcortical", "supraspinatus", "left"],
+            ["cortical_erosion", "supraspinatus", "right"],
+            ["subcortical", "supraspinatus", "right"],
+        ]
+        assert [list(n) for n in made.timeline["by_reviewer"]] == [names, ["laterality"], ["migration_type"], []]
+        assert (
+            "In place of what the rules read stand the reviewers' migration type (2 reports), tendon (1 report) and "
+            "side (2 reports); else migration type, tendon, bone and side are those that the rules read."
+            in methods(made)
+        )
+        assert list(made.timeline["bone_involvement"]) == ["involved"] * 4
+
+
+def test_words_that_no_rules_know_do_not_enter_a_cohort(tmp_path: Path) -> None:
+    """As a file made by hand may hold them: what the rules read stands, and that is told."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE)))
+    (tmp_path / "d.csv").write_text("patient_id,report_id,decision,migration_type\nP1,a,yes,deep\n", encoding="utf-8")
+    made = build_cohort(folder, adjudications=tmp_path / "d.csv")
+    assert list(made.members["migration_type"]) == ["subcortical"]
+    assert any(note.startswith("the migration type, tendon or side of 1 decision is no word") for note in made.notes)
+
+
 def test_bone_involvement_is_gone_only_after_it_was_there(tmp_path: Path) -> None:
     """No erosion before the index report is absent; after it, what was there is gone; resolved is always gone."""
     rows = rows_of(
@@ -510,6 +553,30 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path: Path,
     for out, said in (("full", "not empty and no cohort"), ("full/file", "is a file")):
         done = command("cohort", tmp_path / "gone", "--out", tmp_path / out)
         assert (done.code, done.err) == (6, f"error: {tmp_path / out}: {said}; choose another --out\n")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("at", ["_parquet", "_csv", "_page", "_manifest"])
+def test_a_cohort_whose_writing_was_killed_is_written_by_the_same_command(
+    at: str, overwrite: bool, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it was killed, in a new folder or over an earlier cohort; nothing of the attempt is left over."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE)))
+    words = ["cohort", folder, "--out", tmp_path / "cohort", *["--overwrite"] * overwrite]
+    if overwrite:
+        assert command(*words).code == 0
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"calcitrace.cohortfolder.{at}", killed)
+        assert command(*words).err == "interrupted; give the same command again to go on\n"
+    assert not (tmp_path / "cohort" / "manifest.json").exists()
+    assert command(*words).code == 0
+    assert command("cohort", folder, "--out", tmp_path / "whole").code == 0
+    made, whole = ({p.name for p in (tmp_path / name).iterdir()} for name in ("cohort", "whole"))
+    assert made == whole
 
 
 def test_an_empty_cohort_is_a_result(tmp_path: Path, command: Command) -> None:

@@ -13,7 +13,8 @@ from calcitrace.decisions import Item, Opinion
 from calcitrace.errors import UsageError
 from calcitrace.exchange import import_decisions
 from calcitrace.finders import recaptured
-from calcitrace.recall import Sampled, audit_needed, least_unseen, most_unseen, recall, recall_lines, stopping_p, unseen
+from calcitrace.recall import of_counts, recall, recall_lines
+from calcitrace.unseen import Sampled, audit_needed, least_unseen, most_unseen, stopping_p, unseen
 
 
 def hyper(k: int, reports: int, cases: int, drawn: int) -> float:
@@ -133,29 +134,51 @@ def test_recall_is_told_in_one_notation_and_each_interval_as_what_it_is(tmp_path
     """In percent: the interval has 2.5 % on either side, the bound of the advice 5 % on one; never rounded up."""
     with reviewed(tmp_path / "s", "y" * 18 + "n" * 12, "yy" + "n" * 48, 100) as store:
         lines = recall_lines(recall(store, target=0.7))
-        assert lines[5:7] == [
+        assert lines[1:3] == [
+            "  candidates: 30 reports, all in the queue, 18 cases",
+            "  others with a term of the rules: 100 reports, 50 in the queue, 2 cases",
+        ]
+        assert lines[4:6] == [
             "recall 90.9%, exact 95 % interval 69.0% to 100.0% (2.5 % on either side)",
             "you may stop: recall is at least 74.0% (exact 95 % bound: 5 % on this one side; the advice goes by it), "
             "and 70% was to be reached",
         ]
-        told = recall_lines(recall(store, target=0.9))[6]
+        told = recall_lines(recall(store, target=0.9))[5]
     assert told.startswith("read on: 90% is not shown; about ")
     assert told.endswith("; recall is at least 74.0% (exact 95 % bound: 5 % on this one side; the advice goes by it)")
 
 
 def test_methods_say_blind_only_where_that_is_known(tmp_path: Path) -> None:
     """Not of an audit with a decision from a file, or by a reader who had seen the reasons; candidates do not count."""
-    with reviewed(tmp_path / "s", "y" * 9 + ".", "n" * 49 + ".", 50) as store:
+    with reviewed(tmp_path / "s", "y" * 9 + ".", "n" * 49 + ".", 60) as store:
         store.decide(Opinion("candidate9", "yes"), "A", "c", informed=True)
         last = store.decide(Opinion("read49", "no"), "A", "key of the page")
         assert "read blind among them (0 cases)" in recall(store).sentence
         store.undo(last.id, "A", "undone")
         last = store.decide(Opinion("read49", "no"), "A", "after the reasons", informed=True)
-        assert "strata and read among them (0 cases)" in recall(store).sentence
+        assert "read among them (0 cases)" in recall(store).sentence
         store.undo(last.id, "A", "undone again")
         (tmp_path / "in.csv").write_text("report_id,decision\nread49,no\n", encoding="utf-8")
         assert import_decisions(store, tmp_path / "in.csv", "csv", "A").saved == 1
-        assert "strata and read among them (0 cases)" in recall(store).sentence
+        assert "read among them (0 cases)" in recall(store).sentence
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ([(100, 50), (0, 0)], "From the other 100, 50 were drawn at random and read among them (0 cases)."),
+        ([(10, 10), (90, 50)], "From the other 100, 60 were drawn at random in 2 strata (1 of them whole) and read "),
+        ([(10, 10), (40, 40)], "The other 50 were all read among them (0 cases). No report was left unread."),
+        ([(0, 0), (0, 0)], "All 10 reports were candidates and read in full (10 cases)."),
+    ],
+)
+def test_methods_tell_what_was_drawn_and_what_was_read_whole(sizes: list[tuple[int, int]], told: str) -> None:
+    """A stratum without a report is not told, and where all was read nothing was drawn."""
+    strata = {"candidate": Sampled(10, 10, 10)} | {f"s{k}": Sampled(*size, 0) for k, size in enumerate(sizes)}
+    total = sum(s.reports for s in strata.values())
+    found = of_counts(10, strata, total, sum(s.drawn for s in strata.values()))
+    assert told in found.sentence
+    assert [line for line in recall_lines(found) if ": 0 reports" in line] == []
 
 
 def test_unsure_reports_lower_what_is_claimed(tmp_path: Path) -> None:

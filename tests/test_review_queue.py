@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -161,6 +162,51 @@ def test_one_bad_row_keeps_a_file_from_being_saved(run: Path, tmp_path: Path) ->
         assert (done.saved, done.known) == (1, 1)
 
 
+def test_types_tendons_and_sides_are_words_that_can_be_chosen(run: Path, tmp_path: Path) -> None:
+    """In any case and with blanks; another word is told with those that there are, and nothing of itself."""
+    head = "report_id,decision,reviewer,migration_type,tendon,laterality\n"
+    (tmp_path / "in.csv").write_text(f"{head}R000,Yes,B,Cortical erosion,Teres minor,LEFT\n", encoding="utf-8")
+    (tmp_path / "wrong.csv").write_text(
+        f"{head}R002,yes,B,secret,,\nR004,yes,B,,secret,\nR006,yes,B,,,secret\nR008,no,B,secret,,\n", encoding="utf-8"
+    )
+    with Store(tmp_path / "s", create=True) as store:
+        make_queue(run, store)
+        assert import_decisions(store, tmp_path / "in.csv", "csv").saved == 1
+        (held,) = store.current()
+        assert (held.migration_type, held.tendon, held.laterality) == ("cortical_erosion", "teres_minor", "left")
+        done = import_decisions(store, tmp_path / "wrong.csv", "csv", partial=True)
+        told = [r.reason for r in done.rejects]
+    assert done.saved == 1
+    assert told[0] == "the migration_type is not one of cortical_erosion, subcortical, intramedullary, none"
+    assert told[1].startswith("the tendon is not one of abductor_digiti_minimi, ")
+    assert told[2] == "the laterality is not one of left, right, bilateral, none"
+    assert "secret" not in "".join(told)
+
+
+def test_a_store_of_before_takes_up_the_words_of_its_run(run: Path, tmp_path: Path) -> None:
+    """Version 0.7 kept none; the next `review` of the run puts them there, once."""
+    with Store(tmp_path / "s", create=True) as store:
+        make_queue(run, store)
+        about = store.about()
+    with Store(tmp_path / "old", create=True) as store:
+        store.fill({k: v for k, v in about.items() if k != "choices"}, {}, [])
+        assert store.choices() == {"laterality": ["left", "right", "bilateral", "none"]}
+        make_queue(run, store)
+        make_queue(run, store)
+        assert store.choices() == about["choices"]
+
+
+def test_label_studio_asks_in_the_words_that_can_be_chosen(run: Path, store: Store, tmp_path: Path) -> None:
+    """Its configuration has every type, tendon and side."""
+    export_decisions(store, tmp_path / "tasks.json", "label-studio", run)
+    asked = {
+        part.get("name"): [choice.get("value") for choice in part.iter("Choice")]
+        for part in ElementTree.parse(tmp_path / "tasks.config.xml").getroot().iter("Choices")
+    }
+    words = {name: [w for w in words if w != "none"] for name, words in store.choices().items()}
+    assert asked == {"decision": ["yes", "no", "unsure"], **words}
+
+
 def test_a_dry_run_tells_what_would_be_saved(run: Path, tmp_path: Path) -> None:
     """And saves nothing of it."""
     (tmp_path / "in.csv").write_text("report_id,decision,reviewer\nR000,yes,B\nR002,no,B\n", encoding="utf-8")
@@ -229,19 +275,23 @@ def test_texts_go_out_only_from_a_run_that_is_named(store: Store, tmp_path: Path
 
 
 def test_the_queue_goes_out_blind(store: Store, tmp_path: Path) -> None:
-    """Neither stratum nor probability tells which report is of the audit."""
+    """Neither stratum nor probability tells which report is of the audit; places count from 1."""
     export_decisions(store, tmp_path / "queue.csv", "queue")
     with (tmp_path / "queue.csv").open(encoding="utf-8") as handle:
-        assert csv.DictReader(handle).fieldnames == ["place", "report_id", "patient_id"]
+        rows = list(csv.DictReader(handle))
+    assert list(rows[0]) == ["place", "report_id", "patient_id"]
+    assert [row["place"] for row in rows] == [str(k + 1) for k in range(len(rows))]
 
 
 def test_a_cohort_reads_what_holds(store: Store, tmp_path: Path) -> None:
-    """Patient, decision and reviewers by report id, from the exported file or from the store itself."""
+    """Patient, decision, its details and reviewers by report id, from the exported file or from the store itself."""
     export_decisions(store, tmp_path / "cohort.csv", "cohort")
     found = read_adjudications(tmp_path / "cohort.csv")
     assert found == read_adjudications(store.path)
-    assert found["R000"] == {"patient_id": "P000", "decision": "yes", "reviewers": "A; B"}
-    assert found["R001"] == {"patient_id": "P000", "decision": "unsure", "reviewers": "A"}
+    details = {"migration_type": "subcortical", "tendon": "none", "laterality": "left"}
+    assert found["R000"] == {"patient_id": "P000", "decision": "yes", "reviewers": "A; B", **details}
+    details = dict.fromkeys(details, "none")
+    assert found["R001"] == {"patient_id": "P000", "decision": "unsure", "reviewers": "A", **details}
     assert len(found) == len(cohort_rows(store)) == 17
 
 

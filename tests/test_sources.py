@@ -552,6 +552,14 @@ def test_a_whole_text_wins_over_pieces(tmp_path: Path) -> None:
     assert read(put(tmp_path, "r.csv", "id,text,findings\n1,whole,f\n")).texts == [("1", "whole")]
 
 
+def test_a_narrative_is_the_whole_text_or_stands_beside_its_impression(tmp_path: Path) -> None:
+    """Some archives keep the two apart: then both are read, unless the caller says that the narrative is the text."""
+    path = put(tmp_path, "r.csv", "id,narrative,impression\n1,Pain.,Calm.\n")
+    assert read(path).texts == [("1", "FINDINGS:\nPain.\n\nIMPRESSION:\nCalm.")]
+    assert read(path, {"text": "narrative"}).texts == [("1", "Pain.")]
+    assert read(put(tmp_path, "s.csv", "id,narrative\n1,Pain.\n")).texts == [("1", "Pain.")]
+
+
 def test_a_text_file_needs_no_columns(tmp_path: Path) -> None:
     """Column choices are for tables; a text file beside them is read all the same."""
     put(tmp_path, "a.txt", "plain"), put(tmp_path, "b.csv", "id,BODY\n1,x\n")

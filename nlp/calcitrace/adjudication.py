@@ -12,14 +12,16 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from calcitrace.decisions import (
     ADJUDICATOR,
+    DETAILS,
     MAX_WORD,
     READER,
+    SIDES,
     UNDO,
     Decision,
     Item,
@@ -68,7 +70,10 @@ CREATE VIEW current AS SELECT * FROM decision d WHERE d.decision <> '{UNDO}'
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """What holds of a report: its decision and by whom; "open" where readers disagree and nobody has adjudicated."""
+    """What holds of a report: its decision and by whom; "open" where readers disagree and nobody has adjudicated.
+
+    `opinion` has the type, tendon and side of the adjudicator, or those that all readers who told it say alike.
+    """
 
     report_id: str
     patient_id: str
@@ -189,6 +194,15 @@ class Store:
         """What the queue was made from and how; empty for a new store."""
         return {r["name"]: json.loads(r["value"]) for r in self._rows("SELECT * FROM about")}
 
+    def offer(self, choices: Mapping[str, Sequence[str]]) -> None:
+        """Keep the words that opinions can choose, where none were kept before."""
+        with self._writing():
+            self._db.execute("INSERT OR IGNORE INTO about VALUES ('choices', ?)", (json.dumps(choices),))
+
+    def choices(self) -> dict[str, list[str]]:
+        """The words that opinions can choose: of a store of version 0.7, until it is reviewed again, sides alone."""
+        return {"laterality": list(SIDES), **self.about().get("choices", {})}
+
     def strata(self) -> dict[str, tuple[int, int]]:
         """How many reports of the run each stratum has, and how many of them were drawn into the queue."""
         return {r["name"]: (r["reports"], r["drawn"]) for r in self._rows("SELECT * FROM stratum ORDER BY rowid")}
@@ -225,7 +239,7 @@ class Store:
             UsageError: something that makes no sense.
             ConflictError: the reviewer has decided on this report (undo that first), or an adjudicator has read it.
         """
-        check_opinion(opinion)
+        check_opinion(opinion, self.choices())
         check_reviewer(reviewer)
         if role not in (READER, ADJUDICATOR) or not 0 < len(key) <= MAX_WORD:
             raise UsageError("a decision needs a role (reader or adjudicator) and a key")
@@ -355,8 +369,16 @@ def _final(item: Item, said: Sequence[Decision]) -> Final:
         by, chosen = "readers disagree", None
     else:
         by = "one reader" if len(said) == 1 else "readers agree"
+        alike: dict[str, Any] = {n: _alike(getattr(d, n) for d in said) for n in DETAILS}
+        chosen = replace(said[-1], **alike)
     decision = chosen.decision if chosen else "open"
     return Final(item.report_id, item.patient_id, item.unit, decision, by, chosen, names)
+
+
+def _alike(words: Iterable[str]) -> str:
+    """The one word that is told, or none."""
+    told = set(words) - {"none"}
+    return told.pop() if len(told) == 1 else "none"
 
 
 def disagreements(store: Store) -> list[str]:

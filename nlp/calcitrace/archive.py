@@ -24,13 +24,16 @@ from calcitrace.criteriafit import (
     tell_zeros,
 )
 from calcitrace.criteriakeys import OWN
+from calcitrace.decisions import SIDES
 from calcitrace.errors import RunError
 from calcitrace.healing import normal_bones
 from calcitrace.modality import OTHER, modality_of
 from calcitrace.model import Report
+from calcitrace.phrases import many
 from calcitrace.rerun import Rerun
 from calcitrace.rules import load_rules
 from calcitrace.runfolder import read_manifest
+from calcitrace.sources import shown_id
 from calcitrace.strictyaml import Faults
 from calcitrace.studydate import EITHER, age_in_years, reading_of, study_date
 from calcitrace.tables import clean, mention_row
@@ -69,6 +72,7 @@ Who = tuple[str, str]
 class Archive:
     """Finished runs, their manifests and rules, and what was found of them while they were gone through.
 
+    `adjudications`: the case status that reviewers decided, by report id; `details`: the type, tendon and side.
     `notes`: what to tell of the criteria; `unknown`: modalities of case patients that the rules do not know;
     `either_order`: dates in which day and month could be either, where the criteria give no order.
     """
@@ -76,6 +80,7 @@ class Archive:
     folders: tuple[Path, ...]
     criteria: Criteria
     adjudications: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     manifests: list[dict[str, Any]] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
     reread: int = 0
@@ -94,6 +99,21 @@ class Archive:
         with faults.kept():
             check_run_sites(self.criteria, len(self.folders))
         faults.check()
+        self._keep_known_details()
+
+    def _keep_known_details(self) -> None:
+        """Leave out, and note, what reviewers told in words that no rules know (of files made by hand, old stores)."""
+        tendons = {s.name for rules in self.rules for s in rules.sites.values() if s.kind == "tendon"}
+        known = {"migration_type": self.criteria.depths, "tendon": tendons, "laterality": SIDES}
+        given, self.details = self.details, {}
+        for report_id, told in given.items():
+            self.details[report_id] = {n: word for n, word in told.items() if word in known[n]}
+        lost = [report_id for report_id, told in given.items() if self.details[report_id] != told]
+        if lost:
+            self.notes.append(
+                f"the migration type, tendon or side of {many(len(lost), 'decision')} is no word of the rules, and "
+                f"what the rules read stands (the first: {shown_id(lost[0])!r})"
+            )
 
     @property
     def cases(self) -> tuple[CaseDefinition, ...]:
@@ -129,6 +149,7 @@ class Archive:
         for who, own in groupby(rows, key=lambda r: (r["site"], r["patient_id"])):
             entries = [_entry(r, mentions[r["run"]], found[r["run"]], self.criteria, self.adjudications) for r in own]
             for entry in entries:
+                _take(entry, self.details.get(entry.report_id, {}))
                 entry.kind = entry.kind or self._kind(entry.modality, entry.run)
                 if entry.kind == OTHER and entry.report_id in of_cases[entry.run]:
                     self.unknown[entry.modality] += 1
@@ -328,6 +349,16 @@ def _entry(
     if not entry.patient_id and criteria.without_patient_id == OWN:
         entry.patient_id = f"report:{report_id}"
     return entry
+
+
+def _take(entry: Entry, told: Mapping[str, str]) -> None:
+    """Put what a reviewer told in place of what the rules read, in the mentions of the same tendon or side, too."""
+    rules = {name: getattr(entry, name) for name in told}
+    for name, word in told.items():
+        setattr(entry, name, word)
+    entry.by_reviewer = tuple(told)
+    same = {name: word for name, word in rules.items() if word != "none"}
+    entry.mentions = [{**m, **{n: told[n] for n, word in same.items() if m.get(n) == word}} for m in entry.mentions]
 
 
 def _add_what_was_read(entry: Entry, again: Mapping[str, Any]) -> None:

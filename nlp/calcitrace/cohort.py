@@ -86,10 +86,10 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "modality_kind": ("string", "XR, US, CT, MR, other, or empty where nothing tells"),
     "body_part": ("string", "as given"),
     "case_status": ("string", "definite, probable, possible or no; of an adjudicated report as adjudicated"),
-    "migration_type": ("string", "as in the run"),
-    "tendon": ("string", "as in the run"),
+    "migration_type": ("string", "as in the run, or a reviewer's (see by_reviewer)"),
+    "tendon": ("string", "as in the run, or a reviewer's (see by_reviewer)"),
     "bone": ("string", "as in the run"),
-    "laterality": ("string", "as in the run"),
+    "laterality": ("string", "as in the run, or a reviewer's (see by_reviewer)"),
     "episode": ("int32", "number of the episode that the report is a case report of; 0 for none"),
     "is_index": ("bool", "the index report"),
     "deposit": ("string", "what the report says of the deposit: present, possible, smaller, gone, absent or empty"),
@@ -106,6 +106,7 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "sex": ("string", "as given"),
     "age": ("double", "years at the study"),
     "size_mm": ("double", "as in the run: the largest stated size of the deposit in millimetres, or null"),
+    "by_reviewer": ("list<string>", "which of migration_type, tendon and laterality a reviewer told, not the rules"),
 }
 ROWS = 20_000
 
@@ -144,7 +145,7 @@ def build_cohort(
         criteria: a YAML or TOML file, or `Criteria`; by default every patient with a definite or probable report.
         adjudications: the store of a review, or what `decisions export` wrote of it for a cohort; or CSV or JSONL with
             columns report_id and label (a case status, or yes/no); or a mapping. They take the place of the report's
-            case status.
+            case status; the type, tendon and side of a yes, where they are told, that of what the rules read.
         reread: read the reports of case patients again from the runs' inputs, for conditions, biopsies and what a
             case screen passed over; without it `biopsy` is null and criteria that ask for conditions are refused.
         on_progress: told the number of patients every thousand, and at the end.
@@ -160,7 +161,7 @@ def build_cohort(
         raise UsageError("give one or more run folders, each once")
     said = criteria if isinstance(criteria, Criteria) else read_criteria(criteria)
     review = reviewed(adjudications)
-    archive = Archive(tuple(folders), said, review.statuses)
+    archive = Archive(tuple(folders), said, review.statuses, review.details)
     if not reread:
         _check_no_conditions(archive)
     made = _Made(archive, reread, on_progress)
@@ -374,6 +375,7 @@ def timeline_row(entry: Entry, found: History | None, criteria: Criteria) -> dic
         "sex": entry.sex,
         "age": entry.age,
         "size_mm": entry.size_mm,
+        "by_reviewer": list(entry.by_reviewer),
     }
 
 

@@ -15,7 +15,7 @@ from calcitrace.errors import RunError
 from calcitrace.flowdiagram import flow_png, flow_svg
 from calcitrace.methods import methods, paragraphs
 from calcitrace.patientpicture import picture
-from calcitrace.pseudonyms import KeyBefore, Pseudonyms, note_key, pseudonyms
+from calcitrace.pseudonyms import CHECK, KeyBefore, Pseudonyms, note_key, pseudonyms
 from calcitrace.runfolder import MANIFEST, commit_file, now
 from calcitrace.tableone import outcomes, outcomes_shown, table_one
 from calcitrace.tables import safe_cell, schema
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from calcitrace.flow import Flow
 
 MOST_PICTURES = 500
+BEGUN = f"{MANIFEST}.tmp"  # there from the first file to the last, the manifest, whose writing takes it away
 
 
 def write_cohort(
@@ -57,6 +58,8 @@ def write_cohort(
     check_folder(folder, overwrite)
     before = KeyBefore.of(folder)
     names = None if show_ids else pseudonyms(folder, Path(key) if key else None, new_key)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / BEGUN).touch()
     (folder / MANIFEST).unlink(missing_ok=True)
     tables = {"patients": (cohort.patients, PATIENT_COLUMNS), "members": (cohort.members, PATIENT_COLUMNS)}
     for name, (frame, columns) in {**tables, "timeline": (cohort.timeline, TIMELINE_COLUMNS)}.items():
@@ -87,7 +90,7 @@ def _pictures(folder: Path, flow: Flow, counts: Mapping[str, int]) -> list[str]:
 
 
 def check_folder(folder: Path, overwrite: bool) -> None:
-    """Check, before a cohort is built, that it can be written to a folder.
+    """Check, before a cohort is built, that it can be written to a folder; one that was begun there may be begun anew.
 
     Raises:
         RunError: the folder holds a cohort that is not to be written over, or something else.
@@ -99,7 +102,7 @@ def check_folder(folder: Path, overwrite: bool) -> None:
             raise RunError(
                 f"{folder}: holds a cohort; choose another --out, or --overwrite (patients keep their pseudonyms)"
             )
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and not (folder / BEGUN).exists() and any(p.name != CHECK for p in folder.iterdir()):
         raise RunError(f"{folder}: not empty and no cohort; choose another --out")
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from calcitrace.errors import UsageError
+from calcitrace.ruleset import CaseDefinition, RuleSet
 
 DECISIONS = ("yes", "no", "unsure")
 SIDES = ("left", "right", "bilateral", "none")
 READER, ADJUDICATOR = "reader", "adjudicator"
+DETAILS = ("migration_type", "tendon", "laterality")
 UNDO = "undo"
 MAX_COMMENT, MAX_WORD = 4_000, 200
 
@@ -61,16 +64,24 @@ class Item:
     double: bool = True
 
 
-def check_opinion(opinion: Opinion) -> None:
-    """Check the parts of an opinion that do not depend on the rules.
+def choices(rules: RuleSet, case: CaseDefinition) -> dict[str, list[str]]:
+    """The words that can be chosen of each of `DETAILS`: types (the least deep first), tendons, sides; "none" last."""
+    tendons = sorted(s.name for s in rules.sites.values() if s.kind == "tendon" and s.name != "other")
+    types = reversed([t.type for t in case.types])
+    return {"migration_type": [*types, "none"], "tendon": [*tendons, "none"], "laterality": list(SIDES)}
+
+
+def check_opinion(opinion: Opinion, choices: Mapping[str, Sequence[str]]) -> None:
+    """Check the parts of an opinion, those of `DETAILS` by the words that can be chosen.
 
     Raises:
         UsageError: one that makes no sense; the message repeats nothing of it.
     """
     if opinion.decision not in DECISIONS:
         raise UsageError(f"the decision is not one of {', '.join(DECISIONS)}")
-    if opinion.laterality not in SIDES:
-        raise UsageError(f"the side is not one of {', '.join(SIDES)}")
+    for name, words in choices.items():
+        if getattr(opinion, name) not in words:
+            raise UsageError(f"the {name} is not one of {', '.join(words)}")
     if len(opinion.comment) > MAX_COMMENT:
         raise UsageError(f"the comment has more than {MAX_COMMENT:,} characters")
     if max(len(opinion.migration_type), len(opinion.tendon)) > MAX_WORD:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from calcitrace.criteria import Criteria, Exclusion
 from calcitrace.criteriafit import SAYS
+from calcitrace.decisions import DETAILS
 from calcitrace.flow import Flow
 from calcitrace.phrases import by, many
 from calcitrace.rules import load_rules
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from calcitrace.ruleset import CaseDefinition
 
 SAID = {"yes": "yes (a definite case)", "no": "no (no case)", "unsure": "unsure (a possible case)"}
+WORDS = {"laterality": "side"}
 OUTCOME = (
     "The index date is that of the first case report with a full date. Case reports were grouped into episodes by bone "
     "and side; the migration type is the deepest of the index episode. The outcome is what the last report after the "
@@ -129,7 +131,10 @@ def _review(cohort: Cohort) -> Iterator[str]:
     alone = sum(len(review.reviewers.get(report_id, ())) == 1 for report_id in ids)
     if people > 1 and alone:
         yield f"{many(alone, 'report')} {by(alone, 'was', 'were')} decided by one reviewer alone."
-    yield "Migration type, tendon, bone and side are those that the rules read."
+    own = Counter(name for names in rows["by_reviewer"] for name in names)
+    theirs = [f"{WORDS.get(name, name)} ({many(own[name], 'report')})" for name in DETAILS if own[name]]
+    begin = f"In place of what the rules read stand the reviewers' {_listed(theirs, 'and')}; else m" if theirs else "M"
+    yield f"{begin}igration type, tendon, bone and side are those that the rules read."
     if review.open:
         keep = by(review.open, "keeps", "keep")
         yield f"{many(review.open, 'report')} on which readers differ {keep} that of the case definition."

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from calcitrace.decisions import DETAILS
 from calcitrace.errors import StoreError, UsageError
 from calcitrace.timeline import STATUSES
 
@@ -18,13 +19,15 @@ class Reviewed:
     """Decisions by report id: what was `said` (yes, no, unsure, or a case status), and the `reviewers`, if known.
 
     `open` counts reports on which readers disagree and nobody has adjudicated; these keep the status of the case
-    definition. `agreed` tells in a sentence each how far two readers of a store agree.
+    definition. `agreed` tells in a sentence each how far two readers of a store agree. `details` are the migration
+    type, tendon and side of a yes, as far as they were told and readers do not differ.
     """
 
     said: Mapping[str, str] = field(default_factory=dict)
     reviewers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     open: int = 0
     agreed: tuple[str, ...] = ()
+    details: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def statuses(self) -> dict[str, str]:
@@ -48,7 +51,8 @@ def reviewed(given: str | Path | Mapping[str, str] | None) -> Reviewed:
     found = read_adjudications(path)
     said = {report_id: row["decision"] for report_id, row in found.items()}
     who = {report_id: tuple(filter(None, row["reviewers"].split("; "))) for report_id, row in found.items()}
-    return Reviewed(said, who, *(_of_store(path) if is_store(path) else ()))
+    told = {i: {n: r[n] for n in DETAILS if r[n] not in ("", "none")} for i, r in found.items() if said[i] == "yes"}
+    return Reviewed(said, who, *(_of_store(path) if is_store(path) else (0, ())), told)
 
 
 def _of_store(path: Path) -> tuple[int, tuple[str, ...]]:

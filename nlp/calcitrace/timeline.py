@@ -51,6 +51,7 @@ class Entry:
     evidence: tuple[str, ...] = ()
     screened: bool = False
     adjudicated: str = ""
+    by_reviewer: tuple[str, ...] = ()
     mentions: list[Mapping[str, Any]] = field(default_factory=list)
     counted: str = COUNTED
     merged_into: str = ""

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from calcitrace.adjudication import IMPORTED, Store
-from calcitrace.decisions import DECISIONS, Opinion
+from calcitrace.decisions import DECISIONS, DETAILS, Opinion
 from calcitrace.errors import ConflictError, SourceError, UsageError
-from calcitrace.exchange.outgoing import DETAILS, cohort_rows
+from calcitrace.exchange.outgoing import cohort_rows
 from calcitrace.ids import lost_zeros
 from calcitrace.model import Reject
 from calcitrace.sources import read_list
 from calcitrace.tables import safe_cell
 
 MAX_FILE = 500_000_000
-OF_DECISION = ("patient_id", "decision", "reviewers")
+OF_DECISION = ("patient_id", "decision", "reviewers", *DETAILS)
 Given = tuple[int, dict[str, Any]]
 
 
@@ -46,7 +46,7 @@ class _NothingSavedError(Exception):
 
 
 def read_adjudications(path: str | Path) -> dict[str, dict[str, str]]:
-    """Patient id, decision and reviewers ("A; B", empty if not told) by report id.
+    """Patient id, decision, its details and reviewers ("A; B", empty if not told) by report id.
 
     Args:
         path: a file that `export_decisions(..., "cohort")` wrote, or a store.
@@ -151,7 +151,8 @@ def _opinion(row: Mapping[str, Any], reviewer: str) -> tuple[Opinion, str, str, 
     texts = {n: _plain(v.strip()) for n, v in texts.items()}
     if not texts["report_id"] or not texts["decision"]:
         raise UsageError("needs a report_id and a decision")
-    details = {n: (texts[n] or "none") if texts["decision"] == "yes" else "none" for n in DETAILS}
+    words = {n: "_".join(texts[n].lower().split()) for n in DETAILS}  # Teres minor is teres_minor
+    details = {n: (words[n] or "none") if texts["decision"].lower() == "yes" else "none" for n in DETAILS}
     flag = str(row.get("flag") or "").strip().lower() in ("1", "true", "yes")
     opinion = Opinion(texts["report_id"], texts["decision"].lower(), **details, comment=texts["comment"], flag=flag)
     return opinion, texts["reviewer"] or reviewer, texts["role"] or "reader", texts["at"]

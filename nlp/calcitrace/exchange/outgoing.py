@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 from calcitrace.adjudication import Final, Store, finals
-from calcitrace.decisions import DECISIONS, Decision, Item
+from calcitrace.decisions import DECISIONS, DETAILS, Decision, Item
 from calcitrace.errors import UsageError
 from calcitrace.rerun import Rerun
 from calcitrace.runfolder import commit_file
@@ -33,23 +34,20 @@ COHORT_COLUMNS = (
     "reviewers",
     "at",
 )
-DETAILS = ("migration_type", "tendon", "laterality")
 ROW_COLUMNS = tuple(f.name for f in fields(Decision))
 LABEL_STUDIO_CONFIG = """<View>
   <Text name="text" value="$text"/>
   <Choices name="decision" toName="text" choice="single" required="true">
     <Choice value="yes"/><Choice value="no"/><Choice value="unsure"/>
   </Choices>
-  <Choices name="migration_type" toName="text" choice="single" visibleWhen="choice-selected" whenTagName="decision"
-    whenChoiceValue="yes">
-    <Choice value="cortical_erosion"/><Choice value="subcortical"/><Choice value="intramedullary"/>
-  </Choices>
-  <Choices name="laterality" toName="text" choice="single" visibleWhen="choice-selected" whenTagName="decision"
-    whenChoiceValue="yes">
-    <Choice value="left"/><Choice value="right"/><Choice value="bilateral"/>
-  </Choices>
-  <TextArea name="comment" toName="text"/>
+{details}  <TextArea name="comment" toName="text"/>
 </View>
+"""
+OF_A_YES = """\
+  <Choices name="{name}" toName="text" choice="single" visibleWhen="choice-selected" whenTagName="decision"
+    whenChoiceValue="yes">
+    {words}
+  </Choices>
 """
 
 
@@ -73,8 +71,17 @@ def export_decisions(store: Store, out: str | Path, form: str, run: str | Path |
     text, rows = FORMS[form](store, _texts(store, run) if form in WITH_TEXT and run is not None else {})
     commit_file(Path(out), text.encode("utf-8"))
     if form == "label-studio":
-        commit_file(Path(out).with_suffix(".config.xml"), LABEL_STUDIO_CONFIG.encode())
+        commit_file(Path(out).with_suffix(".config.xml"), _label_studio_config(store).encode())
     return rows
+
+
+def _label_studio_config(store: Store) -> str:
+    """What Label Studio asks: the decision and, of a yes, each detail in the words that can be chosen."""
+    told = {
+        n: [f"<Choice value={quoteattr(w)}/>" for w in words if w != "none"] for n, words in store.choices().items()
+    }
+    details = (OF_A_YES.format(name=name, words="".join(words)) for name, words in told.items())
+    return LABEL_STUDIO_CONFIG.format(details="".join(details))
 
 
 def _texts(store: Store, run: str | Path) -> dict[str, str]:
@@ -116,9 +123,9 @@ def _out_csv(store: Store, _: Texts) -> Made:
 
 
 def _out_queue(store: Store, _: Texts) -> Made:
-    """Without stratum and probability, so that the audit stays blind."""
-    columns = ("place", "report_id", "patient_id")
-    return _csv(columns, [{c: getattr(i, c) for c in columns} for i in store.items()])
+    """Places from 1; without stratum and probability, so that the audit stays blind."""
+    rows = [{"place": i.place + 1, "report_id": i.report_id, "patient_id": i.patient_id} for i in store.items()]
+    return _csv(("place", "report_id", "patient_id"), rows)
 
 
 def _out_cohort(store: Store, _: Texts) -> Made:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from calcitrace.adjudication import Store, disagreements
-from calcitrace.decisions import ADJUDICATOR, READER, Decision, Item, Opinion, check_reviewer
+from calcitrace.decisions import ADJUDICATOR, DETAILS, READER, Decision, Item, Opinion, check_reviewer
 from calcitrace.errors import ConflictError, StoreError, UsageError
 from calcitrace.review.learning import Learner
 from calcitrace.review.queue import shuffled
@@ -20,7 +20,6 @@ LEASE = timedelta(minutes=20)  # for which a report that one reader has open is 
 PACE_OF = 50  # the decisions whose median time is the pace
 LONGEST = 3600.0
 REASONS = ("before", "after", "never")
-DETAILS = ("migration_type", "tendon", "laterality")
 
 
 def check_reader(reviewer: str, reasons: str) -> None:
@@ -137,9 +136,6 @@ class Desk:
         if not all(isinstance(v, str) for v in texts.values()) or not isinstance(flag, bool):
             raise UsageError("a decision has texts, and a flag that is true or false")
         texts |= {n: (texts[n] or "none") if texts["decision"] == "yes" else "none" for n in DETAILS}
-        choices = self.shelf.choices()
-        if texts["migration_type"] not in choices["types"] or texts["tendon"] not in choices["tendons"]:
-            raise UsageError("the migration type or tendon is none that the rules know")
         return Opinion(**{**texts, "comment": clean(texts["comment"])}, flag=flag)
 
     def undo(self, said: Mapping[str, Any]) -> Item:

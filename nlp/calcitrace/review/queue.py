@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from calcitrace.adjudication import Store
 from calcitrace.casemodel import log_odds, shift
-from calcitrace.decisions import Item
+from calcitrace.decisions import Item, choices
 from calcitrace.errors import ConflictError, RunError, StoreError, UsageError
 from calcitrace.rerun import Rerun
 from calcitrace.runfolder import read_manifest
@@ -108,6 +108,9 @@ def make_queue(run: str | Path, store: Store, options: QueueOptions | None = Non
         raise StoreError(
             f"{store.path}: was made with other options for the queue; leave them out, or use a new --store"
         )
+    if "choices" not in about:
+        source = Rerun(folder)
+        store.offer(choices(source.rules, source.case))
     return dict(about["options"])
 
 

@@ -213,7 +213,7 @@ class Handler(BaseHTTPRequestHandler):
         desk = self.server.desk
         if path == "/api/start":
             self._json(
-                {"choices": desk.shelf.choices(), "reviewer": desk.reviewer, "role": desk.role, "show": desk.reasons}
+                {"choices": desk.store.choices(), "reviewer": desk.reviewer, "role": desk.role, "show": desk.reasons}
             )
         elif path == "/api/next":
             item = desk.next()

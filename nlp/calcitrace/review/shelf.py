@@ -71,11 +71,6 @@ class Shelf:
         own = sorted((self._reports[r] for r in self._of_unit[unit]), key=lambda r: (r.study_date, r.report_id))
         return list(map(head, own))
 
-    def choices(self) -> dict[str, list[str]]:
-        """The migration types (the least deep first) and tendons that can be chosen, "none" last."""
-        tendons = sorted(s.name for s in self._source.rules.sites.values() if s.kind == "tendon" and s.name != "other")
-        return {"types": [*reversed([t.type for t in self._source.case.types]), "none"], "tendons": [*tendons, "none"]}
-
     def reasons(self, report_id: str) -> dict[str, Any]:
         """Why a report of the queue is where it is, by the case definition and the run's model."""
         self.report(report_id)

@@ -12,16 +12,18 @@ from calcitrace.errors import SourceError
 
 _ALIASES = {
     "report_id": "report_id accession_number accession accession_no note_id report_number exam_id study_id id"
-    " untersuchungsnummer befundnummer auftragsnummer",
-    "text": "text report report_text note_text radiology_report full_text narrative body",
-    "patient_id": "patient_id mrn person_id subject_id patient pat_id patienten_id patientennummer patienten_nr pat_nr",
-    "study_date": "study_date exam_date note_date report_date date study_datetime exam_datetime untersuchungsdatum"
-    " befunddatum datum",
+    " order_number order_id order_proc_id untersuchungsnummer befundnummer auftragsnummer",
+    "text": "text report report_text note_text radiology_report full_text result_text narrative body",
+    "patient_id": "patient_id mrn person_id subject_id patient pat_id patient_mrn pat_mrn_id medical_record_number"
+    " patienten_id patientennummer patienten_nr pat_nr",
+    "study_date": "study_date exam_date note_date report_date date study_datetime exam_datetime exam_completed_date"
+    " exam_started_date procedure_date service_date result_date untersuchungsdatum befunddatum datum",
     "modality": "modality exam_modality modalität modalitaet",
     "body_part": "body_part body_part_examined procedure procedure_name exam exam_description study_description"
-    " note_title körperregion koerperregion untersuchungsart untersuchung",
-    "sex": "sex gender patient_sex geschlecht",
-    "age": "age patient_age age_years alter patientenalter",
+    " exam_name procedure_description order_description order_name proc_name note_title"
+    " körperregion koerperregion untersuchungsart untersuchung",
+    "sex": "sex gender patient_sex patient_gender legal_sex geschlecht",
+    "age": "age patient_age age_years age_at_exam alter patientenalter",
     "birth_date": "birth_date date_of_birth dob patient_birth_date patient_dob birth_datetime geburtsdatum gebdatum",
 }
 _PIECES = {
@@ -29,7 +31,7 @@ _PIECES = {
     " fragestellung indikation anamnese",
     "technique": "technique technik untersuchungstechnik",
     "comparison": "comparison voruntersuchung voruntersuchungen",
-    "findings": "findings finding findings_text befund befunde befundtext",
+    "findings": "findings finding findings_text befund befunde befundtext narrative",
     "impression": "impression conclusion impression_text beurteilung",
     "recommendation": "recommendation empfehlung",
     "addendum": "addendum nachtrag",
@@ -115,7 +117,7 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
     """The columns to read: those `asked` for (by field or piece), and for the rest those with a usual name.
 
     Separate pieces (findings, impression ...) make the text where no column holds it whole, or where the caller
-    asks for a piece and not for a text.
+    asks for a piece and not for a text. A narrative beside an impression is a piece: such archives keep them apart.
 
     Raises:
         ColumnError: a column asked for does not exist, one that is read stands twice, or there is no text.
@@ -124,7 +126,8 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
     by_name = {_plain(c): c for c in reversed(columns) if _plain(c)}
     fields = {name: _column(name, FIELDS[name], asked, columns, by_name) for name in FIELDS}
     pieces = {name: _column(name, PIECES[name], asked, columns, by_name) for name in PIECES}
-    if any(asked.get(name) for name in PIECES) and not asked.get("text"):
+    apart = fields["text"] == pieces["findings"] and pieces["impression"]
+    if (apart or any(asked.get(name) for name in PIECES)) and not asked.get("text"):
         fields["text"] = ""
     if fields["text"]:
         pieces = {}

@@ -2,7 +2,6 @@
 // The review page. Everything of a report is put in as text, never as markup; the server forbids anything else (CSP).
 const $ = (id) => document.getElementById(id);
 const SECRET = document.querySelector("meta[name=calcitrace]").content;
-const SIDES = [["left", "l"], ["right", "r"], ["bilateral", "b"], ["none", ""]];
 const state = { report: null, last: null, mention: -1, decision: "", busy: false, shown: 0, key: "", role: "", show: "after", other: -1 };
 
 function make(tag, text, attributes = {}, ...inside) {
@@ -310,9 +309,9 @@ async function start() {
   const { choices, reviewer, role, show: when } = await ask("/api/start");
   Object.assign(state, { role, show: when });
   $("who").textContent = `${reviewer}${role === "adjudicator" ? ", adjudicating" : ""}`;
-  radios($("types"), "type", choices.types.map((t, k) => [t, t === "none" ? "0" : String(k + 1)]));
-  radios($("sides"), "side", SIDES);
-  $("tendon").append(...choices.tendons.map((t) => make("option", t === "none" ? "not told" : words(t), { value: t })));
+  radios($("types"), "type", choices.migration_type.map((t, k) => [t, t === "none" ? "0" : String(k + 1)]));
+  radios($("sides"), "side", choices.laterality.map((s) => [s, s === "none" ? "" : s[0]]));
+  $("tendon").append(...choices.tendon.map((t) => make("option", t === "none" ? "not told" : words(t), { value: t })));
   await showNext();
 }
 
