@@ -25,8 +25,8 @@ def modality_of(report: Report, rules: RuleSet) -> str:
 
 def unknown_modality(report: Report, rules: RuleSet) -> str:
     """What the modality column holds, where neither it nor the beginning of the report is known to the rules."""
-    said = report.modality.strip()
-    return said if said and not modality_of(report, rules) else ""
+    said = report.modality
+    return "" if not said or _said(said, rules) or modality_of(report, rules) else said.strip()
 
 
 def unknown_said(unknown: Counter[str], whose: str = "") -> str:

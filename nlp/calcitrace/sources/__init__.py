@@ -117,7 +117,7 @@ def _settled(
     for k, (path, name) in enumerate(paths):
         read_before, odd = tally.done_bytes, Odd(options.date_order)
         for number, found in _rows(path, options, tally):
-            row = ahead.settled(found, (k, number))
+            row = ahead.settled(found, (k, number)) if ahead or not isinstance(found, dict) else found
             if row is None:
                 continue
             faults += number == 0
@@ -264,7 +264,7 @@ def report_of(row: Row | Bad, name: str, number: int, date_order: str = "") -> R
         return Reject(name, number, "empty text", shown_id(report_id))
     if not report_id.strip():
         return Reject(name, number, "no report id in this row")
-    others = {f: _whole(v) for f, v in values.items() if f in OTHERS}
+    others = {f: v if v.isascii() else _whole(v) for f, v in values.items() if f in OTHERS}
     if "birth_date" in values and not others.get("age", "").strip():
         others["age"] = age_at(values["birth_date"], others.get("study_date", ""), date_order)
     return Report(report_id=report_id, text=text, **others)

@@ -52,6 +52,10 @@ class Ahead:
             elif isinstance(row, Person):
                 self._persons[row.patient_id] = row
 
+    def __bool__(self) -> bool:
+        """Whether anything was seen that settles a row."""
+        return bool(self._withdrawn or self._persons)
+
     def settled(self, row: Row | Bad | Person, place: Place) -> Row | Bad | None:
         """The row with sex and age of its patient; a bad row where it is withdrawn later; None for a patient."""
         if isinstance(row, Bad | Person):

@@ -27,6 +27,7 @@ from calcitrace.sources.reading import (
 
 DELIMITERS = ",;\t|"
 _MARK = re.compile(r"[^\w .-]")
+_SPACE, _DIGIT = re.compile(r"\s"), re.compile(r"\d")
 _SEPARATOR = re.compile(r"sep=(.)\s*")
 
 
@@ -38,7 +39,7 @@ def read_delimited(path: Path, options: Options, tally: Tally) -> Numbered:
 
 
 def _rows(path: Path, file: TextFile, options: Options, tally: Tally) -> Numbered:
-    feed = Feed(file)
+    feed = Feed(file.lines())
     delimiter, header = _header(feed, path, options)
     try:
         columns = choose_columns(header, options.columns)
@@ -101,7 +102,7 @@ class ListError(SourceError):
 
 
 def _of_list(path: Path, file: TextFile, needed: Sequence[str]) -> Numbered:
-    feed = Feed(file)
+    feed = Feed(file.lines())
     delimiter, header = _header(feed, path, Options())
     chosen, missing = columns_named(needed, header)
     if missing:
@@ -115,10 +116,11 @@ def _of_list(path: Path, file: TextFile, needed: Sequence[str]) -> Numbered:
 class Feed:
     """Lines for `csv.reader` that can be put back: `taken` are those of the record that is being read.
 
-    `breaks_off` says whether the last line so far has no line end.
+    In place of a line that is too long (None) comes a LongLineError. `breaks_off` says whether the last line so far has
+    no line end.
     """
 
-    def __init__(self, lines: Iterator[str]) -> None:
+    def __init__(self, lines: Iterator[str | None]) -> None:
         self._lines, self._back = lines, deque[str]()
         self.number = 0
         self.taken: list[str] = []
@@ -128,12 +130,10 @@ class Feed:
         return self
 
     def __next__(self) -> str:
-        try:
-            line = self._back.popleft() if self._back else next(self._lines)
-        except LongLineError:
-            self.number += 1
-            raise
+        line = self._back.popleft() if self._back else next(self._lines)
         self.number += 1
+        if line is None:
+            raise LongLineError
         self.taken.append(line)
         self.breaks_off = line[-1] not in "\r\n"
         return line
@@ -177,16 +177,24 @@ class _Ids:
 
     def learn(self, value: str) -> None:
         self.shortest, self.longest = min(self.shortest, len(value)), max(self.longest, len(value))
-        self.spaced |= any(c.isspace() for c in value)
-        self.numbered &= any(c.isdigit() for c in value)
+        self.spaced = self.spaced or _spaced(value)
+        self.numbered = self.numbered and _numbered(value)
 
     def fits(self, value: str) -> bool:
-        if not value.strip() or (not self.spaced and any(c.isspace() for c in value)):
+        if not value.strip() or (not self.spaced and _spaced(value)):
             return False
         if not self.longest:
             return True
         sized = self.shortest - 1 <= len(value) <= self.longest + 1
-        return sized and (not self.numbered or any(c.isdigit() for c in value))
+        return sized and (not self.numbered or _numbered(value))
+
+
+def _spaced(value: str) -> bool:
+    return _SPACE.search(value) is not None
+
+
+def _numbered(value: str) -> bool:
+    return _DIGIT.search(value) is not None
 
 
 class _Records:
@@ -227,7 +235,7 @@ class _Records:
         if not self._whole(record):
             return Bad(f"{len(record)} fields where the header has {self._size}")
         row = {field: record[place] for field, place in self._places.items()}
-        if any(map(unread, row.values())):
+        if not all(map(str.isascii, row.values())) and any(map(unread, row.values())):
             return Bad(WRONG_BYTES)
         if self._id is not None and record[self._id]:
             self._ids.learn(record[self._id])

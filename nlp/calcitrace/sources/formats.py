@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from calcitrace.errors import SourceError
-from calcitrace.sources.columns import choose_columns
+from calcitrace.sources.columns import Columns, choose_columns
 from calcitrace.sources.delimited import read_delimited
 from calcitrace.sources.fhir import is_fhir, read_fhir
 from calcitrace.sources.hl7 import read_hl7
@@ -58,9 +58,8 @@ def read_parquet(path: Path, options: Options, tally: Tally) -> Numbered:
             for cells in _texts(table, others.names):
                 others.look(cells, cells.values())
             for batch in table.iter_batches(batch_size=BATCH, columns=columns.names, use_threads=False):
-                for row in _plain_rows(batch):
-                    number += 1
-                    yield number, row if isinstance(row, Bad) else columns.row(row)
+                for number, row in enumerate(_plain_rows(batch, columns), number + 1):  # noqa: B020 - it goes on
+                    yield number, row
                 tally.position = lambda read=number: size * read // max(rows, 1)  # type: ignore[misc]
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if not number:
@@ -80,17 +79,18 @@ def _texts(table: Any, columns: Sequence[str]) -> list[dict[str, str]]:
     return []
 
 
-def _plain_rows(batch: Any) -> Iterator[Row | Bad]:
+def _plain_rows(batch: Any, columns: Columns) -> Iterator[Row | Bad]:
     """The rows of a batch; one by one where a value (a date before year 1, say) has no Python equal."""
     try:
-        columns = [_values(column) for column in batch.columns]
-        yield from (dict(zip(batch.schema.names, cells, strict=True)) for cells in zip(*columns, strict=True))
+        values = {name: _values(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+        cells = zip(*(values[column] for column in columns.chosen.values()), strict=True)
+        yield from (dict(zip(columns.chosen, own, strict=True)) for own in cells)
         return
     except (ValueError, OverflowError):
         pass
     for k in range(batch.num_rows):
         try:
-            yield from batch.slice(k, 1).to_pylist()
+            yield from map(columns.row, batch.slice(k, 1).to_pylist())
         except (ValueError, OverflowError):
             yield Bad("a value that cannot be read, such as a date out of range")
 

@@ -103,7 +103,7 @@ def _rows(file: TextFile, places: Places, guess: bool, statuses: Counter[str], c
 
 def _lines(file: TextFile) -> Iterator[tuple[int, str | None]]:
     """The lines without their ends and frames; None for one that is too long."""
-    for number, line in file.numbered():
+    for number, line in enumerate(file.lines(), 1):
         if line is None:
             yield number, None
             continue

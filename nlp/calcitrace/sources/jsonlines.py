@@ -42,7 +42,7 @@ def _json_rows(path: Path, file: TextFile, options: Options, tally: Tally) -> Nu
 
 def json_objects(file: TextFile) -> Iterator[tuple[int, dict[str, Any] | Bad]]:
     """The JSON objects of a file with one a line, numbered by line; numbers in them are kept as they are written."""
-    for number, line in file.numbered():
+    for number, line in enumerate(file.lines(), 1):
         if line is None:
             yield number, Bad(f"a line of more than {MAX_TEXT:,} characters")
         elif line.strip():

@@ -260,29 +260,15 @@ class TextFile:
         if self.windows_lines:
             self._tally.say(self._path, f"lines read as {WINDOWS}: {self.windows_lines}")
 
-    def numbered(self) -> Iterator[tuple[int, str | None]]:
-        """The lines with their numbers, from 1; None for one that is too long."""
-        number = 0
-        while True:
-            number += 1
-            try:
-                yield number, next(self)
-            except StopIteration:
-                return
-            except LongLineError:
-                yield number, None
-
-    def __iter__(self) -> TextFile:
-        return self
-
-    def __next__(self) -> str:
-        line = self._handle.readline(MAX_TEXT)
-        if not line:
-            raise StopIteration
-        if len(line) >= MAX_TEXT and line[-1] not in "\r\n":
-            self._skip_line()
-            raise LongLineError
-        return line if line.isascii() else self._mend(line)
+    def lines(self) -> Iterator[str | None]:
+        """The lines; None for one that is too long."""
+        read = self._handle.readline
+        while line := read(MAX_TEXT):
+            if len(line) >= MAX_TEXT and line[-1] not in "\r\n":
+                self._skip_line()
+                yield None
+            else:
+                yield line if line.isascii() else self._mend(line)
 
     def _skip_line(self) -> None:
         while (rest := self._handle.readline(MAX_TEXT)) and rest[-1] not in "\r\n":
