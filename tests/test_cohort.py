@@ -252,18 +252,20 @@ def test_a_span_is_told_by_what_lies_outside_of_it(said: str, box: str, tmp_path
 
 
 def test_table_one_tells_numbers_and_blanks_in_words() -> None:
-    """Of how many a number is known stands beside it; what is blank is not known, never an empty name."""
+    """Of how many a number is known stands beside it, a single one without quartiles; what is blank is not known."""
     members = pd.DataFrame([dict.fromkeys([c for _, c in SHOWN], "x")] * 3)
     members = members.assign(
         case_status="definite", age=[50.0, 60.0, None], n_reports=[3, 2, 1], biopsy=["done", " ", ""]
     )
     members = members.assign(index_date="2020-01-01", last_date=["2020-01-11", "2020-01-01", ""])
+    members = members.assign(size_mm=[12.5, 8.0, 10.0])
     heads, rows = table_one(members)
     told = {row[:2]: row[2] for row in rows}
     assert heads == ("Characteristic", "Value", "All (n = 3)", "Definite (n = 3)")
     assert told["Age, years", "median (quartiles), n known"] == "55 (52.5 to 57.5), n = 2"
     follow_up = "Follow-up, days (a report after the index date)"
-    assert told[follow_up, "median (quartiles), n known"] == "10 (10 to 10), n = 1"
+    assert told[follow_up, "median (quartiles), n known"] == "10, n = 1"
+    assert told["Size of the deposit, mm", "median (quartiles), n known"] == "10 (9 to 11.25), n = 3"
     assert told["Biopsy", "not known"] == "2 (67 %)"
     assert all(value.strip() for _, value in told)
     assert table_one(members.assign(age=None))[1][0][2] == "not known"
@@ -305,7 +307,7 @@ def test_an_unknown_outcome_is_shown_by_its_reason(tmp_path: Path) -> None:
 def test_percentages_are_rounded_half_up(n: int, of: int, said: str) -> None:
     """As readers of Table 1 reckon, not to the even number."""
     members = pd.DataFrame([dict.fromkeys([c for _, c in SHOWN], "x")] * of)
-    members = members.assign(case_status="no", age=50.0, n_reports=1, index_date="", last_date="")
+    members = members.assign(case_status="no", age=50.0, n_reports=1, index_date="", last_date="", size_mm=None)
     members["outcome"] = ["resolved"] * n + ["x"] * (of - n)
     _, rows = table_one(members)
     assert {r[1]: r[2] for r in rows if r[0] == "Outcome"}["resolved"] == f"{n} ({said} %)"
