@@ -184,6 +184,15 @@ def test_adjudications_take_the_place_of_the_case_status(tmp_path: Path) -> None
         assert list(build_cohort(folder, adjudications=decided).members["patient_id"]) == ["P2"]
 
 
+def test_a_report_that_a_reviewer_called_no_case_has_no_migration_type(tmp_path: Path) -> None:
+    """As one that the rules read as no case; of a yes or unsure the rules' own stays."""
+    folder = run(tmp_path, rows_of(*((name, f"P{name}", "2019-03-04", CASE) for name in "abc")))
+    told = build_cohort(folder, adjudications={"a": "no", "b": "possible"}).timeline.set_index("report_id")
+    types = dict(told["migration_type"])
+    assert (types["a"], types["b"]) == ("none", types["c"])
+    assert types["c"] != "none"
+
+
 def test_a_review_decides_who_is_in(tmp_path: Path) -> None:
     """The store of a review is read as it is: unsure makes no case under the built-in criteria."""
     folder = run(tmp_path, rows_of(*((f"r{k}", f"P{k}", "2019-03-04", CASE) for k in range(3))))
