@@ -19,7 +19,7 @@ from calcitrace.cohort import PATIENT_COLUMNS, TIMELINE_COLUMNS
 from calcitrace.decisions import choices
 from calcitrace.exports import EXPORTS
 from calcitrace.exports.variables import read_variables
-from calcitrace.ruleset import CaseDefinition, Constituent, CueGroup, Example, Finding, Term
+from calcitrace.ruleset import CueGroup, Example, Finding, Term
 from calcitrace.sources.columns import FIELDS, PIECES
 from calcitrace.sources.formats import ENDINGS, SOURCES
 
@@ -265,37 +265,6 @@ def decision_words() -> str:
     return table(("column", "words"), ((code(name), ", ".join(map(code, w))) for name, w in words.items()))
 
 
-def case_tiers() -> str:
-    """The tiers of the case definition that is used by default."""
-    return _tiers(load_rules().cases["intraosseous_migration"])
-
-
-def strict_tiers() -> str:
-    """The tiers of the strict reading."""
-    return _tiers(load_rules().cases["intraosseous_migration_strict"])
-
-
-def _tiers(case: CaseDefinition) -> str:
-    rows = [(t.tier, codes(t.needs), codes(t.bars)) for t in case.tiers]
-    return table(("tier", "all of these", "none of these"), rows)
-
-
-def constituents() -> str:
-    """The constituents of the case definition that is used by default."""
-    found = load_rules().cases["intraosseous_migration"].constituents
-    return table(("constituent", "a mention of", "said to be", "and"), (_constituent(*c) for c in found.items()))
-
-
-def _constituent(name: str, c: Constituent) -> tuple[str, str, str, str]:
-    more = [f"{', '.join(sorted(c.changes))}"] if c.changes else []
-    more += [f"at the bone and side of {codes(c.near)}"] if c.near else []
-    more += ["with words that say so in its sentence"] if c.with_words else []
-    more += [f"with a present mention of {codes(sorted(c.with_findings))} in its sentence"] if c.with_findings else []
-    more += ["in the conclusion"] if c.final else []
-    more += [f"not on {', '.join(sorted(c.not_on))}"] if c.not_on else []
-    return code(name), codes(sorted(c.findings)), ", ".join(sorted(c.assertions)), "; ".join(more)
-
-
 # Exports, names, figures, citation
 
 
@@ -403,9 +372,6 @@ PARTS: dict[str, Callable[[], str]] = {
     "sections": sections,
     "structures": structures,
     "decision_words": decision_words,
-    "case_tiers": case_tiers,
-    "strict_tiers": strict_tiers,
-    "constituents": constituents,
     "exports": exports,
     "variables": variables,
     "api": api,

@@ -22,7 +22,7 @@ decisions
 strictyaml words dates
 studydate
 measures
-terms casefile
+terms casefile casewords
 rules sources sections sentences
 circumstances compiled
 screen sites

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -12,12 +13,15 @@ from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 
 from calcitrace import Annotator, Report, RuleSet, load_rules
+from calcitrace.assess import assess
 from calcitrace.cli import app
 from calcitrace.differences import Difference, differences
 from calcitrace.errors import UsageError
 from calcitrace.rules import patterns_folder
+from calcitrace.show import why_rich
 from calcitrace.usage import usage
 from calcitrace.why import why, why_case, why_tier
 
@@ -311,8 +315,44 @@ def test_why_tells_in_a_sentence_why_a_report_is_a_case_or_none(
 
 
 def test_show_why(command: Any) -> None:
+    """On one screen: why, what of each tier is not met, the mentions that count and the largest reasons; no rule."""
+    text = "Calcific deposit of the supraspinatus. Erosion of the humerus. Acute fracture of the humerus. No mass."
+    done = command("show", "--why", "--text", text)
+    assert done.code == 0
+    lines = [line.rstrip() for line in done.out.splitlines()]
+    assert lines[0] == "case status: no"
+    assert lines[3].startswith("This report is no case, since no tier fits; for the nearest, probable, it has erosion")
+    tiers = lines.index("tier      not met")
+    assert lines[tiers + 1 : tiers + 3] == [
+        "definite  stated migration; or attributed erosion and no fracture",
+        "probable  intraosseous; or intraosseous and past deposit; or no fracture; or erosion of old, past deposit "
+        "and no fracture",
+    ]
+    mentions = lines.index("the mentions that count for probable")
+    assert lines[mentions + 1 : mentions + 5] == [
+        "mention           read as",
+        "Erosion           cortical_erosion, present, supraspinatus, humerus",
+        "Calcific deposit  calcification, present, supraspinatus, greater tuberosity",
+        "fracture          fracture, present, supraspinatus, humerus",
+    ]
+    assert lines.index("what made the probability (log odds)") > mentions
+    assert len(lines) <= 40
+    assert lines[-1] == "the whole report: without --why; each rule and cue: --why --full"
+
+
+def test_show_why_of_a_case_tells_the_tier_that_fits(command: Any) -> None:
+    """Nothing of it is not met; the tiers below it are not told, and what was read alike is told once."""
+    text = "Erosion of the humerus. Erosion of the humerus. Calcific deposit of the supraspinatus."
+    told = command("show", "--why", "--no-model", "--text", text).out
+    assert re.search(r"\ndefinite  .+\nprobable  .+; or nothing: this tier fits *\n\n", told)
+    assert told.count("cortical_erosion, present, humerus") == 1
+    assert "probability" not in told
+
+
+def test_show_why_in_full(command: Any) -> None:
     """The command prints the reasons below the mentions, and as JSON under `why`."""
-    done = command("show", "--why", "--text", "No gastric erosion. No erosion of the humerus.")
+    done = command("show", "--why", "--full", "--text", "No gastric erosion. No erosion of the humerus.")
+    assert command("show", "--full", "--text", "No gastric erosion. No erosion of the humerus.").out == done.out
     assert done.code == 0
     assert "confused by 'gastric erosion'" in done.out
     assert "decides" in done.out
@@ -328,3 +368,15 @@ def test_show_why(command: Any) -> None:
     assert "\nwhat made the probability (log odds)\n" in tiers
     assert re.search(r"\n-[\d.]+ +\(every report starts here, if 29.7 % are cases\)", tiers)
     assert "why" not in json.loads(command("show", "--json", "--text", "No erosion.").out)
+
+
+def test_no_name_of_a_rule_is_broken(annotator: Annotator, rules: RuleSet) -> None:
+    """On a terminal of 80 columns, too, a rule can be copied and looked for."""
+    case = rules.cases["intraosseous_migration"]
+    annotated = annotator.annotate(Report("r", "No cortical destruction of the humerus, but periosteal reaction."))
+    told, out = why(annotated, annotator), io.StringIO()
+    shown = why_rich(annotated, told, why_tier(annotated, rules, case), case, assess(annotated, rules, case))
+    Console(width=80, file=out).print(shown)
+    for row in [*told[0].rules, *told[0].cues]:
+        where = str(row["where"]).removeprefix("patterns/")
+        assert re.search(rf"{re.escape(str(row.get('group', row['rule'])))} +(\n +)?{where}\b", out.getvalue())

@@ -9,9 +9,11 @@ import pytest
 
 from calcitrace import Annotator, Report, load_rules
 from calcitrace.assess import assess
+from calcitrace.casewords import in_words, named_in
 from calcitrace.errors import RuleError
 from calcitrace.modality import modality_of
 from calcitrace.rules import patterns_folder
+from calcitrace.ruleset import Constituent
 
 EROSION = "A 9 mm calcific deposit in the right supraspinatus tendon with erosion of the greater tuberosity beneath it."
 IN_BONE = "The supraspinatus calcification has migrated into the humeral head."
@@ -167,3 +169,42 @@ def test_what_the_request_only_asks_is_answered_by_the_report(
     """A doubt of the request makes no possible case where the report denies what was asked; else it stays open."""
     text = f"INDICATION: Calcium migrating into the bone?\n\nFINDINGS: Calcific deposit.\n\nIMPRESSION: {impression}"
     assert assessed(annotator, text).case_status == status
+
+
+def test_the_page_of_the_case_definition_says_what_its_files_say() -> None:
+    """Every tier of both readings and every constituent has its row in docs/case-definition.md, in their order."""
+    cases = load_rules().cases
+    wide, strict = cases["intraosseous_migration"], cases["intraosseous_migration_strict"]
+    rows = [
+        *(f"| {t.tier} | {', '.join(t.needs)} | {', '.join(t.bars)} |" for t in wide.tiers),
+        *(f"| {name} | {in_words(c)} |" for name, c in wide.constituents.items()),
+        *(f"| {t.tier} | {', '.join(t.needs)} | {', '.join(t.bars)} |" for t in strict.tiers),
+    ]
+    page = (Path(__file__).parents[1] / "docs" / "case-definition.md").read_text(encoding="utf-8")
+    heads = ("| tier ", "| constituent ", "|---")
+    assert [line for line in page.splitlines() if line[:1] == "|" and not line.startswith(heads)] == rows
+
+
+def test_a_constituent_in_words_tells_all_that_it_asks_for() -> None:
+    """What is mentioned and what is said of it; then change, place, sentence, section and modality."""
+    whole = Constituent(
+        findings=frozenset({"cortical_erosion", "osteolysis"}),
+        assertions=frozenset({"present", "possible"}),
+        changes=frozenset({"new"}),
+        near=("deposit", "past_deposit"),
+        with_words=(("due", "to"), ("caus*",), ("from",), ("by",)),
+        with_findings=frozenset({"calcification"}),
+        final=True,
+        not_on=frozenset({"XR"}),
+    )
+    assert in_words(whole) == (
+        "a mention of cortical erosion or osteolysis that is possible or present, with the change new, at the bone and "
+        'side of deposit or past deposit, in a sentence with one of the words "due to", "caus*", "from" ... (4 in the '
+        "file) and with calcification that is present, in the conclusion, not on XR"
+    )
+
+
+def test_constituents_at_whose_place_another_must_be_are_named_with_it() -> None:
+    """A definition uses no word that is not defined."""
+    case = load_rules().cases["intraosseous_migration"]
+    assert named_in(case, ["possible"])[:3] == ["deposit", "past_deposit", "intraosseous"]

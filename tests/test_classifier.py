@@ -613,10 +613,10 @@ def test_the_starter_model_says_what_it_is(command: Any) -> None:
 
 
 def test_show_gives_the_probability_and_its_reasons(command: Any) -> None:
-    """`show` prints the probability; with --why what made it, with the words of the mentions; --no-model neither."""
+    """`show` prints the probability; with --why what made it, in full with the mentions; --no-model neither."""
     plain = command("show", "--text", CASES[3])
     assert "probability 0." in plain.out
-    why = command("show", "--text", CASES[3], "--why").out
+    why = command("show", "--text", CASES[3], "--why", "--full").out
     assert "what made the probability (log odds)" in why
     assert "constituent: erosion" in why
     assert "erosion (report#1)" in why

@@ -730,15 +730,18 @@ def test_the_reasons_for_a_probability_add_up(share: float | None, command: Any)
     assert sums["others"] > 0
     assert sums["base"] + shown + sums["rest"] == pytest.approx(sums["total"])
     assert 1 / (1 + math.exp(-sums["total"])) == pytest.approx(found["case_probability"])
-    told = command("show", "--why", "--text", SENTENCE, *words).out
+    told = command("show", "--why", "--full", "--text", SENTENCE, *words).out
     assert re.search(rf"{sums['rest']:+.2f} +\({sums['others']} more, each of which adds or takes away less\)", told)
+    cut = found["contributions"][5:]  # which the short form does not show
+    rest, others = sums["rest"] + sum(c["log_odds"] for c in cut), sums["others"] + len(cut)
+    assert re.search(rf"{rest:+.2f} +\({others} more, each", command("show", "--why", "--text", SENTENCE, *words).out)
 
 
 def test_show_tells_of_conditions(command: Any) -> None:
     """They bear on a case, so they stand beside the mentions, and behind what they add; they have no ids."""
     words = ["--text", "MRI right shoulder. Rheumatoid arthritis. Erosion of the greater tuberosity."]
     assert re.search(r"Rheumatoid arthritis +│ inflammatory_arthritis \(condition\)", command("show", *words).out)
-    assert "()" not in command("show", "--why", *words).out
+    assert "()" not in command("show", "--why", "--full", *words).out
     (condition,) = json.loads(command("show", "--json", *words).out)["conditions"]
     assert condition["finding"] == "inflammatory_arthritis"
 

@@ -184,6 +184,15 @@ def test_adjudications_take_the_place_of_the_case_status(tmp_path: Path) -> None
         assert list(build_cohort(folder, adjudications=decided).members["patient_id"]) == ["P2"]
 
 
+def test_a_report_that_a_reviewer_called_no_case_has_no_migration_type(tmp_path: Path) -> None:
+    """As one that the rules read as no case; of a yes or unsure the rules' own stays."""
+    folder = run(tmp_path, rows_of(*((name, f"P{name}", "2019-03-04", CASE) for name in "abc")))
+    told = build_cohort(folder, adjudications={"a": "no", "b": "possible"}).timeline.set_index("report_id")
+    types = dict(told["migration_type"])
+    assert (types["a"], types["b"]) == ("none", types["c"])
+    assert types["c"] != "none"
+
+
 def test_a_review_decides_who_is_in(tmp_path: Path) -> None:
     """The store of a review is read as it is: unsure makes no case under the built-in criteria."""
     folder = run(tmp_path, rows_of(*((f"r{k}", f"P{k}", "2019-03-04", CASE) for k in range(3))))
@@ -295,18 +304,20 @@ def test_a_span_is_told_by_what_lies_outside_of_it(said: str, box: str, tmp_path
 
 
 def test_table_one_tells_numbers_and_blanks_in_words() -> None:
-    """Of how many a number is known stands beside it; what is blank is not known, never an empty name."""
+    """Of how many a number is known stands beside it, a single one without quartiles; what is blank is not known."""
     members = pd.DataFrame([dict.fromkeys([c for _, c in SHOWN], "x")] * 3)
     members = members.assign(
         case_status="definite", age=[50.0, 60.0, None], n_reports=[3, 2, 1], biopsy=["done", " ", ""]
     )
     members = members.assign(index_date="2020-01-01", last_date=["2020-01-11", "2020-01-01", ""])
+    members = members.assign(size_mm=[12.5, 8.0, 10.0])
     heads, rows = table_one(members)
     told = {row[:2]: row[2] for row in rows}
     assert heads == ("Characteristic", "Value", "All (n = 3)", "Definite (n = 3)")
     assert told["Age, years", "median (quartiles), n known"] == "55 (52.5 to 57.5), n = 2"
     follow_up = "Follow-up, days (a report after the index date)"
-    assert told[follow_up, "median (quartiles), n known"] == "10 (10 to 10), n = 1"
+    assert told[follow_up, "median (quartiles), n known"] == "10, n = 1"
+    assert told["Size of the deposit, mm", "median (quartiles), n known"] == "10 (9 to 11.25), n = 3"
     assert told["Biopsy", "not known"] == "2 (67 %)"
     assert all(value.strip() for _, value in told)
     assert table_one(members.assign(age=None))[1][0][2] == "not known"
@@ -348,7 +359,7 @@ def test_an_unknown_outcome_is_shown_by_its_reason(tmp_path: Path) -> None:
 def test_percentages_are_rounded_half_up(n: int, of: int, said: str) -> None:
     """As readers of Table 1 reckon, not to the even number."""
     members = pd.DataFrame([dict.fromkeys([c for _, c in SHOWN], "x")] * of)
-    members = members.assign(case_status="no", age=50.0, n_reports=1, index_date="", last_date="")
+    members = members.assign(case_status="no", age=50.0, n_reports=1, index_date="", last_date="", size_mm=None)
     members["outcome"] = ["resolved"] * n + ["x"] * (of - n)
     _, rows = table_one(members)
     assert {r[1]: r[2] for r in rows if r[0] == "Outcome"}["resolved"] == f"{n} ({said} %)"
@@ -717,6 +728,7 @@ def test_methods_have_a_paragraph_a_subject(tmp_path: Path) -> None:
         "Dates",
     ]
     assert re.findall(r"^<p><b>(.+)\.</b> \S.+\.</p>$", page, re.M) == names
+    assert "<tr><th>tumor</th><td>a mention of mass or neoplasm that is present, in the conclusion</td></tr>" in page
     assert (
         "**Review.** Reviewers decided the case status of 1 report, in place of the case definition: no (no case) 1. "
         f"{RULES_READ}Agreement of the readers: add (calcitrace agreement).\n" in told
@@ -772,16 +784,27 @@ def test_methods_tell_the_case_definition_in_its_own_words(tmp_path: Path) -> No
         encoding="utf-8",
     )
     folder = run(tmp_path, rows, patterns=str(tmp_path / "ours"), case="own", model="none")
+    told = methods(build_cohort(folder))
     assert (
         '**Case definition.** The case definition was "Calcium in bone" (ours/cases/own.yml). A definite report has '
         "stated migration and deposit, but no tumor, infection or fracture; or stated migration. Of the tiers the "
-        in methods(build_cohort(folder))
+        in told
     )
+    defined = told.partition("# Constituents of the case definition\n")[2].partition("\n# ")[0]
+    assert re.findall(r"^\| (.+?) \| a mention of ", defined, re.M) == [
+        "deposit",
+        "stated migration",
+        "tumor",
+        "infection",
+        "fracture",
+    ]
+    assert "| tumor | a mention of mass or neoplasm that is present, in the conclusion |" in defined
     with (tmp_path / "ours" / "spelling.yml").open("a", encoding="utf-8") as file:
         file.write("# a change\n")
     load_rules.cache_clear()  # as in a new process
     later = methods(build_cohort(folder, reread=False))
     assert "The case definition was own. A case report was one with case status" in later
+    assert "# Constituents" not in later
 
 
 def test_methods_tell_days_and_modalities_of_the_reports_that_count(tmp_path: Path) -> None:

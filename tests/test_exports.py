@@ -390,6 +390,32 @@ def test_a_readme_tells_the_manual_and_what_may_name_somebody(
     assert f"of patients patient_id, index_date, site, sex, age; {reports}{ids}" in told
 
 
+@each_export
+def test_a_readme_tells_what_the_data_are(name: str, cohort: Cohort, key: Path, tmp_path: Path) -> None:
+    """How much it holds, what a case status is, who decided it, and where the Methods are."""
+    export(cohort.folder, tmp_path / "out", name, key_file=key)
+    told = " ".join((tmp_path / "out" / "README.txt").read_text(encoding="utf-8").split())
+    mentions = ", 8 mentions" if "mentions" in EXPORTS[name].tables else ""
+    assert f" It holds 2 patients, 4 reports{mentions}: the members of a cohort, with what rules read in the " in told
+    assert "methods.md in the folder of the cohort has the Methods" in told
+    assert (
+        "Definite, Probable or Possible, the surest first, or No where it meets none. Reviewers decided it for 1 "
+        in told
+    )
+
+
+def test_a_readme_tells_the_case_definition_as_methods_do(key: Path, tmp_path: Path) -> None:
+    """Where methods.md is gone it is left out, and an export without decisions says that there are none."""
+    write_cohort(tmp_path / "cohort", PATIENTS, [], [])
+    export(tmp_path / "cohort", tmp_path / "before", "csv", key_file=key)
+    said = "The case definition was ours. A definite report has a deposit."
+    (tmp_path / "cohort" / "methods.md").write_text(f"# M\n\n**Case definition.** {said}\n\n**Review.** R.\n", "utf-8")
+    export(tmp_path / "cohort", tmp_path / "after", "csv", key_file=key)
+    before, after = ((tmp_path / n / "README.txt").read_text(encoding="utf-8") for n in ("before", "after"))
+    assert after.replace(f"{said}\n\n", "") == before
+    assert "No reviewer decided it" in before
+
+
 def test_the_readme_of_an_export_with_true_ids_and_texts_says_so(cohort: Cohort, key: Path, tmp_path: Path) -> None:
     """And names the words of reports among what may name somebody; that of REDCap tells of a second batch."""
     export(cohort.folder, tmp_path / "out", "redcap", Choice(original_ids=True, with_text=True), key)

@@ -346,6 +346,7 @@ def _entry(
         _add_what_was_read(entry, again)
     if report_id in adjudications:
         entry.adjudicated = entry.status = adjudications[report_id]
+        entry.migration_type = "none" if entry.status == "no" else entry.migration_type
     if not entry.patient_id and criteria.without_patient_id == OWN:
         entry.patient_id = f"report:{report_id}"
     return entry

@@ -86,7 +86,7 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "modality_kind": ("string", "XR, US, CT, MR, other, or empty where nothing tells"),
     "body_part": ("string", "as given"),
     "case_status": ("string", "definite, probable, possible or no; of an adjudicated report as adjudicated"),
-    "migration_type": ("string", "as in the run, or a reviewer's (see by_reviewer)"),
+    "migration_type": ("string", "as in the run, or a reviewer's (see by_reviewer); none of what one called no case"),
     "tendon": ("string", "as in the run, or a reviewer's (see by_reviewer)"),
     "bone": ("string", "as in the run"),
     "laterality": ("string", "as in the run, or a reviewer's (see by_reviewer)"),

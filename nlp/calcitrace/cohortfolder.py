@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from calcitrace.cohort import PATIENT_COLUMNS, TIMELINE_COLUMNS
 from calcitrace.errors import RunError
 from calcitrace.flowdiagram import flow_png, flow_svg
-from calcitrace.methods import methods, paragraphs
+from calcitrace.methods import READ, definitions, methods, paragraphs
 from calcitrace.patientpicture import picture
 from calcitrace.pseudonyms import CHECK, KeyBefore, Pseudonyms, note_key, pseudonyms
 from calcitrace.runfolder import MANIFEST, commit_file, now
@@ -169,6 +169,8 @@ def _page(cohort: Cohort, names: Pseudonyms | None, counts: Mapping[str, int]) -
         heads=heads,
         rows=rows,
         methods=paragraphs(cohort),
+        read=READ,
+        definitions=definitions(cohort),
         cards=list(_cards(cohort, names)),
         more=max(0, len(cohort.members) - MOST_PICTURES),
         shown=names is None,

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calcitrace.casewords import in_words, listed, named_in, tier_in_words
 from calcitrace.criteria import Criteria, Exclusion
 from calcitrace.criteriafit import SAYS
 from calcitrace.decisions import DETAILS
@@ -21,10 +22,13 @@ from calcitrace.timeline import COPIED, COUNTED, DUPLICATE, STATUSES, VERSION
 
 if TYPE_CHECKING:
     from calcitrace.cohort import Cohort
-    from calcitrace.ruleset import CaseDefinition
 
 SAID = {"yes": "yes (a definite case)", "no": "no (no case)", "unsure": "unsure (a possible case)"}
 WORDS = {"laterality": "side"}
+READ = (
+    "Each is a mention of a finding, by what the report says of it. A bone and side are the same as far as both are "
+    "told; of a report without a conclusion all but its history is taken; a star is the rest of a word."
+)
 OUTCOME = (
     "The index date is that of the first case report with a full date. Case reports were grouped into episodes by bone "
     "and side; the migration type is the deepest of the index episode. The outcome is what the last report after the "
@@ -41,6 +45,8 @@ def methods(cohort: Cohort, pictures: Sequence[str] = ("flow.svg",)) -> str:
     """
     items = _items(cohort.flow, pictures, cohort.criteria.asks_model)
     told = [f"**{subject}.** {text}" for subject, text in paragraphs(cohort)]
+    if defined := definitions(cohort):
+        told += ["# Constituents of the case definition", READ, _table(("constituent", "is"), defined)]
     return "\n\n".join(["# Methods", *told, "# Reporting items", items]) + "\n"
 
 
@@ -57,6 +63,12 @@ def paragraphs(cohort: Cohort) -> list[tuple[str, str]]:
         ("Index date and outcome", OUTCOME),
         ("Dates", " ".join(_dates(cohort))),
     ]
+
+
+def definitions(cohort: Cohort) -> list[tuple[str, str]]:
+    """Each constituent that the paragraphs name, with what it is by the file of the case definition."""
+    named = ((case.constituents, named_in(case, cohort.criteria.tiers)) for case in cohort.cases)
+    return list(dict.fromkeys((n.replace("_", " "), in_words(found[n])) for found, names in named for n in names))
 
 
 def _source(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -93,27 +105,14 @@ def _case_definition(cohort: Cohort) -> Iterator[str]:
     names = {m["case"]: m["case"] for m in runs} | {c.name: f'"{c.title}" ({c.path})' for c in cohort.cases}
     yield f"The case definition was {_all(names.values())}."
     for case in cohort.cases:
-        yield from (_tier(case, tier) for tier in criteria.tiers if any(t.tier == tier for t in case.tiers))
+        yield from (tier_in_words(case, tier) for tier in criteria.tiers if any(t.tier == tier for t in case.tiers))
     if cohort.cases:
-        yield "Of the tiers the first that fits counts; the file tells what each word stands for."
+        yield "Of the tiers the first that fits counts; the table of constituents defines what they name."
     and_likely = " that is a likely case by the model" if criteria.likely_case else ""
     least = f" and a probability of at least {criteria.probability:g}" if criteria.probability is not None else ""
     yield f"A case report was one with case status {' or '.join(criteria.tiers)}{least}{and_likely}."
     if criteria.asks_model:
         yield f"Probabilities are those of {_all(map(_model, runs))}."
-
-
-def _tier(case: CaseDefinition, tier: str) -> str:
-    """What a report of a tier has and has not, in the words of the case definition."""
-    own = [t for t in case.tiers if t.tier == tier]
-    ways = [_listed(t.needs, "and") + (f", but no {_listed(t.bars, 'or')}" if t.bars else "") for t in own]
-    return f"A {tier} report has {'; or '.join(ways)}."
-
-
-def _listed(names: Sequence[str], last: str) -> str:
-    """Names as words: a, b and c."""
-    *first, end = (name.replace("_", " ") for name in names)
-    return f"{', '.join(first)} {last} {end}" if first else end
 
 
 def _review(cohort: Cohort) -> Iterator[str]:
@@ -133,7 +132,7 @@ def _review(cohort: Cohort) -> Iterator[str]:
         yield f"{many(alone, 'report')} {by(alone, 'was', 'were')} decided by one reviewer alone."
     own = Counter(name for names in rows["by_reviewer"] for name in names)
     theirs = [f"{WORDS.get(name, name)} ({many(own[name], 'report')})" for name in DETAILS if own[name]]
-    begin = f"In place of what the rules read stand the reviewers' {_listed(theirs, 'and')}; else m" if theirs else "M"
+    begin = f"In place of what the rules read stand the reviewers' {listed(theirs, 'and')}; else m" if theirs else "M"
     yield f"{begin}igration type, tendon, bone and side are those that the rules read."
     if review.open:
         keep = by(review.open, "keeps", "keep")
@@ -177,7 +176,8 @@ def _counted(flow: Flow) -> str:
 
 def _criteria(criteria: Criteria, flow: Flow) -> Iterator[str]:
     source = f"the criteria file {criteria.file}" if criteria.file else "the built-in criteria"
-    yield f"Criteria were those of {source} (SHA-256 {criteria.sha256[:12]}): {criteria.title or 'without a title'}."
+    named = f', "{criteria.title}"' if criteria.title else ""
+    yield f"Patients were selected by {source}{named} (SHA-256 {criteria.sha256[:12]})."
     why = exclusion_reasons(criteria.exclude)
     yield "Patients were left out by the first of these that holds, in this order."
     for name in (*flow.no_case[1:], *flow.excluded):
@@ -244,5 +244,8 @@ def _items(flow: Flow, pictures: Sequence[str], model: bool) -> str:
         ),
         ("RECORD 22.1, TRIPOD+AI 18", "availability of code and protocol", "versions above; criteria file"),
     )
-    lines = ["| item | asks for | where |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in rows)]
-    return "\n".join(lines)
+    return _table(("item", "asks for", "where"), rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))

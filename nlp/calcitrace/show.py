@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from calcitrace.assess import assess
 from calcitrace.casemodel import CaseModel, Reckoning, log_odds, probability_of
+from calcitrace.casewords import listed
 from calcitrace.features import assessed
 from calcitrace.model import AnnotatedReport, Assessment, Contribution, Mention
 from calcitrace.ruleset import CaseDefinition, RuleSet
@@ -27,6 +29,8 @@ STYLES = {
     "historical": "magenta",
     "hypothetical": "blue",
 }
+FATE = "rule, and what became of it"
+MOST, LARGEST = 8, 5  # mentions and contributions of the short form, which fits on a screen
 _CONTROLS = [c for c in (*range(32), *range(127, 160)) if c not in (9, 10)]
 _SIGNS = {c: 0x2400 + c if c < 32 else 0xFFFD for c in _CONTROLS}
 
@@ -70,30 +74,50 @@ def as_json(annotated: AnnotatedReport, assessment: Assessment, reckoning: Recko
 def as_rich(annotated: AnnotatedReport, assessment: Assessment, reckoning: Reckoning | None = None) -> RenderableType:
     """The report with its mentions coloured, a table of them and of conditions, and the assessment."""
     from rich.console import Group
+
+    mentions = _mentions([*annotated.mentions, *annotated.conditions])
+    return Group(_coloured(annotated, assessment), "", mentions, "", _status(assessment, reckoning))
+
+
+def _mentions(mentions: Sequence[Mention]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    text = _coloured(annotated, assessment)
     table = Table(show_edge=False, pad_edge=False)
     for head in ("mention", "finding", "assertion", "change", "where", "cue"):
         table.add_column(head, overflow="fold")
-    for m in (*annotated.mentions, *annotated.conditions):
-        where = ", ".join(x for x in (m.laterality, m.tendon, m.landmark) if x != "none")
+    for m in mentions:
         table.add_row(
             Text(_one_line(m.text), STYLES[m.assertion]),
-            m.finding + " (condition)" * (m in annotated.conditions),
+            m.finding + " (condition)" * (not m.mention_id),
             Text(m.assertion, STYLES[m.assertion]),
             m.asserted.change if m.asserted.change != "none" else "",
-            where.replace("_", " "),
-            Text(" … ".join(_one_line(c.text) for c in m.asserted.cues)),
+            _place(m),
+            Text(_cues(m)),
         )
+    return table
+
+
+def _place(mention: Mention) -> str:
+    told = (mention.laterality, mention.tendon, mention.landmark)
+    return ", ".join(x for x in told if x != "none").replace("_", " ")
+
+
+def _cues(mention: Mention) -> str:
+    return " … ".join(_one_line(c.text) for c in mention.asserted.cues)
+
+
+def _status(assessment: Assessment, reckoning: Reckoning | None) -> Text:
+    """The case status with its reasons, and the probability where there is a model."""
+    from rich.text import Text
+
     said = f"case status: {assessment.case_status}"
     if assessment.case_status != "no":
         said += f" ({assessment.migration_type}; {'; '.join(assessment.reasons)})"
     if assessment.case_probability is not None and reckoning:
         likely = "a likely case" if assessment.likely_case else "no likely case"
         said += f"\nprobability {_number(assessment.case_probability)}: {likely} (threshold {_at(reckoning)})"
-    return Group(text, "", table, "", Text(said, "bold"))
+    return Text(said, "bold")
 
 
 def _number(probability: float) -> str:
@@ -103,6 +127,58 @@ def _number(probability: float) -> str:
 
 def _at(reckoning: Reckoning) -> str:
     return f"{_number(reckoning.threshold)} where {100 * reckoning.prevalence:.3g} % of reports are cases"
+
+
+def short_rich(
+    annotated: AnnotatedReport,
+    tiers: Sequence[TierWhy],
+    case: CaseDefinition,
+    assessment: Assessment,
+    reckoning: Reckoning | None = None,
+) -> RenderableType:
+    """Why it is a case or none, on one screen: in a sentence, by tier, by the mentions that count, by probability."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from calcitrace.why import deciding, why_case
+
+    near = deciding(tiers)
+    parts: list[RenderableType] = [_status(assessment, reckoning), Text(f"\n{visible(why_case(tiers, case))}\n")]
+    parts.append(_rows(list(_tier_names(tiers)), ("tier", "not met")))
+    if near.mentions:
+        parts.append(Text(f"\nthe mentions that count for {near.tier}", "bold"))
+        parts.append(_rows(list(_readings(near.mentions)), ("mention", "read as")))
+    if reckoning:
+        parts.append(Text("\nwhat made the probability (log odds)", "bold"))
+        parts.append(_rows(list(_shares(annotated, *_largest(assessment, reckoning))), ("adds", "because of")))
+    parts.append(Text("\nthe whole report: without --why; each rule and cue: --why --full", "dim"))
+    return Group(*parts)
+
+
+def _readings(mentions: Sequence[Mention]) -> Iterator[dict[str, str]]:
+    """A row for each mention with how it was read; those of the same words that were read alike are one."""
+    told = ((m, filter(None, (m.finding, m.assertion, _place(m), _cues(m) and f"cue {_cues(m)!r}"))) for m in mentions)
+    rows = list(dict.fromkeys((_one_line(m.text), ", ".join(said)) for m, said in told))
+    yield from ({"mention": words, "read as": said} for words, said in rows[:MOST])
+    if rows[MOST:]:
+        yield {"mention": f"({len(rows) - MOST} more)", "read as": ""}
+
+
+def _largest(assessment: Assessment, sums: Reckoning) -> tuple[Assessment, Reckoning]:
+    """The same with the largest contributions alone, and the others among the rest."""
+    shown, cut = assessment.contributions[:LARGEST], assessment.contributions[LARGEST:]
+    rest, others = sums.rest + sum(c.log_odds for c in cut), sums.others + len(cut)
+    return replace(assessment, contributions=shown), replace(sums, rest=rest, others=others)
+
+
+def _tier_names(tiers: Sequence[TierWhy]) -> Iterator[dict[str, str]]:
+    """A row for each case status down to the tier that fits, with the conditions of its tiers that are not met."""
+    unmet: dict[str, dict[str, None]] = {}
+    for told in tiers:
+        lacks, bars = (re.findall(r"^\w+", "\n".join(names), re.M) for names in (told.lacking, told.barred_by))
+        said = listed([*lacks, *(f"no {name}" for name in bars)], "and") if lacks or bars else "nothing: this tier fits"
+        unmet.setdefault(told.tier, {})[said] = None
+    yield from ({"tier": tier, "not met": "; or ".join(said)} for tier, said in unmet.items())
 
 
 def why_rich(
@@ -129,9 +205,9 @@ def why_rich(
     for sentence in explained:
         shown = _one_line(annotated.report.text[sentence.start : sentence.end])
         parts.append(Text(f"\n[{sentence.section}] {shown}", "bold"))
-        parts.append(_rows(sentence.rules, ("words", "finding", "rule", "where", "fate")))
+        parts.append(_rows([_fated(r, "rule") for r in sentence.rules], ("words", FATE)))
         if sentence.cues:
-            parts.append(_rows(sentence.cues, ("cue", "group", "sets", "reaches", "where", "fate")))
+            parts.append(_rows([_fated(c, "group") for c in sentence.cues], ("cue", FATE, "sets", "reaches")))
         told = [r for r in sentence.mentions if r["because"] != "default" or r["axis"] == "presence"]
         if told:
             parts.append(_rows(told, ("words", "axis", "value", "because", "precedence")))
@@ -142,6 +218,11 @@ def why_rich(
         parts.append(_rows(list(_shares(annotated, assessment, reckoning)), ("adds", "because of", "mentions")))
     parts.append(Text(f"\n{because}", "bold"))
     return Group(*parts)
+
+
+def _fated(row: Mapping[str, object], name: str) -> dict[str, object]:
+    """A row with its rule, where that stands and what became of it in one cell, in which no name is broken."""
+    return {**row, FATE: f"{row[name]}  {str(row['where']).removeprefix('patterns/')}\n{row['fate']}"}
 
 
 def _tier_rows(tiers: Sequence[TierWhy]) -> Iterator[dict[str, str]]:
@@ -188,7 +269,7 @@ def _rows(rows: Sequence[Mapping[str, object]], heads: Sequence[str]) -> Rendera
     for head in heads:
         table.add_column(head.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_one_line(str(row[head])).removeprefix("patterns/")) for head in heads))
+        table.add_row(*(Text(visible(str(row[head]))) for head in heads))
     return table
 
 

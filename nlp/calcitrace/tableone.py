@@ -37,8 +37,8 @@ Row = tuple[str, ...]
 def table_one(members: pd.DataFrame) -> tuple[Row, list[Row]]:
     """The heads and rows of Table 1: a characteristic, its value, then one cell for all members and each case status.
 
-    Numbers are the median with the first and third quartile and of how many it is known; categories are n and percent
-    of the column's members, with what is not known as a row of its own.
+    Numbers are the median with the first and third quartile (a single one is itself) and of how many it is known;
+    categories are n and percent of the column's members, with what is not known as a row of its own.
     """
     members = members.assign(outcome=outcomes_shown(members))
     groups = [members, *(members[members["case_status"] == s] for s in STATUSES[::-1])]
@@ -52,6 +52,7 @@ def _rows(groups: Sequence[pd.DataFrame]) -> Iterator[Row]:
     yield _numbers("Age, years", [g["age"].dropna().tolist() for g in groups])
     yield _numbers("Reports for each patient", [g["n_reports"].tolist() for g in groups])
     yield _numbers(FOLLOW_UP, [[d for d in days_after(g) if d > 0] for g in groups])
+    yield _numbers("Size of the deposit, mm", [g["size_mm"].dropna().tolist() for g in groups])
     for title, column in SHOWN:
         says = sex_in_words if column == "sex" else _said
         values = groups[0][column].map(says).value_counts()
@@ -95,6 +96,8 @@ def _median(values: Sequence[float]) -> str:
 
     if not len(values):
         return "not known"
+    if len(values) == 1:
+        return f"{values[0]:g}, n = 1"
     low, middle, high = np.quantile(np.asarray(values, dtype=float), [0.25, 0.5, 0.75])
     return f"{middle:g} ({low:g} to {high:g}), n = {len(values):,}"
 

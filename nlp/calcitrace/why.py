@@ -48,6 +48,7 @@ class TierWhy(NamedTuple):
 
     What is found or bars is followed by its words, what is lacking by mentions that do not count for it, and why.
     `waiting` are those of what is lacking, with their words, that would count if another of the tier were there.
+    `mentions` are those of what is found and of what bars it.
     """
 
     tier: str
@@ -55,6 +56,11 @@ class TierWhy(NamedTuple):
     lacking: list[str]
     barred_by: list[str]
     waiting: list[str]
+    mentions: list[Mention]
+
+    def fits(self) -> bool:
+        """Whether the report has all that the tier asks for, and nothing that bars it."""
+        return not self.lacking and not self.barred_by
 
     def row(self) -> Row:
         """The same as plain texts."""
@@ -101,22 +107,28 @@ def why_tier(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -
         barred = [f"{n}: {_quoted(counting[n])}" for n in tier.bars if counting[n]]
         away = [n for n in tier.needs if not counting[n]]
         held = ((n, _held_back(case.constituents[n], away, annotated, modality)) for n in away)
-        told.append(TierWhy(tier.tier, found, lacking, barred, [f"{n}: {_quoted(own)}" for n, own in held if own]))
-        if not lacking and not barred:
+        waiting = [f"{n}: {_quoted(own)}" for n, own in held if own]
+        own = list(dict.fromkeys(m for n in (*tier.needs, *tier.bars) for m in counting[n]))
+        told.append(TierWhy(tier.tier, found, lacking, barred, waiting, own))
+        if told[-1].fits():
             break
     return told
 
 
-def why_case(tiers: Sequence[TierWhy], case: CaseDefinition) -> str:
-    """Why a report is a case or none, in a sentence: the tier that fits and its evidence, or what the nearest lacks.
+def deciding(tiers: Sequence[TierWhy]) -> TierWhy:
+    """The tier that fits, or where none does the nearest.
 
     The nearest tier is that with the fewest conditions unmet; of these the one with the most found, then the one of
     whose lacking constituents the report speaks, then the first.
     """
-    last = tiers[-1]
-    if not last.lacking and not last.barred_by:
-        return f"This report is a {last.tier} case: it has {_listed(last.found)}, and nothing that bars this tier."
-    near = min(tiers, key=_distance)
+    return tiers[-1] if tiers[-1].fits() else min(tiers, key=_distance)
+
+
+def why_case(tiers: Sequence[TierWhy], case: CaseDefinition) -> str:
+    """Why a report is a case or none, in a sentence: the tier that fits and its evidence, or what the nearest lacks."""
+    near = deciding(tiers)
+    if near.fits():
+        return f"This report is a {near.tier} case: it has {_listed(near.found)}, and nothing that bars this tier."
     found = f"has {_listed(near.found)} but " if near.found else ""
     why_not = (("lacks", _unmet(near, case)), ("is barred by", near.barred_by))
     told = " and ".join(f"{verb} {_listed(names)}" for verb, names in why_not if names)

@@ -59,7 +59,10 @@ def show(
     text: Annotated[str | None, typer.Option("--text", help="The report itself.")] = None,
     run: Annotated[Path | None, typer.Option("--run", help=RUN)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
-    why: Annotated[bool, typer.Option("--why", help="Tell every rule and cue, and what became of it.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="Tell on one screen why it is a case or none.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="With --why: every rule and cue, and what became of it.")
+    ] = False,
     case: Annotated[str, typer.Option(help="Case definition (a file in patterns/cases).")] = "",
     patterns: Patterns = None,
     model: Model = "",
@@ -68,22 +71,25 @@ def show(
 ) -> None:
     """Read one report and show its mentions, their assertions and the cues that decided them.
 
-    With --why, a sentence tells why the report is a case or none. Then comes each sentence of the report with every
-    rule and cue that matched it: what became a mention, what was pruned and by what, how far each cue reaches, and
-    which value won on each axis by precedence. Then stands, for each tier of the case definition, what was found, what
-    is lacking and what bars it. Last stand the reasons for the probability, in log odds: where every report starts
-    before its own features count, given the share of cases, what each feature of this one adds and the mentions behind
-    it, their sum, and the threshold of a likely case. The sentence is the last line, too.
+    With --why, a sentence tells why the report is a case or none, instead of its text. Then stand the tiers of the case
+    definition, with the conditions of each that are not met, the mentions that count, and the reasons for the
+    probability, in log odds: where every report starts before its own features count, given the share of cases, what
+    each feature of this one adds and the mentions behind it, their sum, and the threshold of a likely case.
+
+    With --why --full, the report and its mentions stand first. Between the sentence, which is the last line, too, and
+    the tiers, with their words, comes each sentence of the report with every rule and cue that matched it: what became
+    a mention, what was pruned and by what, how far each cue reaches, and which value won on each axis by precedence.
 
     Example: calcitrace show --text "No cortical erosion. 8 mm calcific deposit in the supraspinatus."
 
     Example: calcitrace show --run run A1002 --why
     """
+    why |= full
     asked = _Asked(case, patterns, model, no_model, prevalence)
     report, rules, definition, found, at = _of_run(run, file, text, asked) if run else _given(file, text, asked)
     from calcitrace.annotate import Annotator
     from calcitrace.show import as_json as plain
-    from calcitrace.show import as_rich, reckoned, why_rich
+    from calcitrace.show import as_rich, reckoned, short_rich, why_rich
     from calcitrace.why import why as reasons
     from calcitrace.why import why_tier
 
@@ -99,6 +105,9 @@ def show(
     from rich.console import Console
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    if why and not full:
+        console.print(short_rich(annotated, tiers, definition, assessment, sums))
+        return
     console.print(as_rich(annotated, assessment, sums))
     if why:
         console.print(why_rich(annotated, explained, tiers, definition, assessment, sums))

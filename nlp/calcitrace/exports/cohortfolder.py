@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from calcitrace.errors import SourceError, UsageError
 from calcitrace.frames import read_run
 from calcitrace.runfolder import MANIFEST
 
+METHODS = "methods.md"
 Row = Mapping[str, Any]
 
 
@@ -38,6 +40,15 @@ class CohortFolder:
     def patients(self, all_patients: bool) -> list[dict[str, Any]]:
         """The members of the cohort, or every patient that was read."""
         return self._rows("patients" if all_patients else "members")
+
+    def told(self, subject: str) -> str:
+        """The paragraph of the cohort's Methods on a subject; empty where methods.md has none, or is gone."""
+        try:
+            text = (self.folder / METHODS).read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return ""
+        found = re.search(rf"^\*\*{subject}\.\*\* (.+)$", text, re.MULTILINE)
+        return found[1] if found else ""
 
     def reports(self) -> list[dict[str, Any]]:
         """The reports of the patients."""

@@ -39,7 +39,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """The rows of each table, by variable name, in the order of their keys, with the variables that describe them."""
+    """The rows of each table, by variable name, in the order of their keys, with the variables that describe them.
+
+    `case_definition` is what the cohort's Methods say of it, or empty.
+    """
 
     patients: list[dict[str, Any]]
     reports: list[dict[str, Any]]
@@ -48,6 +51,7 @@ class Extract:
     choice: Choice
     system: str
     made: str
+    case_definition: str
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """The rows of a table."""
@@ -83,7 +87,8 @@ def extract(cohort: CohortFolder, names: Pseudonyms, choice: Choice) -> Extract:
     )
     seen = {"patients": patients, "reports": reports, "mentions": mentions}
     described = {name: tuple(v.seen_in(seen[name]) for v in variables[name]) for name in TABLES}
-    return Extract(patients, reports, mentions, described, choice, cohort.system, cohort.made)
+    told = cohort.told("Case definition")
+    return Extract(patients, reports, mentions, described, choice, cohort.system, cohort.made, told)
 
 
 def _key(row: Row) -> str:

@@ -24,9 +24,35 @@ def readme(manual: str, notes: Sequence[str], extract: Extract, tables: Sequence
         notes, tables: as in `Export`.
         left_out: how many rows could not be exported.
     """
-    told = [cleandoc(manual), *notes, _how(extract), _may_name(extract, tables), _files(left_out)]
-    paragraphs = (" ".join(part.split()) for text in told for part in text.split("\n\n"))
+    told = [_holds(extract, tables), _status(extract), extract.case_definition, cleandoc(manual), *notes]
+    told += [_how(extract), _may_name(extract, tables), _files(left_out)]
+    paragraphs = (" ".join(part.split()) for text in told if text for part in text.split("\n\n"))
     return f"An export of {extract.system}\n\n" + "\n\n".join(textwrap.fill(p, WIDTH) for p in paragraphs) + "\n"
+
+
+def _holds(extract: Extract, tables: Sequence[str]) -> str:
+    """What the data are: how many of each, from where, and where Methods tell how they were made."""
+    held = [many(len(extract.rows(table)), table.removesuffix("s")) for table in tables]
+    of = "every patient that was read" if extract.choice.all_patients else "the members of a cohort"
+    return (
+        f"It holds {', '.join(held)}: {of}, with what rules read in the radiology reports. methods.md in the folder of "
+        "the cohort has the Methods: source, rules, case definition, review, criteria."
+    )
+
+
+def _status(extract: Extract) -> str:
+    """What the values of the case status mean, and how far reviewers decided it."""
+    decided = sum(row["adjudicated"] is not None for row in extract.reports)
+    who = (
+        f"Reviewers decided it for {many(decided, 'report')}, in place of the rules (yes is Definite, unsure Possible, "
+        "no No); adjudicated tells their decision and is empty for all other reports."
+        if decided
+        else "No reviewer decided it for any of the reports, so that adjudicated is empty."
+    )
+    return (
+        "The case status of a report is the tier of the case definition that it meets: Definite, Probable or Possible, "
+        f"the surest first, or No where it meets none. {who} That of a patient is the highest of the reports."
+    )
 
 
 def _how(extract: Extract) -> str:

@@ -41,7 +41,9 @@ REPEAT = ("redcap_repeat_instrument", "redcap_repeat_instance")
 VALIDATION = {"date": "date_ymd", "integer": "integer", "number": "number"}
 TYPES = {"flag": "yesno", "category": "radio"}
 NOTES = (
-    "Fields of reports have names that begin with report_.",
+    "Fields of reports have names that begin with report_. record_id is what REDCap asks for; patient_id is the same "
+    "pseudonym, or with --original-ids the id that the archive gives. report_adjudicated is what reviewers decided; "
+    "report_case_status has it, too, and elsewhere what the rules read.",
     "A second batch needs the same key, so that a patient keeps the record. The choices of sex, tendon and bone are "
     "the values of one export. If data_dictionary.csv of the second batch has another tendon or bone, add it in REDCap "
     "to the choices of the field (Online Designer; the code is the word) before the import, which is refused "
