@@ -30,8 +30,8 @@ from calcitrace.words import Words, split_words, word_range
 
 REMEMBERED = 45_000_000  # bytes of sentences, by what follows: some 27,000
 SENTENCE, LETTER, HIT, STEP = 500, 10, 800, 1000  # bytes, as measured
-STRETCHES, MOST_LETTERS = 16_000, 400  # about 5 megabytes
-MOST_CUTS = 8
+MOST_LETTERS = 400
+MOST_CUTS = 3
 MARK = 13  # characters; a full stop further on does not end the mark of a list item
 NOWHERE = Report("", "")
 _LINE_END = re.compile("\n")
@@ -69,7 +69,6 @@ class Annotator:
         self._assert = Asserter(self.rules)
         self._compared = frozenset(s.name for s in self.rules.sections.values() if s.unless_restated)
         self._read = Lately(self._judged, _cost, remembered)
-        self.claims_in = lru_cache(STRETCHES)(self._claims_in_any)
         self._layout = lru_cache(2)(self._laid_out)
         self._sectioner = Sectioner(self.rules.sections, self.linker.names_structure)
 
@@ -108,25 +107,8 @@ class Annotator:
             found[number] = self._assert(hit, cues, words, text, sections[section])
         return found
 
-    def could_mention_in(
-        self, report: Report, stretches: Iterable[str], tells: Callable[[str], bool]
-    ) -> frozenset[str]:
-        """What these stretches of a report could mention, whatever the others say.
-
-        Where the words of a stretch alone do not tell how it is cut into sentences, the report is laid out, and those
-        sentences count which `tells` says are of interest.
-        """
-        found = [self.claims_in(stretch) for stretch in stretches]
-        if None in found:
-            sentences = (report.text[start:end] for start, end, _ in self._layout(report.text)[1])
-            found = [self._claims_of(sentence) for sentence in sentences if tells(sentence)]
-        session = Session(self.linker, report)
-        here = not (session.region_is_sure and session.elsewhere())
-        claims = (claim for own in found for claim in own or ())
-        return frozenset(name for name, _, sited in claims if here or sited or not self._is_local(name))
-
-    def _claims_in_any(self, stretch: str) -> frozenset[Claim] | None:
-        """What a stretch of whole sentences could mention wherever it stands; None where that is left open.
+    def claims_in(self, stretch: str, tells: Callable[[str], bool]) -> frozenset[Claim] | None:
+        """What those sentences of a stretch that `tells` picks could mention wherever they stand; None: that is open.
 
         A heading in it may be one or not, a line may end a sentence or not, and the mark at its beginning (that of a
         list) may be a sentence or not: all ways to cut it are taken together.
@@ -143,12 +125,27 @@ class Annotator:
         ways = ((begin, end) for begin in begins for end in ends if begin < end)
         one_line = stretch.replace("\n", " ")
         parts = {stretch[a:b] for way in ways for a, b in split_sentences(one_line, *way, width=0)}
-        return self.linker.one(frozenset[Claim]().union(*map(self._claims_of, parts)))
+        return self._claims_of(filter(tells, parts))
 
-    def _claims_of(self, sentence: str) -> frozenset[Claim]:
-        """What a sentence could mention wherever it stands."""
-        read = self._read(sentence)
-        return frozenset(Session(self.linker, NOWHERE).claims_anywhere(read)) if read.hits else frozenset()
+    def claims_laid_out(self, report: Report, tells: Callable[[str], bool]) -> frozenset[Claim]:
+        """What the sentences of a report that `tells` picks could mention wherever they stood."""
+        sentences = (report.text[start:end] for start, end, _ in self._layout(report.text)[1])
+        return self._claims_of(filter(tells, sentences))
+
+    def _claims_of(self, sentences: Iterable[str]) -> frozenset[Claim]:
+        """What sentences could mention wherever they stand."""
+        anywhere = Session(self.linker, NOWHERE).claims_anywhere
+        return frozenset(claim for read in map(self._read, sentences) if read.hits for claim in anywhere(read))
+
+    def counts_elsewhere(self, claim: Claim) -> bool:
+        """Whether a claim counts in a report of another body region, too."""
+        name, _, sited = claim
+        return sited or not self._is_local(name)
+
+    def surely_elsewhere(self, report: Report) -> bool:
+        """Whether body part or title say that a report is of another body region."""
+        session = Session(self.linker, report)
+        return session.region_is_sure and session.elsewhere()
 
     def could_mention(self, report: Report) -> frozenset[str]:
         """The findings and conditions that have a term at a place where it counts: all that a mention can be of."""
@@ -170,7 +167,7 @@ class Annotator:
     def _named(self, claims: Collection[Claim], elsewhere: bool) -> frozenset[str]:
         """The findings of claims; of a report `elsewhere` those of the local findings that are sited."""
         if elsewhere:
-            claims = [c for c in claims if c[2] or not self._is_local(c[0])]
+            claims = list(filter(self.counts_elsewhere, claims))
         named = {name for name, told, _ in claims if not told}
         while more := {name for name, told, _ in claims if name not in named and not named.isdisjoint(told)}:
             named |= more
@@ -197,7 +194,7 @@ class Annotator:
         if not judged.hits:
             own = judged if judged.sites or judged.sides else NOTHING_JUDGED
             words = Words(forms, (), ())
-            return Sentence(text, words, own, (), sides, _NOTHING, measures, None, {}, _NEVER, _NEVER)
+            return Sentence(text, words, own, (), sides, _NOTHING, measures, None, (), _NEVER, _NEVER)
         hits = judged.hits
         placed = {h.name for h in hits if h.term.known or h.term.at or h.term.not_at}
         asks = placed.union(*(h.term.told for h in hits))

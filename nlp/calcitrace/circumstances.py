@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, fields
+from functools import cache
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from calcitrace.ruleset import Site
@@ -61,28 +63,36 @@ class Observed(Circumstances):
 class Outcomes(Generic[Came]):
     """What came of a sentence under the circumstances that it has stood in so far, by those that it asked for."""
 
-    __slots__ = ("_by_asked", "_size")
+    __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._by_asked: dict[tuple[str, ...], dict[tuple[object, ...], Came]] = {}
-        self._size = 0
+        self._known: tuple[tuple[tuple[str, ...], tuple[object, ...], Came], ...] = ()
 
     def __len__(self) -> int:
-        return self._size
+        return len(self._known)
 
     def find(self, now: Circumstances, besides: object = None) -> Came | None:
         """What came of it before, where what it asked for, and what is given `besides`, was the same."""
-        for asked, known in self._by_asked.items():
-            found = known.get((besides, *[getattr(now, name) for name in asked]))
-            if found is not None:
-                return found
+        asked: tuple[str, ...] | None = None
+        here: tuple[object, ...] = ()
+        for names, there, came in self._known:
+            if names is not asked:
+                asked, here = names, (besides, *[getattr(now, name) for name in names])
+            if here == there:
+                return came
         return None
 
     def keep(self, came: Came, asked: Collection[str], before: Circumstances, besides: object = None) -> bool:
         """Keep what came of it where these were `asked` of the circumstances `before`, if there is room."""
-        if self._size == MOST_CIRCUMSTANCES:
+        if len(self._known) == MOST_CIRCUMSTANCES:
             return False
-        names = tuple(sorted(asked))
-        self._by_asked.setdefault(names, {})[besides, *[getattr(before, name) for name in names]] = came
-        self._size += 1
+        names = _in_order(frozenset(asked))
+        there = (besides, *[getattr(before, name) for name in names])
+        self._known = tuple(sorted((*self._known, (names, there, came)), key=itemgetter(0)))
         return True
+
+
+@cache
+def _in_order(names: frozenset[str]) -> tuple[str, ...]:
+    """The names as a tuple, the same one each time."""
+    return tuple(sorted(names))

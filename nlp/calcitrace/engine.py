@@ -14,7 +14,7 @@ from calcitrace.compiled import compile_all
 from calcitrace.fast import Contexts, Modifier, PhraseTable, RegexTable, TokenTable
 from calcitrace.ruleset import CueGroup, RuleSet, Term
 from calcitrace.screen import prepare
-from calcitrace.sites import CueHit, Hit, Judged, Looking
+from calcitrace.sites import CueHit, Hit, Judged, Looking, no_cues
 
 UNLABELLED = "caller"
 
@@ -124,7 +124,7 @@ class FastJudge:
         """Judge the sentence with these standard words; `brought` are targets that the caller names itself."""
         hits = [] if brought else self.hits(forms)
         kept = [Hit("finding", UNLABELLED, _CALLER, i, j) for i, j in brought] or prune(hits, self._rules)
-        return _judged(kept, hits, partial(per_extent, cues_of=partial(self._cues, forms)))
+        return _judged(kept, hits, partial(self._cues, forms))
 
     def hits(self, forms: Sequence[str]) -> list[Hit]:
         """Every target rule that matches, before any is pruned, in order of the words."""
@@ -136,7 +136,11 @@ class FastJudge:
         """The context rules that match: those that count, with the scope that is left to them, and those pruned."""
         return self._contexts.read(forms)
 
-    def _cues(self, forms: Sequence[str], targets: Sequence[Hit]) -> list[tuple[CueHit, ...]]:
+    def _cues(self, forms: Sequence[str], targets: Sequence[Hit]) -> Sequence[tuple[CueHit, ...]]:
+        """For each target the context rules that modify it, in order of their words."""
+        return per_extent(targets, partial(self._cues_of_each, forms))
+
+    def _cues_of_each(self, forms: Sequence[str], targets: Sequence[Hit]) -> list[tuple[CueHit, ...]]:
         edges = self._contexts.edges(forms, targets)
         return [
             tuple(
@@ -167,7 +171,7 @@ class FastJudge:
 def _judged(kept: Sequence[Hit], hits: Sequence[Hit], look: Looking) -> Judged:
     """A sentence's targets that are kept, and its anatomy."""
     sites, sides = (tuple(h for h in hits if h.what == what) for what in ("site", "side"))
-    return Judged(tuple(kept), sites, sides, look)
+    return Judged(tuple(kept), sites, sides, look if kept else no_cues)
 
 
 Owner = tuple[str, str, Term]

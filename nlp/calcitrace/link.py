@@ -98,11 +98,13 @@ class Session(Circumstances):
         """The structures that the sentence names in a report of this region."""
         if not sentence.judged.sites:
             return NOTHING_NAMED
-        found = sentence.sites_in.get(self.region)
+        found = next((named for region, named in sentence.sites_in if region == self.region), None)
         if found is None:
             sites = tuple((h, self.linker.sites[h.name]) for h in self._unambiguous(sentence.judged.sites))
             last = next((s for _, s in reversed(sites) if s.kind in ("bone", "tendon")), None)
-            found = sentence.sites_in[self.region] = Named(sites, tuple(s.kind for _, s in sites if not s.weak), last)
+            made = Named(sites, tuple(s.kind for _, s in sites if not s.weak), last)
+            found = next((named for _, named in sentence.sites_in if named == made), made)  # regions often agree
+            sentence.sites_in = (*sentence.sites_in, (self.region, found))
         return found
 
     def sides(self, sentence: Sentence) -> tuple[Sides, Observed]:

@@ -71,7 +71,12 @@ Looking = Callable[[Sequence[Hit]], Sequence[tuple[CueHit, ...]]]  # for each of
 Claim = tuple[str, frozenset[str], bool]  # a finding, those of which one must be told, whether it is sited
 
 
-NOTHING_JUDGED = Judged((), (), (), lambda hits: ())  # one for all sentences of which it is true
+def no_cues(_: Sequence[Hit]) -> Sequence[tuple[CueHit, ...]]:
+    """Those of a sentence without targets."""
+    return ()
+
+
+NOTHING_JUDGED = Judged((), (), (), no_cues)  # one for all sentences of which it is true
 
 
 class Named(NamedTuple):
@@ -103,7 +108,7 @@ class Sentence:
     asks: frozenset[str]
     measures: bool = False
     slips: frozenset[str] | None = None
-    sites_in: dict[str, Named] = field(default_factory=dict)
+    sites_in: tuple[tuple[str, Named], ...] = ()  # by region
     claims_in: Outcomes[frozenset[Claim]] = field(default_factory=Outcomes)
     read_in: Outcomes[Any] = field(default_factory=Outcomes)
 
