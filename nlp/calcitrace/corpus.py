@@ -24,7 +24,7 @@ from calcitrace.sieve import SCREENS
 from calcitrace.sources import Inputs, Options, Place, Query, Tally, expand, read_rows, shown_id
 from calcitrace.strictyaml import meant
 from calcitrace.studydate import ORDERS
-from calcitrace.summary import SUMMED, bounded, counted, first_by_probability
+from calcitrace.summary import SUMMED, bounded, count, first_by_probability
 from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, parquet_bytes
 from calcitrace.workers import NO_MODEL, Setup, Work, case_of, model_for, why_no_model, working
 
@@ -317,7 +317,7 @@ class Made:
             return
         self.reports.append(rows["report"])
         self.mentions += rows["mentions"]
-        self.counts.update(counted(rows))
+        count(rows, self.counts)
         self.counts["likely"] += rows["report"]["likely_case"]
         if rows["set_aside"]:
             self.counts["case|set aside"] += 1

@@ -98,14 +98,15 @@ class Session(Circumstances):
         """The structures that the sentence names in a report of this region."""
         if not sentence.judged.sites:
             return NOTHING_NAMED
-        found = next((named for region, named in sentence.sites_in if region == self.region), None)
-        if found is None:
-            sites = tuple((h, self.linker.sites[h.name]) for h in self._unambiguous(sentence.judged.sites))
-            last = next((s for _, s in reversed(sites) if s.kind in ("bone", "tendon")), None)
-            made = Named(sites, tuple(s.kind for _, s in sites if not s.weak), last)
-            found = next((named for _, named in sentence.sites_in if named == made), made)  # regions often agree
-            sentence.sites_in = (*sentence.sites_in, (self.region, found))
-        return found
+        for region, known in sentence.sites_in:
+            if region == self.region:
+                return known
+        sites = tuple((h, self.linker.sites[h.name]) for h in self._unambiguous(sentence.judged.sites))
+        last = next((s for _, s in reversed(sites) if s.kind in ("bone", "tendon")), None)
+        made = Named(sites, tuple(s.kind for _, s in sites if not s.weak), last)
+        named = next((known for _, known in sentence.sites_in if known == made), made)  # regions often agree
+        sentence.sites_in = (*sentence.sites_in, (self.region, named))
+        return named
 
     def sides(self, sentence: Sentence) -> tuple[Sides, Observed]:
         """The links of a sentence's mentions, and the circumstances as they are observed while these are worked out."""

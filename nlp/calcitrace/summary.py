@@ -78,13 +78,15 @@ def write_summary(
     )
 
 
-def counted(rows: Mapping[str, Any]) -> Iterator[str]:
-    """What counts of a report by the rows that a worker made of it: its mentions, statuses and unknown modality."""
-    yield from (f"{m['finding']}|{m['assertion']}" for m in rows["mentions"])
-    yield f"case|{rows['report']['case_status']}"
-    yield f"status|{rows['report']['status']}"
+def count(rows: Mapping[str, Any], counts: Counter[str]) -> None:
+    """Count a report by the rows that a worker made of it: its mentions, statuses and unknown modality."""
+    report = rows["report"]
+    counts[f"case|{report['case_status']}"] += 1
+    counts[f"status|{report['status']}"] += 1
+    for mention in rows["mentions"]:
+        counts[f"{mention['finding']}|{mention['assertion']}"] += 1
     if said := rows["unknown_modality"]:
-        yield f"modality|{shown_id(said)}"
+        counts[f"modality|{shown_id(said)}"] += 1
 
 
 def bounded(counts: Counter[str]) -> Counter[str]:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any
 
@@ -73,6 +74,10 @@ def clean(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
+_GIVEN = ("report_id", "patient_id", "study_date", "modality", "body_part", "version_of", "sex", "age")
+_given_of = attrgetter(*_GIVEN)
+
+
 def report_row(
     report: Report,
     assessment: Assessment,
@@ -126,16 +131,8 @@ def _says_nothing(rules: str) -> dict[str, Any]:
 
 def _given(report: Report) -> dict[str, str]:
     """What a row says of a report as its source does."""
-    return {
-        "report_id": clean(report.report_id),
-        "patient_id": clean(report.patient_id),
-        "study_date": clean(report.study_date),
-        "modality": clean(report.modality),
-        "body_part": clean(report.body_part),
-        "version_of": clean(report.version_of),
-        "sex": clean(report.sex),
-        "age": clean(report.age),
-    }
+    values = _given_of(report)
+    return dict(zip(_GIVEN, values if all(map(str.isascii, values)) else map(clean, values), strict=True))
 
 
 def mention_row(report_id: str, mention: Mention) -> dict[str, Any]:
