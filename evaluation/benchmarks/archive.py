@@ -122,6 +122,7 @@ def main() -> None:
     parser.add_argument("--reports", type=int, default=100_000, help="reports of a mixed archive")
     parser.add_argument("--few", type=int, default=200, help="reports that the slow ways read")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", choices=ARCHIVES, nargs="+", default=list(ARCHIVES), help="these archives alone")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the JSON file")
     arguments = parser.parse_args()
     logger.disable("PyRuSH")
@@ -139,7 +140,8 @@ def main() -> None:
     }
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / f"{result['measured'][:10]}_archive_{rules.hash[:8]}.json"
-    for name, (share, form, size, screens) in ARCHIVES.items():
+    for name in arguments.only:
+        share, form, size, screens = ARCHIVES[name]
         made = list(make_archive(round(arguments.reports * size), share))
         gc.freeze()  # what is held here for the measurement slows no way's collection of objects
         few = [Report(m.report_id, m.text, modality=m.modality, body_part=m.body_part) for m in made[: arguments.few]]
