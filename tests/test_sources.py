@@ -560,6 +560,34 @@ def test_a_narrative_is_the_whole_text_or_stands_beside_its_impression(tmp_path:
     assert read(put(tmp_path, "s.csv", "id,narrative\n1,Pain.\n")).texts == [("1", "Pain.")]
 
 
+def test_names_of_pieces_may_be_adorned(tmp_path: Path) -> None:
+    """As exports have them: NARRATIVE_TEXT, RESULT_IMPRESSION; both are read, and a narrative alone is the text."""
+    for narrative, impression in (("NARRATIVE_TEXT", "IMPRESSION_TEXT"), ("Report Narrative", "RESULT_IMPRESSION")):
+        path = put(tmp_path, "r.csv", f"id,{narrative},{impression}\n1,Pain.,Calm.\n2,More.,\n")
+        assert read(path).texts == [("1", "FINDINGS:\nPain.\n\nIMPRESSION:\nCalm."), ("2", "FINDINGS:\nMore.")]
+    assert read(put(tmp_path, "s.csv", "id,RESULT_NARRATIVE\n1,Pain.\n")).texts == [("1", "Pain.")]
+
+
+def test_pieces_read_without_a_column_that_looks_like_text_are_told(tmp_path: Path) -> None:
+    """An impression read alone loses the findings: the options that read the other column are named."""
+    path = put(tmp_path, "r.csv", f"id,IMPRESSION,FREITEXT\n1,Calm.,{'No fracture of the hip. ' * 9}\n")
+    (said,) = read(path).tally.lacking.values()
+    assert said.splitlines()[-1] == (
+        "note: only impression of each report will be read; not read, but looks like report text: FREITEXT; "
+        "--findings-column reads it, too"
+    )
+
+
+def test_an_impression_beside_a_named_text_is_told(tmp_path: Path) -> None:
+    """A column with the usual name of a piece may hold a short text."""
+    path = put(tmp_path, "r.csv", "id,NARRATIVE_TEXT,IMPRESSION_TEXT\n1,Pain.,Calm.\n")
+    (said,) = read(path, {"text": "NARRATIVE_TEXT"}).tally.lacking.values()
+    assert said.splitlines()[-1] == (
+        "note: not read, but looks like report text: IMPRESSION_TEXT; --findings-column and --impression-column join "
+        "parts in place of --text-column"
+    )
+
+
 def test_a_text_file_needs_no_columns(tmp_path: Path) -> None:
     """Column choices are for tables; a text file beside them is read all the same."""
     put(tmp_path, "a.txt", "plain"), put(tmp_path, "b.csv", "id,BODY\n1,x\n")
