@@ -522,6 +522,13 @@ def test_a_birth_date_becomes_the_age_at_the_study_and_is_not_kept(tmp_path: Pat
     )
 
 
+def test_birth_dates_without_a_study_date_are_told_so(tmp_path: Path) -> None:
+    """The order of day and month would not help."""
+    got = read(put(tmp_path, "r.csv", "id,text,DOB,WANN\n1,a,14.05.1968,13.05.2021\n"))
+    assert "study unknown: 1 (the first at r.csv:2); no report has a study date (--date-column names its" in got.told
+    assert "--date-order" not in got.told
+
+
 def test_any_column_can_be_asked_for(tmp_path: Path) -> None:
     """What is asked for wins over a usual name, in its own spelling or a like one."""
     path = put(tmp_path, "r.csv", "id,text,KEY,Body Text\n1,a,k,b\n")
