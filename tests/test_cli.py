@@ -869,6 +869,17 @@ def test_rules_list(command: Any, rules: RuleSet, monkeypatch: pytest.MonkeyPatc
     assert ended.out.endswith(f"rule set {rules.hash}\n")
 
 
+def test_rules_are_copied_to_a_new_folder_only(command: Any, tmp_path: Path, rules: RuleSet) -> None:
+    """The copy is the same rule set; a folder that is there is left alone."""
+    from calcitrace import load_rules
+
+    ended = command("rules", "copy", tmp_path / "mine")
+    assert ended.out == f"copied the rules to {tmp_path / 'mine'}; use them with --patterns {tmp_path / 'mine'}\n"
+    assert load_rules(tmp_path / "mine").hash == rules.hash
+    ended = command("rules", "copy", tmp_path / "mine")
+    assert (ended.code, ended.err) == (2, f"error: {tmp_path / 'mine'}: is there already; name a new folder\n")
+
+
 def test_rules_show(command: Any, rules: RuleSet) -> None:
     """The terms, confusers and examples of one finding, and the file they stand in."""
     ended = command("rules", "show", "fracture")

@@ -1,4 +1,4 @@
-"""Commands for those who keep the rules: `rules check`, `diff`, `list`, `show`."""
+"""Commands for those who keep the rules: `rules check`, `copy`, `diff`, `list`, `show`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
+from shutil import copytree
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -66,6 +67,23 @@ def rules_check(
     print(f"{own or patterns_folder()}: {', '.join(said)}{hidden}")
     if count["error"]:
         raise typer.Exit(ExitCode.FAILURE)
+
+
+@rules_app.command("copy")
+def rules_copy(folder: Annotated[Path, typer.Argument(help="Folder to make; it must not be there yet.")]) -> None:
+    """Copy the rules that calcitrace uses, wherever it is installed, to a folder of your own, to change them there.
+
+    Example: calcitrace rules copy my-rules
+    """
+    from calcitrace.rules import patterns_folder
+
+    if folder.exists():
+        raise UsageError(f"{folder}: is there already; name a new folder")
+    try:
+        copytree(patterns_folder(), folder)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written ({error.strerror or type(error).__name__})") from None
+    print(f"copied the rules to {folder}; use them with --patterns {folder}")
 
 
 @rules_app.command("diff")
