@@ -22,7 +22,7 @@ from calcitrace.differences import Difference, differences
 from calcitrace.errors import UsageError
 from calcitrace.rules import patterns_folder
 from calcitrace.show import why_rich
-from calcitrace.usage import usage
+from calcitrace.usage import FEW_REPORTS, usage
 from calcitrace.why import why, why_case, why_tier
 
 SECRET = "zanzibar"
@@ -180,15 +180,14 @@ def test_a_line_that_never_fires_is_a_note(rules: RuleSet) -> None:
 
 
 def test_rules_check_on_a_corpus(command: Any, tmp_path: Path) -> None:
-    """Notes are no fault: the exit code is 0, and their number stands in the last line, which of few reports is all."""
+    """Notes are no fault: the exit code is 0; of few reports they are only there where they are asked for."""
     corpus = tmp_path / "reports.jsonl"
     corpus.write_text(json.dumps({"report_id": "A7", "text": TEXT}) + "\n", "utf-8")
     done = command("rules", "check", "--on", corpus)
     assert done.code == 0
     assert "note: " not in done.out
-    each = command("rules", "check", "--on", corpus, "--verbose").out.count("never fires here")
-    told = f", {each:,} notes (lines that never fire in 1 report); --verbose shows each"
-    assert done.out.splitlines()[-1].endswith(told)
+    assert command("rules", "check", "--on", corpus, "--verbose").out.count("never fires here") > FEW_REPORTS
+    assert done.out.splitlines()[-1].endswith("; --verbose shows the lines that never fire in 1 report")
     assert SECRET not in done.out + done.err
 
 

@@ -368,8 +368,21 @@ def test_train_warns_of_a_case_that_pulls_the_threshold_down(tmp_path: Path, run
     assert int(told[1]) > 4
     assert told[2] == "r11"
     assert "choose another with `calcitrace threshold`" in made.err
-    right = command("train", labels_file(tmp_path, right_labels()), "--run", run, "-o", tmp_path / "own.json")
+    right = command("train", labels_file(tmp_path, right_labels()), "--run", run, "-o", tmp_path / "right.json")
     assert "the threshold marks" not in right.err
+
+
+def test_a_model_is_written_over_only_where_that_is_asked_for(tmp_path: Path, run: Path, command: Any) -> None:
+    """Runs may use the earlier one; `threshold`, too."""
+    out = tmp_path / "own.json"
+    out.write_text("{}")
+    words = ("train", labels_file(tmp_path, right_labels()), "--run", run, "-o", out)
+    for refused in (command(*words), command("threshold", out, "--run", run, "--reads-per-1000", 9, "-o", out)):
+        assert refused.code == 2
+        assert "own.json: is there already, and runs may use it; choose another --out, or --overwrite" in refused.err
+    assert out.read_text() == "{}"
+    assert command(*words, "--overwrite").code == 0
+    assert load_model(out).case == DEFAULT_CASE
 
 
 def test_train_warns_where_nothing_could_be_held_out(tmp_path: Path, run: Path, command: Any) -> None:
@@ -507,7 +520,7 @@ def test_ids_of_labels_may_stand_where_those_of_the_run_stood(tmp_path: Path, co
     texts = (CASES[0], OTHERS[0])
     source.write_text("Nummer,text\n" + "".join(f'r{n},"{text}"\n' for n, text in enumerate(texts)))
     process(source, tmp_path / "run", RunOptions(model="none", columns={"report_id": "Nummer"}))
-    words = ("--run", tmp_path / "run", "-o", tmp_path / "m.json")
+    words = ("--run", tmp_path / "run", "-o", tmp_path / "m.json", "--overwrite")
     made = command("train", labels_file(tmp_path, "r0,1\nr1,0\n", "Nummer,label"), *words)
     assert "reading 2 labelled reports, ids of the labels from column Nummer as those of the run\n" in made.err
     assert made.code == 0

@@ -446,8 +446,8 @@ def test_process_tells_of_report_text_that_is_not_read(kind: str, command: Any, 
         duckdb.connect(str(tmp_path / "x.db")).close()
     done = command("process", *words, "--out", tmp_path / "run", "--text-column", "BERICHT_A")
     assert (
-        "not read, but looks like report text: BERICHT_B; --findings-column and --impression-column in place of "
-        "--text-column join parts\n" in done.err
+        "not read, but looks like report text: BERICHT_B; --findings-column and --impression-column join "
+        "parts in place of --text-column\n" in done.err
     )
 
 
@@ -456,7 +456,7 @@ def test_a_key_of_json_that_is_no_name_is_not_told(command: Any, tmp_path: Path)
     rows = [{"id": "1", "BERICHT": "Pain.", LONG[:30]: LONG}, {"id": "2", "BERICHT": "Pain.", "IMPR": LONG * 2}]
     path = put(tmp_path, "r.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     done = command("process", path, "--out", tmp_path / "run", "--text-column", "BERICHT")
-    assert "r.jsonl: not read, but looks like report text: IMPR; --findings-column" in done.err
+    assert "r.jsonl: note: not read, but looks like report text: IMPR; --findings-column" in done.err
     assert "fracture" not in done.err
 
 
@@ -867,6 +867,17 @@ def test_rules_list(command: Any, rules: RuleSet, monkeypatch: pytest.MonkeyPatc
             assert re.search(rf"^{rule.name} +[\d,]+ +{len(rule.examples)} +{title}", told, re.MULTILINE)
     assert max(map(len, ended.out.splitlines()[:-1])) <= 80
     assert ended.out.endswith(f"rule set {rules.hash}\n")
+
+
+def test_rules_are_copied_to_a_new_folder_only(command: Any, tmp_path: Path, rules: RuleSet) -> None:
+    """The copy is the same rule set; a folder that is there is left alone."""
+    from calcitrace import load_rules
+
+    ended = command("rules", "copy", tmp_path / "mine")
+    assert ended.out == f"copied the rules to {tmp_path / 'mine'}; use them with --patterns {tmp_path / 'mine'}\n"
+    assert load_rules(tmp_path / "mine").hash == rules.hash
+    ended = command("rules", "copy", tmp_path / "mine")
+    assert (ended.code, ended.err) == (2, f"error: {tmp_path / 'mine'}: is there already; name a new folder\n")
 
 
 def test_rules_show(command: Any, rules: RuleSet) -> None:

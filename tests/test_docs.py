@@ -125,6 +125,20 @@ def test_the_command_lines_of_the_readme_run(tmp_path: Path) -> None:
     assert [(d.args, d.returncode) for d in done] == [(line, 0) for line in lines], [d.stderr for d in done]
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/first-hour.md"])
+def test_a_folder_of_ones_own_has_samples_and_rules(page: str, tmp_path: Path) -> None:
+    """The line that the pages show, given in the project's folder, makes one beside it."""
+    (line,) = (line for block in blocks(page, "sh") for line in block.splitlines() if line.startswith("mkdir"))
+    (tmp_path / "checkout").mkdir()
+    shutil.copytree(ROOT / "corpora_samples", tmp_path / "checkout" / "corpora_samples")
+    line = line.replace("calcitrace", f"{sys.executable} -m calcitrace")
+    subprocess.run(line, shell=True, cwd=tmp_path / "checkout", check=True, capture_output=True)
+    for name in ("corpora_samples", "patterns"):
+        assert {p.relative_to(ROOT / name) for p in (ROOT / name).rglob("*")} == {
+            p.relative_to(tmp_path / "study" / name) for p in (tmp_path / "study" / name).rglob("*")
+        }
+
+
 def inline_commands(document: Path) -> list[str]:
     """The commands with options that stand within a sentence or a table, where no block shows them."""
     prose = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)

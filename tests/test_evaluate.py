@@ -689,6 +689,25 @@ def test_command_prints_figures(tmp_path):
     assert MARKER not in done.stdout + done.stderr
 
 
+def test_command_tells_of_a_model_of_ones_own(tmp_path):
+    """Its figures are flattering on the reports that it learned from, which a run cannot tell."""
+    run = make_run(tmp_path / "run")
+    words = ("evaluate", run, gold_file(tmp_path, *gold_rows()), "--resamples", 20)
+    manifest = json.loads((run / "manifest.json").read_text()) | {"model": {"name": "our"}}
+    for file, told in (("", False), ("our.json", True)):
+        (run / "manifest.json").write_text(json.dumps(manifest | {"options": {"model": file}}))
+        assert ("note: the model our is one of your own; figures are honest only on" in command(*words).stderr) == told
+
+
+def test_no_interval_is_told_where_all_draws_are_alike(tmp_path):
+    """An AUROC of 1 is 1 in every draw of patients, which does not make it sure; the command says why there is none."""
+    rows = [("definite", "definite", 0.9)] * 4 + [("no", "no", 0.1)] * 4
+    assert ("AUROC (probability)", "1.000", "-", "none", "8 reports") in table_rows(score(*cases(*rows), resamples=20))
+    run = make_run(tmp_path / "run")
+    done = command("evaluate", run, gold_file(tmp_path, gold_rows()[0]), "--resamples", 20)
+    assert done.stdout.splitlines()[-2].startswith("none: the same figure in every draw, as where no error was seen")
+
+
 def test_command_names_a_bad_line(tmp_path):
     """A bad gold line ends with one line on stderr and the exit code of unreadable input."""
     run, gold = make_run(tmp_path / "run"), gold_file(tmp_path, GOOD, f'{{"{MARKER}')

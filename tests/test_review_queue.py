@@ -183,6 +183,30 @@ def test_types_tendons_and_sides_are_words_that_can_be_chosen(run: Path, tmp_pat
     assert "secret" not in "".join(told)
 
 
+def test_a_mistyped_word_is_told_with_those_near_it(run: Path, tmp_path: Path) -> None:
+    """In place of the whole list, which is long."""
+    (tmp_path / "in.csv").write_text("report_id,decision,tendon\nR000,yes,supraspinatu\n", encoding="utf-8")
+    with Store(tmp_path / "s", create=True) as store:
+        make_queue(run, store)
+        (reject,) = import_decisions(store, tmp_path / "in.csv", "csv", "B").rejects
+    assert reject.reason == "the tendon is not known; near words are: supraspinatus, infraspinatus"
+
+
+def test_columns_of_decisions_are_known_in_any_case_and_others_named(run: Path, command: Any, tmp_path: Path) -> None:
+    """`Migration Type` is migration_type; a column that is no such name is lost, and told before it is."""
+    text = "Report ID,Place,Decision,Migration Type,Side\nR000,1,yes,subcortical,left\n"
+    (tmp_path / "in.csv").write_text(text, encoding="utf-8")
+    with Store(tmp_path / "s", create=True) as store:
+        make_queue(run, store)
+    words = ("decisions", "import", tmp_path / "in.csv", "--store", tmp_path / "s", "--reviewer", "B")
+    for more in (("--dry-run",), ()):
+        assert command(*words, *more).err == (
+            "note: columns that are passed over: Place, Side; docs/review.md and --help list those that are known\n"
+        )
+    with Store(tmp_path / "s") as store:
+        assert [(d.migration_type, d.laterality) for d in store.current()] == [("subcortical", "none")]
+
+
 def test_a_store_of_before_takes_up_the_words_of_its_run(run: Path, tmp_path: Path) -> None:
     """Version 0.7 kept none; the next `review` of the run puts them there, once."""
     with Store(tmp_path / "s", create=True) as store:

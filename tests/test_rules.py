@@ -153,6 +153,13 @@ WRONG = {
     "not YAML": (F, "terms:\n", "terms: [\n", 4, "not valid YAML"),
     "a tab as indent": (F, TERM, "\t- heel spur\n", 4, "not valid YAML"),
     "an unreadable character": (F, "Heel", "He\x01el", 1, "unreadable character"),
+    "a dash that is indented more than the one above": (
+        F,
+        TERM,
+        f"{TERM}   - osseous niche\n",
+        5,
+        "reads as part of line 4; indent the dashes of a list alike",
+    ),  # fmt: skip
     "a key given twice": (F, "not:\n", "title: Spur\nnot:\n", 6, "'title' is given twice"),
     "a key that is a list": (F, "not:\n", "[a, b]: c\nnot:\n", 1, "a key must be a single value"),
     "an unknown key": (F, "not:\n", "nots:\n", 6, "unknown key 'nots'"),
@@ -446,15 +453,15 @@ def test_lint_warns_of_what_cannot_act(tmp_path: Path, what: str) -> None:
 def test_lines_that_never_fire_are_counted_by_file(command: Any, tmp_path: Path) -> None:
     """With --on each file has one note for all its lines that no report calls for; --verbose has one for each line.
 
-    Fewer than 1,000 reports have their number alone.
+    Of fewer than 1,000 reports nothing is counted: they call for few of the lines.
     """
     root = folder(tmp_path)
     put, few = tmp_path / "reports.jsonl", tmp_path / "few.jsonl"
     put.write_text("".join(f'{{"report_id": "{n}", "text": "No heel spur."}}\n' for n in range(1000)), "utf-8")
     few.write_text("".join(f'{{"report_id": "{n}", "text": "No heel spur."}}\n' for n in range(999)), "utf-8")
     assert command("rules", "check", "--patterns", root, "--on", few).out.splitlines() == [
-        f"{root}: 1 finding, 4 examples run, 0 errors, 0 warnings, 3 notes (lines that never fire in 999 reports); "
-        "--verbose shows each"
+        f"{root}: 1 finding, 4 examples run, 0 errors, 0 warnings; --verbose shows the lines that never fire in 999 "
+        "reports"
     ]
     words = ("rules", "check", "--patterns", root, "--on", put)
     short, long = command(*words).out.splitlines(), command(*words, "--verbose").out.splitlines()

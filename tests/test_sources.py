@@ -522,6 +522,13 @@ def test_a_birth_date_becomes_the_age_at_the_study_and_is_not_kept(tmp_path: Pat
     )
 
 
+def test_birth_dates_without_a_study_date_are_told_so(tmp_path: Path) -> None:
+    """The order of day and month would not help."""
+    got = read(put(tmp_path, "r.csv", "id,text,DOB,WANN\n1,a,14.05.1968,13.05.2021\n"))
+    assert "study unknown: 1 (the first at r.csv:2); no report has a study date (--date-column names its" in got.told
+    assert "--date-order" not in got.told
+
+
 def test_any_column_can_be_asked_for(tmp_path: Path) -> None:
     """What is asked for wins over a usual name, in its own spelling or a like one."""
     path = put(tmp_path, "r.csv", "id,text,KEY,Body Text\n1,a,k,b\n")
@@ -558,6 +565,34 @@ def test_a_narrative_is_the_whole_text_or_stands_beside_its_impression(tmp_path:
     assert read(path).texts == [("1", "FINDINGS:\nPain.\n\nIMPRESSION:\nCalm.")]
     assert read(path, {"text": "narrative"}).texts == [("1", "Pain.")]
     assert read(put(tmp_path, "s.csv", "id,narrative\n1,Pain.\n")).texts == [("1", "Pain.")]
+
+
+def test_names_of_pieces_may_be_adorned(tmp_path: Path) -> None:
+    """As exports have them: NARRATIVE_TEXT, RESULT_IMPRESSION; both are read, and a narrative alone is the text."""
+    for narrative, impression in (("NARRATIVE_TEXT", "IMPRESSION_TEXT"), ("Report Narrative", "RESULT_IMPRESSION")):
+        path = put(tmp_path, "r.csv", f"id,{narrative},{impression}\n1,Pain.,Calm.\n2,More.,\n")
+        assert read(path).texts == [("1", "FINDINGS:\nPain.\n\nIMPRESSION:\nCalm."), ("2", "FINDINGS:\nMore.")]
+    assert read(put(tmp_path, "s.csv", "id,RESULT_NARRATIVE\n1,Pain.\n")).texts == [("1", "Pain.")]
+
+
+def test_pieces_read_without_a_column_that_looks_like_text_are_told(tmp_path: Path) -> None:
+    """An impression read alone loses the findings: the options that read the other column are named."""
+    path = put(tmp_path, "r.csv", f"id,IMPRESSION,FREITEXT\n1,Calm.,{'No fracture of the hip. ' * 9}\n")
+    (said,) = read(path).tally.lacking.values()
+    assert said.splitlines()[-1] == (
+        "note: only impression of each report will be read; not read, but looks like report text: FREITEXT; "
+        "--findings-column reads it, too"
+    )
+
+
+def test_an_impression_beside_a_named_text_is_told(tmp_path: Path) -> None:
+    """A column with the usual name of a piece may hold a short text."""
+    path = put(tmp_path, "r.csv", "id,NARRATIVE_TEXT,IMPRESSION_TEXT\n1,Pain.,Calm.\n")
+    (said,) = read(path, {"text": "NARRATIVE_TEXT"}).tally.lacking.values()
+    assert said.splitlines()[-1] == (
+        "note: not read, but looks like report text: IMPRESSION_TEXT; --findings-column and --impression-column join "
+        "parts in place of --text-column"
+    )
 
 
 def test_a_text_file_needs_no_columns(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_its_cost_is_told_from_cases_that_were_held_out(tmp_path: Path, run: Pat
     told = command("threshold", model, "--run", run, "--reads-per-1000", 200, "-o", tmp_path / "new.json")
     assert told.code == 0, told.err
     kept = sum(p >= load_model(tmp_path / "new.json").threshold for p in held_out)
-    assert f"sensitivity by cross-validation: {kept}/{len(held_out)} (" in told.out
+    assert f"sensitivity by cross-validation: {kept}/{len(held_out)} (95 % interval 0." in told.out
     assert load_model(tmp_path / "new.json").card["threshold set for"] == "200 reads of 1,000 reports"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from calcitrace.errors import UsageError
 from calcitrace.ruleset import CaseDefinition, RuleSet
@@ -81,7 +82,9 @@ def check_opinion(opinion: Opinion, choices: Mapping[str, Sequence[str]]) -> Non
         raise UsageError(f"the decision is not one of {', '.join(DECISIONS)}")
     for name, words in choices.items():
         if getattr(opinion, name) not in words:
-            raise UsageError(f"the {name} is not one of {', '.join(words)}")
+            near = get_close_matches(getattr(opinion, name)[:MAX_WORD], words)
+            known = f"known; near words are: {', '.join(near)}" if near else f"one of {', '.join(words)}"
+            raise UsageError(f"the {name} is not {known}")
     if len(opinion.comment) > MAX_COMMENT:
         raise UsageError(f"the comment has more than {MAX_COMMENT:,} characters")
     if max(len(opinion.migration_type), len(opinion.tendon)) > MAX_WORD:

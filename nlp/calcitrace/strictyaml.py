@@ -174,7 +174,8 @@ def read_yaml(path: Path, shown: str) -> Table:
     """The mapping in the YAML file `path`; errors call it `shown`.
 
     Raises:
-        RuleError: unreadable, not UTF-8, not YAML, a repeated key, or not a mapping at top level.
+        RuleError: unreadable, not UTF-8, not YAML, a repeated key, a dash of a list that is indented more than the one
+            above (YAML would make one value of both), or not a mapping at top level.
     """
     try:
         node = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=_Loader)
@@ -197,6 +198,8 @@ def read_yaml(path: Path, shown: str) -> Table:
 def _plain(node: yaml.Node, shown: str) -> Any:
     line = node.start_mark.line + 1
     if isinstance(node, yaml.ScalarNode):
+        if not node.style and node.end_mark.line >= line and " - " in node.value:
+            raise RuleError(shown, line + 1, f"reads as part of line {line}; indent the dashes of a list alike")
         return _text(node.value, line)
     if isinstance(node, yaml.SequenceNode):
         row = Row(_plain(item, shown) for item in node.value)

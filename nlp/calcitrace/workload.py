@@ -75,7 +75,7 @@ def kept_in_words(kept: int, cases: int, interval: Interval | None) -> str:
     """How many of the cases lie at or above a threshold, with the interval of that share."""
     if interval is None:
         return "not known; the model had too few labels to hold any out"
-    return f"{kept}/{cases} ({interval[0]:.3f} to {interval[1]:.3f})"
+    return f"{kept}/{cases} (95 % interval {interval[0]:.3f} to {interval[1]:.3f})"
 
 
 def _with_old_figures(model: CaseModel) -> dict[str, Any]:

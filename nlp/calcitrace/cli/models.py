@@ -11,6 +11,14 @@ from calcitrace.cli.app import app, say
 from calcitrace.cli.bar import Stages
 from calcitrace.errors import UsageError
 
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write over an earlier model.")]
+
+
+def _check_free(out: Path, overwrite: bool) -> None:
+    """Check that no file is written over that nobody asked to: runs may use it, and know it by its hash."""
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out}: is there already, and runs may use it; choose another --out, or --overwrite")
+
 
 @app.command()
 def train(
@@ -24,6 +32,7 @@ def train(
     note: Annotated[str, typer.Option(help="A sentence for the model card: who labelled, and how.")] = "",
     seed: Annotated[int | None, typer.Option(help="Of folds and solver; the same seed gives the same file.")] = None,
     id_column: Annotated[str, typer.Option(help="Column of the report ids, where its name is not recognised.")] = "",
+    overwrite: Overwrite = False,
 ) -> None:
     """Learn a case model from labelled reports and write it, with its card, to one file.
 
@@ -37,6 +46,7 @@ def train(
     """
     if start and no_start:
         raise UsageError("give --start or --no-start, not both")
+    _check_free(out, overwrite)
     from calcitrace.casemodel import card_lines
     from calcitrace.training import train as learn
 
@@ -57,6 +67,7 @@ def threshold(
     run: Annotated[Path, typer.Option("--run", help="Finished run folder made with this model.")],
     reads_per_1000: Annotated[float, typer.Option(help="How many of 1,000 reports you can read.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Model file to write (JSON).")],
+    overwrite: Overwrite = False,
 ) -> None:
     """Set a model's threshold by what can be read: so many of 1,000 reports of a run.
 
@@ -67,6 +78,7 @@ def threshold(
     """
     from calcitrace.workload import kept_in_words, set_workload
 
+    _check_free(out, overwrite)
     made = set_workload(model, run, out, reads_per_1000)
     print(f"threshold {made.threshold:.4g}: marks {made.marked:,} of {made.reports:,} reports of {run}")
     if made.prevalence != made.model.prevalence:

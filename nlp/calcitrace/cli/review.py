@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from calcitrace.model import Reject
     from calcitrace.review import Desk
 
+IMPORTS = "docs/review.md and --help list those that are known"
 MOST_ROWS = 10  # of those that a reason is told for
 StoreFile = Annotated[Path, typer.Argument(help="A review store (SQLite) that `review` made.")]
 
@@ -212,12 +213,15 @@ def import_(
     """
     from calcitrace.adjudication import Store
     from calcitrace.exchange import import_decisions
+    from calcitrace.sources.columns import short
 
     with Store(store) as kept:
         done = import_decisions(kept, file, form, reviewer, partial, dry_run)
     saved = f"a dry run: would save {done.good:,}" if dry_run else f"saved {done.saved:,}"
     later = f"; {done.undecided:,} rows have no decision yet" if done.undecided else ""
     print(f"{saved} decisions; {done.known:,} were there before; {len(done.rejects):,} rows rejected{later}")
+    if done.passed:
+        say(f"note: columns that are passed over: {short(done.passed)}; {IMPORTS}")
     for line in reject_lines(done.rejects):
         say(line)
     if done.advice:

@@ -1,4 +1,4 @@
-"""Commands for those who keep the rules: `rules check`, `diff`, `list`, `show`."""
+"""Commands for those who keep the rules: `rules check`, `copy`, `diff`, `list`, `show`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
+from shutil import copytree
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,16 +33,16 @@ def rules_check(
     """Validate every rule file and run every example in it; print what is wrong with path:line and severity.
 
     Errors make a rule wrong; warnings are rules that cannot act, act twice, add nothing, may be slow, or lack what
-    shows that they are right. With --on, notes are lines that no report calls for, counted by file, or in all where the
-    reports are under 1,000 (--verbose names each); the reports are read as by `process`. Exit code 1 if there is an
-    error.
+    shows that they are right. With --on, notes are lines that no report calls for, counted by file, and not counted
+    where the reports are under 1,000 (--verbose names each); the reports are read as by `process`. Exit code 1 if there
+    is an error.
 
     Example: calcitrace rules check --patterns my-rules --on reports.csv --text-column REPORT_BODY
     """
     from calcitrace.lint import check, in_order
     from calcitrace.phrases import many
     from calcitrace.rules import load_rules, patterns_folder
-    from calcitrace.usage import by_file, usage
+    from calcitrace.usage import FEW_REPORTS, by_file, usage
 
     own = patterns or reading.options.patterns
     rules = load_rules(own or None)
@@ -56,13 +57,33 @@ def rules_check(
     for fault in faults if verbose else by_file(faults, read):
         print(fault)
     count = Counter(f.severity for f in faults)
-    notes = [many(count["note"], "note")] if on else []
+    few = not verbose and read < FEW_REPORTS
+    notes = [many(count["note"], "note")] if on and not few else []
     said = [many(len(rules.findings), "finding"), f"{many(examples, 'example')} run"]
     said += [many(count["error"], "error"), many(count["warning"], "warning"), *notes]
-    hidden = f" (lines that never fire in {many(read, 'report')}); --verbose shows each" if on and not verbose else ""
+    silent = f"lines that never fire in {many(read, 'report')}"
+    hidden = f"; --verbose shows the {silent}" if few else f" ({silent}); --verbose shows each"
+    hidden = hidden if on and not verbose else ""
     print(f"{own or patterns_folder()}: {', '.join(said)}{hidden}")
     if count["error"]:
         raise typer.Exit(ExitCode.FAILURE)
+
+
+@rules_app.command("copy")
+def rules_copy(folder: Annotated[Path, typer.Argument(help="Folder to make; it must not be there yet.")]) -> None:
+    """Copy the rules that calcitrace uses, wherever it is installed, to a folder of your own, to change them there.
+
+    Example: calcitrace rules copy my-rules
+    """
+    from calcitrace.rules import patterns_folder
+
+    if folder.exists():
+        raise UsageError(f"{folder}: is there already; name a new folder")
+    try:
+        copytree(patterns_folder(), folder)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written ({error.strerror or type(error).__name__})") from None
+    print(f"copied the rules to {folder}; use them with --patterns {folder}")
 
 
 @rules_app.command("diff")

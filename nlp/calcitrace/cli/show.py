@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from calcitrace.model import Report
     from calcitrace.ruleset import CaseDefinition, RuleSet
 
+HONEST = (
+    "figures are honest only on reports that neither it nor the rules were made with (for those that it learned from, "
+    "its card has figures by cross-validation: calcitrace model)"
+)
 PIPED_WIDTH = 160  # columns for what reads on, since a pipe has no width of its own
 
 
@@ -37,11 +41,18 @@ def evaluate(
     Example: calcitrace evaluate run gold.jsonl --prevalence 0.005
     """
     from calcitrace.evaluate import evaluate as score
-    from calcitrace.evaluate.page import table_rows
+    from calcitrace.evaluate.page import NO_SPREAD, WHY_NONE, table_rows
+    from calcitrace.runfolder import read_manifest
 
     found = score(run, gold, out, prevalence, resamples, list_errors=errors)
-    for row in [("figure", "value", "95% reports", "95% patients", "n"), *table_rows(found)]:
+    rows = table_rows(found)
+    for row in [("figure", "value", "95% reports", "95% patients", "n"), *rows]:
         print("{:30}{:>7}{:>13}{:>14}  {}".format(*row))
+    if any(row[3] == NO_SPREAD for row in rows):
+        print(WHY_NONE)
+    manifest = read_manifest(run)
+    if manifest.get("model") and manifest["options"]["model"]:
+        say(f"note: the model {manifest['model']['name']} is one of your own; {HONEST}")
     print(f"wrote {(out or run / 'evaluation') / 'evaluation.html'} and evaluation.json")
 
 

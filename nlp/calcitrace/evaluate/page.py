@@ -18,6 +18,8 @@ from calcitrace.evaluate.plots import curve_plots, finding_bars
 if TYPE_CHECKING:
     from calcitrace.evaluate import Evaluation
 
+NO_SPREAD = "none"
+WHY_NONE = f"{NO_SPREAD}: the same figure in every draw, as where no error was seen; they cannot tell how unsure it is"
 TITLES = {
     "mention_precision": "mention precision",
     "mention_recall": "mention recall",
@@ -66,8 +68,10 @@ def number(value: float | None) -> str:
 
 
 def interval(limits: Interval | None) -> str:
-    """Limits with three decimals, a dash where there are none."""
-    return "-" if limits is None else f"{limits[0]:.3f}-{limits[1]:.3f}"
+    """Limits with three decimals, a dash where there are none; "none" where they are one (see `NO_SPREAD`)."""
+    if limits is None:
+        return "-"
+    return NO_SPREAD if limits[0] == limits[1] else f"{limits[0]:.3f}-{limits[1]:.3f}"
 
 
 def _counted(figure: Figure) -> str:
@@ -81,6 +85,7 @@ def write_page(found: Evaluation) -> str:
     page: str = _template("evaluation.html.j2").render(
         settings=found.settings,
         rows=table_rows(found),
+        why_none=WHY_NONE,
         tiers=TIERS[::-1],
         curves=found.curves,
         findings=[(name, s, number, interval) for name, s in found.findings.items()],

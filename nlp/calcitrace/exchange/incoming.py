@@ -14,13 +14,14 @@ from typing import Any
 from calcitrace.adjudication import IMPORTED, Store
 from calcitrace.decisions import DECISIONS, DETAILS, Opinion
 from calcitrace.errors import ConflictError, SourceError, UsageError
-from calcitrace.exchange.outgoing import cohort_rows
+from calcitrace.exchange.outgoing import ROW_COLUMNS, cohort_rows
 from calcitrace.ids import lost_zeros
 from calcitrace.model import Reject
 from calcitrace.sources import read_list
 from calcitrace.tables import safe_cell
 
 MAX_FILE = 500_000_000
+OF_QUEUE = ("place",)  # what a file of decisions may have beside ROW_COLUMNS, and what nobody misses
 OF_DECISION = ("patient_id", "decision", "reviewers", *DETAILS)
 Given = tuple[int, dict[str, Any]]
 
@@ -30,7 +31,8 @@ class Imported:
     """What an import did: rows saved, rows that were there before, and rejects with their reasons.
 
     `good` counts the rows that were saved, or would have been; `undecided` those of a CSV file that name a report and
-    no decision yet. `advice` tells of ids that the queue has with other leading zeros, "" where there is none.
+    no decision yet. `advice` tells of ids that the queue has with other leading zeros, "" where there is none. `passed`
+    are columns of a CSV file that an import does not know.
     """
 
     saved: int
@@ -39,6 +41,7 @@ class Imported:
     advice: str = ""
     good: int = 0
     undecided: int = 0
+    passed: tuple[str, ...] = ()
 
 
 class _NothingSavedError(Exception):
@@ -59,7 +62,7 @@ def read_adjudications(path: str | Path) -> dict[str, dict[str, str]]:
         with Store(path) as store:
             return {row["report_id"]: {name: row[name] for name in OF_DECISION} for row in cohort_rows(store)}
     found: dict[str, dict[str, str]] = {}
-    for line, row in read_list(path, ("patient_id", "report_id", "decision")):
+    for line, row in read_list(path, ("patient_id", "report_id", "decision"), OF_DECISION):
         report_id = _plain(row["report_id"])
         if row["decision"] not in DECISIONS or report_id in found or not report_id:
             raise SourceError(f"{path}:{line}: needs a report id that has not come before, and yes, no or unsure")
@@ -114,7 +117,7 @@ def import_decisions(
     """
     if form not in READERS:
         raise UsageError(f"{form!r} is not one of {', '.join(READERS)}")
-    path, rejects, missing = Path(path), list[Reject](), set[str]()
+    path, rejects, missing, passed = Path(path), list[Reject](), set[str](), tuple[str, ...]()
     good = known = undecided = 0
     queue = {item.report_id for item in store.items()}
     given, saved = READERS[form](path), False
@@ -122,9 +125,11 @@ def import_decisions(
         before = {(d.report_id, d.reviewer, d.role): d for d in store.current()}
         turns = Counter((d.report_id, d.reviewer) for d in store.history())
         for number, row in given:
-            if form == "csv" and row["report_id"].strip() and not row["decision"].strip():
-                undecided += 1
-                continue
+            if form == "csv":
+                passed = tuple(name for name in row if name not in (*ROW_COLUMNS, *OF_QUEUE))
+                if row["report_id"].strip() and not row["decision"].strip():
+                    undecided += 1
+                    continue
             try:
                 opinion, who, role, at = _opinion(row, reviewer)
                 if opinion.report_id not in queue:
@@ -141,7 +146,7 @@ def import_decisions(
             raise _NothingSavedError
         saved = True
     advice = lost_zeros(missing, queue).removeprefix("; ")
-    return Imported(good if saved else 0, known, tuple(rejects), advice, good, undecided)
+    return Imported(good if saved else 0, known, tuple(rejects), advice, good, undecided, passed)
 
 
 def _opinion(row: Mapping[str, Any], reviewer: str) -> tuple[Opinion, str, str, str]:
@@ -182,7 +187,7 @@ def _content(path: Path) -> str:
 
 def _in_csv(path: Path) -> Iterator[Given]:
     """The rows that hold: one that was undone, and the row that undid it, are passed over."""
-    rows = list(read_list(path, ("report_id", "decision")))
+    rows = list(read_list(path, ("report_id", "decision"), ROW_COLUMNS))
     undone = {r.get("undoes") for _, r in rows} - {"", None}
     return ((n, r) for n, r in rows if not r.get("undoes") and (not r.get("id") or r["id"] not in undone))
 

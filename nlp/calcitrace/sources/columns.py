@@ -12,32 +12,46 @@ from calcitrace.errors import SourceError
 
 _ALIASES = {
     "report_id": "report_id accession_number accession accession_no note_id report_number exam_id study_id id"
-    " order_number order_id order_proc_id untersuchungsnummer befundnummer auftragsnummer",
-    "text": "text report report_text note_text radiology_report full_text result_text narrative body",
-    "patient_id": "patient_id mrn person_id subject_id patient pat_id patient_mrn pat_mrn_id medical_record_number"
+    " accession_num report_no exam_number study_number order_number order_num order_id order_proc_id"
+    " untersuchungsnummer befundnummer auftragsnummer",
+    "text": "text report report_text note_text radiology_report radiology_report_text full_text result_text report_body"
+    " body",
+    "patient_id": "patient_id mrn person_id subject_id patient pat_id patient_mrn pat_mrn pat_mrn_id"
+    " medical_record_number"
     " patienten_id patientennummer patienten_nr pat_nr",
     "study_date": "study_date exam_date note_date report_date date study_datetime exam_datetime exam_completed_date"
-    " exam_started_date procedure_date service_date result_date untersuchungsdatum befunddatum datum",
-    "modality": "modality exam_modality modalität modalitaet",
+    " exam_started_date exam_start_date exam_end_date exam_dttm procedure_date procedure_datetime service_date"
+    " result_date result_datetime result_time result_dttm untersuchungsdatum befunddatum datum",
+    "modality": "modality exam_modality study_modality modalität modalitaet",
     "body_part": "body_part body_part_examined procedure procedure_name exam exam_description study_description"
-    " exam_name procedure_description order_description order_name proc_name note_title"
-    " körperregion koerperregion untersuchungsart untersuchung",
-    "sex": "sex gender patient_sex patient_gender legal_sex geschlecht",
-    "age": "age patient_age age_years age_at_exam alter patientenalter",
-    "birth_date": "birth_date date_of_birth dob patient_birth_date patient_dob birth_datetime geburtsdatum gebdatum",
+    " exam_name exam_desc study_desc procedure_description proc_description order_description order_name proc_name"
+    " note_title körperregion koerperregion untersuchungsart untersuchung",
+    "sex": "sex gender patient_sex pat_sex patient_gender pat_gender legal_sex birth_sex geschlecht",
+    "age": "age patient_age pat_age age_years age_at_exam age_at_study alter patientenalter",
+    "birth_date": "birth_date date_of_birth dob patient_birth_date pat_birth_date patient_dob pat_dob birth_datetime"
+    " geburtsdatum gebdatum",
 }
 _PIECES = {
     "indication": "indication clinical_history history clinical_information reason_for_exam klinische_angaben"
     " fragestellung indikation anamnese",
     "technique": "technique technik untersuchungstechnik",
     "comparison": "comparison voruntersuchung voruntersuchungen",
-    "findings": "findings finding findings_text befund befunde befundtext narrative",
-    "impression": "impression conclusion impression_text beurteilung",
+    "findings": "findings finding befund befunde befundtext narrative",
+    "impression": "impression conclusion beurteilung",
     "recommendation": "recommendation empfehlung",
     "addendum": "addendum nachtrag",
 }
+_OF_WHAT, _AS_WHAT = ("", "report_", "result_", "exam_", "radiology_", "rad_"), ("", "_text", "_txt")
+
+
+def _variants(names: str) -> tuple[str, ...]:
+    """Names of pieces as archives adorn them: `narrative_text`, `report_impression`; those without more come first."""
+    return tuple(of + name + text for of in _OF_WHAT for text in _AS_WHAT for name in names.split())
+
+
 FIELDS: dict[str, tuple[str, ...]] = {name: tuple(aliases.split()) for name, aliases in _ALIASES.items()}
-PIECES: dict[str, tuple[str, ...]] = {name: tuple(aliases.split()) for name, aliases in _PIECES.items()}
+FIELDS["text"] += _variants("narrative")
+PIECES: dict[str, tuple[str, ...]] = {name: _variants(aliases) for name, aliases in _PIECES.items()}
 CHOICES = (*FIELDS, *PIECES)
 AGES = ("age", "birth_date")  # one of them is enough
 _SHORT = {"report_id": "id", "patient_id": "patient", "study_date": "date"}
@@ -81,6 +95,24 @@ class Columns:
     def beside_text(self) -> dict[str, str]:
         """The pieces that the caller asked for beside a column of the whole text, which wins."""
         return {name: self.given[name] for name in PIECES if self.given.get("text") and self.given.get(name)}
+
+    @property
+    def in_part(self) -> bool:
+        """Whether another column may hold report text, too: the text was named, stands in pieces, or is a narrative."""
+        text = self.chosen.get("text", "")
+        return bool(not text or self.given.get("text") or _plain(text) in map(_plain, PIECES["findings"]))
+
+    def unread(self, others: Sequence[str]) -> str:
+        """That columns are not read which look like report text, and the options that read them."""
+        pieces = [name for name in PIECES if name in self.chosen]
+        if not pieces:
+            return f"not read, but looks like report text: {short(others)}; {IN_PARTS} join parts{self._whole()}"
+        flags = [FLAGS[name] for name in NEEDED_PIECES if name not in pieces] or [FLAGS[n] for n in PIECES]
+        only = f"only {' and '.join(pieces)} of each report will be read"
+        return f"{only}; not read, but looks like report text: {short(others)}; {' or '.join(flags)} reads it, too"
+
+    def _whole(self) -> str:
+        return f" in place of {FLAGS['text']}" if self.given.get("text") else ""
 
     def _beside(self) -> str:
         if not self.beside_text:
@@ -184,6 +216,11 @@ def listed(columns: Sequence[str], asked: Iterable[str] = (), least: int = MIN_N
     if not names and not any(_plain(c) in known for c in columns):
         return f"none of its {len(columns)} columns has a usual name (is its first row a header?)"
     return "columns are: " + short(columns, MAX_LISTED)
+
+
+def is_piece(column: str) -> bool:
+    """Whether a column has a usual name of a piece of the text (findings, impression ...)."""
+    return any(_plain(column) == _plain(alias) for aliases in PIECES.values() for alias in aliases)
 
 
 def is_name(cell: str) -> bool:

@@ -71,11 +71,11 @@ def _header(feed: Feed, path: Path, options: Options) -> tuple[str, list[str]]:
         raise SourceError("its row of column names cannot be read; check the quotes in it, and the delimiter") from None
 
 
-def read_list(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def read_list(path: Path, needed: Sequence[str], more: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a user's own list (labels, decisions, codes), with the line that each starts on.
 
-    Delimiter and encoding are found as for reports. A column of `needed` is known in any case, and with any marks:
-    `Report-ID` is report_id.
+    Delimiter and encoding are found as for reports. A column of `needed`, and of `more` where there is one, is known in
+    any case, and with any marks: `Report-ID` is report_id. The others keep their names.
 
     Raises:
         SourceError: it cannot be read, a column is missing (all are told), or a row is broken (path:line).
@@ -83,7 +83,7 @@ def read_list(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str
     csv.field_size_limit(MAX_TEXT)
     try:
         with TextFile(path, Options(), Tally()) as file:
-            for line, row in guarded(_of_list(path, file, needed)):
+            for line, row in guarded(_of_list(path, file, needed, more)):
                 if not isinstance(row, Mapping):
                     raise ListError(f"{path}:{line}: {row.reason if isinstance(row, Bad) else 'no row'}")
                 yield line, dict(row)
@@ -101,7 +101,7 @@ class ListError(SourceError):
         self.missing = tuple(missing)
 
 
-def _of_list(path: Path, file: TextFile, needed: Sequence[str]) -> Numbered:
+def _of_list(path: Path, file: TextFile, needed: Sequence[str], more: Sequence[str]) -> Numbered:
     feed = Feed(file.lines())
     delimiter, header = _header(feed, path, Options())
     chosen, missing = columns_named(needed, header)
@@ -110,7 +110,9 @@ def _of_list(path: Path, file: TextFile, needed: Sequence[str]) -> Numbered:
         seen = f"{split}; save it with one of , ; | or tab" if split else listed(header, needed, 2)
         what = f"needs the columns {' and '.join(needed)}; missing: {', '.join(missing)}"
         raise ListError(f"{path}:1: {what}; {seen}", missing)
-    yield from _Records(feed, delimiter, header, Columns({**{c: c for c in header}, **chosen}))
+    chosen = {**columns_named(more, header)[0], **chosen}
+    others = {c: c for c in header if c not in chosen.values()}
+    yield from _Records(feed, delimiter, header, Columns({**others, **chosen}))
 
 
 class Feed:

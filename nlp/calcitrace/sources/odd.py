@@ -64,12 +64,15 @@ class Odd:
                 f"the study (63, 063Y, 18M); {FLAGS['birth_date']} names a column of birth dates",
             )
         if BIRTH in self._counts:
-            asked = "" if self._order else "; --date-order dmy or mdy tells day from month"
-            tally.note(
-                path,
-                f"birth dates that leave the age at the study unknown: {self._told(BIRTH)}; both dates must be "
-                f"readable{asked}",
-            )
+            said = f"birth dates that leave the age at the study unknown: {self._told(BIRTH)}; {self._why_no_age()}"
+            tally.note(path, said)
+
+    def _why_no_age(self) -> str:
+        """Why birth dates give no age, and what to do."""
+        if not self._counts.keys() - {AGE, BIRTH}:
+            return f"no report has a study date ({FLAGS['study_date']} names its column)"
+        asked = "" if self._order else "; --date-order dmy or mdy tells day from month"
+        return f"both dates must be readable{asked}"
 
     def _tell_order(self, path: object, tally: Tally) -> None:
         """Note dates in which day and month could be either way, or which contradict the order that was given."""

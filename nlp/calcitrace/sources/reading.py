@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from calcitrace.errors import SourceError, UsageError
-from calcitrace.sources.columns import FLAGS, IN_PARTS, Columns, is_name, short
+from calcitrace.sources.columns import Columns, is_name, is_piece
 
 MAX_TEXT = 20_000_000
 WINDOWS = "windows-1252"
@@ -102,11 +102,13 @@ class Tally:
 class Others:
     """Looks in the first rows of an input for report text in columns that are not read.
 
-    That is where the caller has named the column of the whole text, and may not know of another.
+    That is where the caller has named the column of the whole text and may not know of another, or where only pieces
+    of the text have a known name. A column with the usual name of a piece need not hold a long text.
     """
 
     def __init__(self, path: str, tally: Tally) -> None:
         self._path, self._tally, self._lacking = path, tally, ""
+        self._columns = Columns({})
         self._lengths: dict[str, int] = {}
         self._seen = 0
 
@@ -116,10 +118,10 @@ class Others:
         `named`: those left over are surely names; else only those that look like one are told.
         """
         told = columns.beside_text.values()
-        left = columns.unused if columns.given.get("text") else ()
+        left = columns.unused if columns.in_part else ()
         own = [c for c in left if c not in told and (named or (is_name(c) and c.split() == [c]))]
         self._lengths = {c: self._lengths.get(c, 0) for c in own}
-        self._lacking = columns.lacking(named)
+        self._columns, self._lacking = columns, columns.lacking(named)
         self._tell()
 
     @property
@@ -138,12 +140,9 @@ class Others:
         self._tell()
 
     def _tell(self) -> None:
-        long = [column for column, length in self._lengths.items() if length > LONG * self._seen]
-        said = (
-            f"not read, but looks like report text: {short(long)}; {IN_PARTS} in place of {FLAGS['text']} join parts"
-            if long
-            else ""
-        )
+        least = LONG * self._seen
+        long = [column for column, length in self._lengths.items() if length > (0 if is_piece(column) else least)]
+        said = NOTE + self._columns.unread(long) if long else ""
         self._tally.lacking[self._path] = "\n".join(filter(None, (self._lacking, said)))
 
 
