@@ -585,6 +585,17 @@ def test_pieces_read_without_a_column_that_looks_like_text_are_told(tmp_path: Pa
     )
 
 
+@pytest.mark.parametrize(("text", "told"), [("No mass. IMPRESSION: Calcium.", False), ("No mass.", True)])
+def test_an_impression_that_the_text_does_not_hold_is_told(tmp_path: Path, text: str, told: bool) -> None:
+    """A column with the usual name of the whole text may hold the narrative alone."""
+    path = put(tmp_path, "r.csv", f"id,result_text,impression\n1,{text},Calcium.\n")
+    (said,) = read(path).tally.lacking.values()
+    note = (
+        "note: not read, but looks like report text: impression; --findings-column and --impression-column join parts"
+    )
+    assert (note in said) is told
+
+
 def test_an_impression_beside_a_named_text_is_told(tmp_path: Path) -> None:
     """A column with the usual name of a piece may hold a short text."""
     path = put(tmp_path, "r.csv", "id,NARRATIVE_TEXT,IMPRESSION_TEXT\n1,Pain.,Calm.\n")

@@ -103,13 +103,15 @@ class Others:
     """Looks in the first rows of an input for report text in columns that are not read.
 
     That is where the caller has named the column of the whole text and may not know of another, or where only pieces
-    of the text have a known name. A column with the usual name of a piece need not hold a long text.
+    of the text have a known name. A column with the usual name of a piece need not hold a long text; beside a column
+    with the usual name of the whole text it is told where that does not hold its words.
     """
 
     def __init__(self, path: str, tally: Tally) -> None:
         self._path, self._tally, self._lacking = path, tally, ""
         self._columns = Columns({})
         self._lengths: dict[str, int] = {}
+        self._apart: dict[str, int] = {}  # pieces beside a whole text: in how many rows it does not hold their words
         self._seen = 0
 
     def among(self, columns: Columns, named: bool = True) -> None:
@@ -121,27 +123,33 @@ class Others:
         left = columns.unused if columns.in_part else ()
         own = [c for c in left if c not in told and (named or (is_name(c) and c.split() == [c]))]
         self._lengths = {c: self._lengths.get(c, 0) for c in own}
+        pieces = () if columns.in_part else filter(is_piece, columns.unused)
+        self._apart = {c: self._apart.get(c, 0) for c in pieces}
         self._columns, self._lacking = columns, columns.lacking(named)
         self._tell()
 
     @property
     def names(self) -> list[str]:
         """The columns that it looks at."""
-        return list(self._lengths)
+        return [*self._lengths, *self._apart, *([self._columns.chosen["text"]] if self._apart else ())]
 
     def look(self, columns: Iterable[str], cells: Iterable[Any]) -> None:
         """Look at a row; of the first ones, what they hold is noted."""
-        if self._seen == SAMPLE or not self._lengths:
+        if self._seen == SAMPLE or not (self._lengths or self._apart):
             return
         self._seen += 1
-        for column, cell in zip(columns, cells, strict=False):
-            if column in self._lengths and isinstance(cell, str):
-                self._lengths[column] += len(cell)
+        texts = {column: cell for column, cell in zip(columns, cells, strict=False) if isinstance(cell, str)}
+        for column in self._lengths:
+            self._lengths[column] += len(texts.get(column, ""))
+        whole = texts.get(self._columns.chosen.get("text", ""), "")
+        for column in self._apart:
+            self._apart[column] += texts.get(column, "").strip() not in whole
         self._tell()
 
     def _tell(self) -> None:
         least = LONG * self._seen
         long = [column for column, length in self._lengths.items() if length > (0 if is_piece(column) else least)]
+        long += [column for column, rows in self._apart.items() if 2 * rows > self._seen]
         said = NOTE + self._columns.unread(long) if long else ""
         self._tally.lacking[self._path] = "\n".join(filter(None, (self._lacking, said)))
 
