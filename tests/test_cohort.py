@@ -424,6 +424,29 @@ def test_a_model_takes_part_only_where_the_criteria_ask_for_it(tmp_path: Path) -
     assert re.search(r"model [\w ]+, SHA-256 \w{12}, threshold 0\.0\d+ at a prevalence of 0\.5 %", methods(likely))
 
 
+def test_methods_tell_whose_the_rules_and_the_model_are(tmp_path: Path) -> None:
+    """What ships was developed on synthetic reports; of local rules and of a model of one's own that is not said."""
+    shutil.copytree(patterns_folder(), tmp_path / "ours")
+    with (tmp_path / "ours" / "spelling.yml").open("a", encoding="utf-8") as file:
+        file.write("# a change\n")
+    rows, likely = rows_of(("a", "P1", "2019-03-04", CASE)), criteria(tmp_path, "likely_case: yes\n")
+    own, shipped = run(tmp_path, rows, patterns=str(tmp_path / "ours")), run(tmp_path, rows, "shipped")
+    manifest = json.loads((own / "manifest.json").read_text(encoding="utf-8"))
+    manifest["model"]["learned_from"] = "Two readers, consensus"
+    (own / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    ours, theirs = (methods(build_cohort(folder, likely)) for folder in (own, shipped))
+    assert (
+        "extracted by local rules from the folder ours, not those that ship with calcitrace. Likely cases and "
+        "probabilities are by a model that was trained locally (Two readers, consensus). This implies no accuracy"
+        in ours
+    )
+    assert "synthetic" not in ours
+    assert (
+        "by the rules that ship with calcitrace, which were developed on synthetic reports. Likely cases and "
+        "probabilities are by the starter model, which was trained on synthetic reports. This implies" in theirs
+    )
+
+
 @pytest.mark.parametrize(("pillow", "files"), [(True, "flow.svg, flow.png"), (False, "flow.svg")])
 def test_methods_name_the_pictures_that_were_made(
     pillow: bool, files: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

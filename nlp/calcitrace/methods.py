@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SAID = {"yes": "yes (a definite case)", "no": "no (no case)", "unsure": "unsure (a possible case)"}
 WORDS = {"laterality": "side"}
+STARTER = "STARTER MODEL"  # begins the note of the model that ships
 READ = (
     "Each is a mention of a finding, by what the report says of it. A bone and side are the same as far as both are "
     "told; of a report without a conclusion all but its history is taken; a star is the rest of a word."
@@ -79,12 +80,12 @@ def _source(runs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _extraction(runs: Sequence[Mapping[str, Any]], criteria: Criteria) -> str:
-    rules = _all(f"rule set SHA-256 {m['ruleset_hash'][:12]}{_own(m)}" for m in runs)
+    hashes = _all(f"rule set SHA-256 {m['ruleset_hash'][:12]}" for m in runs)
+    model = f" Likely cases and probabilities are by {_all(map(_model_from, runs))}." if criteria.asks_model else ""
     return (
-        f"Radiology reports were read with calcitrace {_all(m['calcitrace'] for m in runs)}, {rules}; the cohort was "
-        f"built with calcitrace {version('calcitrace')}. All assertions were made by rules"
-        f"{' and a model' if criteria.asks_model else ''} that were developed on synthetic reports; no accuracy is "
-        "implied for this archive."
+        f"Radiology reports were read with calcitrace {_all(m['calcitrace'] for m in runs)}, {hashes}; the cohort was "
+        f"built with calcitrace {version('calcitrace')}. Findings and assertions were extracted by "
+        f"{_all(map(_rules_from, runs))}.{model} This implies no accuracy for this archive."
     )
 
 
@@ -198,12 +199,22 @@ def _reason(exclusion: Exclusion) -> str:
     return f"a mention of {names} that is {' or '.join(sorted(exclusion.assertions))}{when}"
 
 
-def _own(manifest: Mapping[str, Any]) -> str:
-    """That a run used rules of one's own, with the name of their folder; empty where it used those that ship."""
+def _rules_from(manifest: Mapping[str, Any]) -> str:
+    """Whose rules a run used: those that ship, or those of a folder of one's own."""
     folder = manifest.get("options", {}).get("patterns", "")
     if not folder or manifest["ruleset_hash"] == load_rules().hash:
-        return ""
-    return f" (local rules from the folder {Path(folder).name}, not those that ship with calcitrace)"
+        return "the rules that ship with calcitrace, which were developed on synthetic reports"
+    return f"local rules from the folder {Path(folder).name}, not those that ship with calcitrace"
+
+
+def _model_from(manifest: Mapping[str, Any]) -> str:
+    """Whose model a run used, and what it learned from, as far as its card tells."""
+    if not (model := manifest.get("model")):
+        return "no model"
+    learned_from = model.get("learned_from", "")
+    if learned_from.startswith(STARTER):
+        return "the starter model, which was trained on synthetic reports"
+    return f"a model that was trained locally ({learned_from or 'add: on which labels, and by whom'})"
 
 
 def _model(manifest: Mapping[str, Any]) -> str:
