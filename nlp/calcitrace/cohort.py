@@ -20,7 +20,7 @@ from calcitrace.criteriakeys import LEAVE_OUT
 from calcitrace.errors import RunError, UsageError
 from calcitrace.flow import Flow
 from calcitrace.reviewed import Reviewed, reviewed
-from calcitrace.selection import MEMBER, NO_PATIENT, History, highest, history
+from calcitrace.selection import ADDED, MEMBER, NO_PATIENT, REMOVED, History, highest, history
 from calcitrace.tableone import NOT_KNOWN, sex_in_words
 from calcitrace.tables import schema
 from calcitrace.timeline import (
@@ -88,7 +88,7 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "case_status": ("string", "definite, probable, possible or no; of an adjudicated report as adjudicated"),
     "migration_type": ("string", "as in the run, or a reviewer's (see by_reviewer); none of what one called no case"),
     "tendon": ("string", "as in the run, or a reviewer's (see by_reviewer)"),
-    "bone": ("string", "as in the run"),
+    "bone": ("string", "as in the run; where it has none, that of a tendon that a reviewer told"),
     "laterality": ("string", "as in the run, or a reviewer's (see by_reviewer)"),
     "episode": ("int32", "number of the episode that the report is a case report of; 0 for none"),
     "is_index": ("bool", "the index report"),
@@ -198,6 +198,7 @@ class _Made:
         self._boxes: Counter[str] = Counter()
         self._in_boxes: Counter[str] = Counter()
         self._coded: Counter[str] = Counter()
+        self._by_review: Counter[str] = Counter()
         number = 0
         for number, (who, entries) in enumerate(archive.patients(reread), 1):
             self._add(who[1] or entries[0].patient_id, entries)
@@ -220,6 +221,7 @@ class _Made:
             for row in timeline_rows(found, criteria):
                 self._timeline.add(row)
             self._boxes[found.box] += 1
+            self._by_review[found.review] += 1
             self._in_boxes[found.box] += len(found.reports)
         self._reports.update(e.counted for e in entries)
 
@@ -239,7 +241,8 @@ class _Made:
         for manifest in self._archive.manifests:
             rejects.update(manifest["reject_reasons"])
         read = sum(m["rows"] for m in self._archive.manifests)
-        flow = Flow(dict(rejects), dict(self._reports), dict(self._boxes), dict(self._in_boxes))
+        changed = {what: self._by_review[what] for what in (ADDED, REMOVED)} if self._archive.adjudications else {}
+        flow = Flow(dict(rejects), dict(self._reports), dict(self._boxes), dict(self._in_boxes), by_review=changed)
         if flow.rows != read:
             raise RunError(f"the runs read {read} rows and their tables hold {flow.rows}; process the reports again")
         return flow.ordered(self._archive.criteria, self._archive.either_order)
