@@ -635,14 +635,16 @@ def _field_faults(row: dict[str, str]) -> list[str]:
 
 
 def test_the_data_dictionary_keeps_redcaps_rules(cohort: Cohort, key: Path, tmp_path: Path) -> None:
-    """Eighteen columns by their exact names, and nothing in them that REDCap refuses; ids are marked as identifiers."""
+    """Eighteen columns by their exact names, and nothing in them that REDCap refuses; identifiers are marked."""
     export(cohort.folder, tmp_path / "out", "redcap", AS_GIVEN, key)
     path = tmp_path / "out" / "data_dictionary.csv"
     found = rows_of(path)
     assert list(found[0]) == next(csv.reader([HEADER]))
     assert redcap_faults(found) == []
     marked = {row["Variable / Field Name"] for row in found if row["Identifier?"] == "y"}
-    assert marked == {"patient_id", "report_id", "report_merged_into", "report_text"}
+    ids = {"patient_id", "report_id", "report_merged_into", "report_text"}
+    dates = {"index_date", "report_study_date", "report_study_date_partial"}
+    assert marked == ids | dates | {"site", "age", "report_age"}
 
 
 def test_the_checker_of_redcaps_rules_sees_faults() -> None:

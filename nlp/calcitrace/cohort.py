@@ -53,6 +53,7 @@ PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
     "bone": ("string", "bone of the episode; for no case, that of the deposit; or none"),
     "laterality": ("string", "side of the episode; for no case, that of the deposit: left, right, bilateral or none"),
     "outcome": ("string", "resolved, residual_cyst, persistent or unknown, by the last report after the index date"),
+    "outcome_unknown": ("string", "why the outcome of a case is unknown: no_later_report or not_told; else null"),
     "vanished_deposit": ("bool", "a report states that an earlier deposit has gone or shrunk"),
     "first_diagnosis": ("string", "what the case was first read as (tumor, infection), or none"),
     "biopsy": ("string", "done, advised or none; null where the reports were not read again (no case)"),
@@ -71,7 +72,10 @@ PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
     "last_date": ("string", "last full date of a report that counts"),
     "n_episodes": ("int32", "episodes by bone and side"),
     "n_reread": ("int32", "reports that the case screen had passed over and that were read for the cohort"),
-    "size_mm": ("double", "largest size of the deposit in millimetres that a report of the episode states, or null"),
+    "size_mm": (
+        "double",
+        "largest size of the deposit in millimetres, of each report of the episode the size now; or null",
+    ),
 }
 TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "patient_id": ("string", "as given"),
@@ -105,7 +109,7 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "adjudicated": ("string", "what a reviewer decided; null where none did"),
     "sex": ("string", "as given"),
     "age": ("double", "years at the study"),
-    "size_mm": ("double", "as in the run: the largest stated size of the deposit in millimetres, or null"),
+    "size_mm": ("double", "as in the run: the largest size of the deposit now in millimetres, or null"),
     "by_reviewer": ("list<string>", "which of migration_type, tendon and laterality a reviewer told, not the rules"),
 }
 ROWS = 20_000
@@ -292,7 +296,8 @@ def patient_row(found: History, criteria: Criteria, reread: bool = True) -> dict
         "tendon": usual(e.tendon for e in own),
         "bone": usual(e.bone for e in own),
         "laterality": sides_of(own),
-        "outcome": _outcome(found, criteria),
+        "outcome": (said := _outcome(found, criteria)),
+        "outcome_unknown": found.why_unknown if said == "unknown" else None,
         "vanished_deposit": any(vanishes(e, criteria) for e in reports) or vanished_between(reports, criteria),
         "first_diagnosis": _first_diagnosis(found, criteria),
         "biopsy": biopsy(reports, criteria) if is_case and reread else None,

@@ -14,6 +14,7 @@ from calcitrace.timeline import STATUSES, Entry, Place, count_once, episodes, pl
 MEMBER = "In the cohort"
 NO_FULL_DATE = "No full date of a case report"
 SUPERSEDED, NO_PATIENT = "superseded", "no_patient_id"
+NO_LATER, NOT_TOLD = "no_later_report", "not_told"  # how an unknown outcome is shown
 ADDED, REMOVED = "added by review", "removed by review"
 
 
@@ -38,6 +39,13 @@ class History:
     def index_date(self) -> date | None:
         """The day of the index report, None for no case and where no case report has a full date."""
         return self.index.date.day if self.index else None
+
+    @property
+    def why_unknown(self) -> str | None:
+        """Why an unknown outcome is so: no later report with a full date, or none that tells; None for no case."""
+        if self.index_date is None:
+            return None
+        return NOT_TOLD if any(e.date.day and e.date.day > self.index_date for e in self.reports) else NO_LATER
 
 
 def history(entries: Sequence[Entry], criteria: Criteria) -> History:

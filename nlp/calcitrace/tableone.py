@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
+from calcitrace.selection import NO_LATER, NOT_TOLD
 from calcitrace.timeline import STATUSES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_LATER, NOT_TOLD = "no_later_report", "not_told"  # how an unknown outcome is shown
 OUTCOMES = ("resolved", "residual_cyst", "persistent", NOT_TOLD, NO_LATER)
 SHOWN = (
     ("Sex", "sex"),
