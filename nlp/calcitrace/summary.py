@@ -58,7 +58,7 @@ def write_summary(
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
     environment.filters["options"] = lambda said: Markup(_OPTION.sub(r"<code>\g<0></code>", escape(said)))  # noqa: S704
     counts = counts_of(manifest)
-    order = manifest["options"].get("date_order", "")
+    order = manifest.get("options", {}).get("date_order", "")
     environment.filters["day"] = lambda written: _day(written, order)
     findings = by_finding(counts)
     return environment.get_template("summary.html.j2").render(
