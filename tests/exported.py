@@ -52,6 +52,7 @@ def _report(run: int, site: str, patient: str, report: str, **more: Any) -> dict
         "study_date": None,
         "study_date_partial": None,
         "modality": "MR",
+        "modality_kind": "MR",
         "body_part": None,
         "sex": "F",
         "age": 63.5,
@@ -111,6 +112,8 @@ def _patient(site: str, patient: str, **more: Any) -> dict[str, Any]:
         "bone": "none",
         "laterality": "none",
         "outcome": "unknown",
+        "outcome_unknown": None,
+        "index_modality": None,
         "vanished_deposit": False,
         "first_diagnosis": "none",
         "biopsy": "none",
@@ -134,6 +137,7 @@ PATIENTS = [
         bone="humerus",
         laterality="right",
         outcome="residual_cyst",
+        index_modality="MR",
         vanished_deposit=True,
         first_diagnosis="tumor",
         biopsy="advised",
@@ -142,7 +146,7 @@ PATIENTS = [
         size_mm=12.5,
         evidence=[f"{LONG_ID}#1"],
     ),
-    _patient("B", f'{MARK}\n"x"', index_date=date(1999, 12, 31)),
+    _patient("B", f'{MARK}\n"x"', index_date=date(1999, 12, 31), outcome_unknown="no_later_report"),
     _patient("B", f"00{MARK}42", is_case=False, case_status="possible", laterality="left"),
 ]
 
@@ -323,7 +327,13 @@ def _redcap_value(text: str, said: Any) -> Any:
 
 
 # Where a label is not its value in other letters.
-VALUES = {"None stated": "none", "Not stated": "none", "Version of another report": "merged_version"}
+VALUES = {
+    "No report after the index date": "no_later_report",
+    "Later reports do not tell": "not_told",
+    "None stated": "none",
+    "Not stated": "none",
+    "Version of another report": "merged_version",
+}
 
 
 def read_fhir(folder: Path) -> Tables:

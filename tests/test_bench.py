@@ -289,17 +289,17 @@ def test_why_tells_what_each_tier_found_lacked_and_was_barred_by(annotator: Anno
         ),
         (
             "Calcific deposit of the supraspinatus. No erosion of the humerus.",
-            "no case, since no tier fits; for the nearest, definite, it has deposit ('Calcific deposit') but lacks "
-            "attributed erosion ('erosion' is absent).",
+            "no case, since no tier fits. The nearest is definite: the report has deposit ('Calcific deposit') but "
+            "lacks attributed erosion ('erosion' is absent).",
         ),
         (
             "Calcific deposit of the supraspinatus. Erosion of the greater tuberosity. Acute fracture of the humerus.",
-            "no case, since no tier fits; for the nearest, probable, it has erosion ('Erosion') and deposit ('Calcific "
-            "deposit') but is barred by fracture ('fracture').",
+            "no case, since no tier fits. The nearest is probable: the report has erosion ('Erosion') and deposit "
+            "('Calcific deposit') but is barred by fracture ('fracture').",
         ),
         (
             "Cortical erosion of the greater tuberosity with marrow edema. No mass.",
-            "no case, since no tier fits; for the nearest, probable, it lacks deposit (no mention of calcific "
+            "no case, since no tier fits. The nearest is probable: the report lacks deposit (no mention of calcific "
             "tendinopathy or calcification), so that erosion ('Cortical erosion') does not count.",
         ),
     ],
@@ -320,7 +320,9 @@ def test_show_why(command: Any) -> None:
     assert done.code == 0
     lines = [line.rstrip() for line in done.out.splitlines()]
     assert lines[0] == "case status: no"
-    assert lines[3].startswith("This report is no case, since no tier fits; for the nearest, probable, it has erosion")
+    assert lines[3].startswith(
+        "This report is no case, since no tier fits. The nearest is probable: the report has erosion"
+    )
     tiers = lines.index("tier      not met")
     assert lines[tiers + 1 : tiers + 3] == [
         "definite  stated migration; or attributed erosion and no fracture",
@@ -343,7 +345,7 @@ def test_show_why_of_a_case_tells_the_tier_that_fits(command: Any) -> None:
     """Nothing of it is not met; the tiers below it are not told, and what was read alike is told once."""
     text = "Erosion of the humerus. Erosion of the humerus. Calcific deposit of the supraspinatus."
     told = command("show", "--why", "--no-model", "--text", text).out
-    assert re.search(r"\ndefinite  .+\nprobable  .+; or nothing: this tier fits *\n\n", told)
+    assert re.search(r"\ndefinite  .+\nprobable  \(all met: this tier fits\) *\n\n", told)
     assert told.count("cortical_erosion, present, humerus") == 1
     assert "probability" not in told
 
@@ -359,7 +361,7 @@ def test_show_why_in_full(command: Any) -> None:
     assert told["why"][0]["mentions"][0]["value"] == "absent"
     assert told["tiers"][0]["tier"] == "definite"
     _, _, below = done.out.partition("why the case status is no (summed up here, and once more at the end)")
-    because = re.match(r"\n(This report is no case, since no tier fits; [^\n]+\.)\n\n\[findings\] ", below)
+    because = re.match(r"\n(This report is no case: it has nothing of what the tiers ask for\.)\n\n\[findings", below)
     assert because
     assert done.out.endswith(f"\n\n{because[1]}\n")
     _, _, tiers = below.partition("the tiers of the case definition, in order (the first that fits counts)")

@@ -731,7 +731,9 @@ def test_the_reasons_for_a_probability_add_up(share: float | None, command: Any)
     assert sums["base"] + shown + sums["rest"] == pytest.approx(sums["total"])
     assert 1 / (1 + math.exp(-sums["total"])) == pytest.approx(found["case_probability"])
     told = command("show", "--why", "--full", "--text", SENTENCE, *words).out
-    assert re.search(rf"{sums['rest']:+.2f} +\({sums['others']} more, each of which adds or takes away less\)", told)
+    assert re.search(
+        rf"{sums['rest']:+.2f} +\({sums['others']} others in sum, each of which adds or takes away less\)", told
+    )
     cut = found["contributions"][5:]  # which the short form does not show
     rest, others = sums["rest"] + sum(c["log_odds"] for c in cut), sums["others"] + len(cut)
     assert re.search(rf"{rest:+.2f} +\({others} more, each", command("show", "--why", "--text", SENTENCE, *words).out)

@@ -204,8 +204,78 @@ def test_a_review_decides_who_is_in(tmp_path: Path) -> None:
     assert list(made.members["patient_id"]) == ["P0"]
 
 
+def test_what_a_review_changed_is_told(tmp_path: Path, command: Command) -> None:
+    """In flow diagram, Methods and on the terminal: who is a case by review alone, and who is none for it."""
+    days = [(f"r{k}", f"P{k}", "2019-03-04", text) for k, text in enumerate((CASE, CASE, PLAIN, PLAIN, CASE))]
+    folder = run(tmp_path, rows_of(*days))
+    (tmp_path / "d.csv").write_text("report_id,label\nr0,no\nr1,yes\nr2,yes\nr3,yes\n", encoding="utf-8")
+    out, own = tmp_path / "cohort", criteria(tmp_path, "adjudicated_only: yes\n")
+    told = command("cohort", folder, "--adjudications", tmp_path / "d.csv", "--out", out).out.splitlines()
+    boxes = [tuple(re.split(r" {2,}(?=\d)", line)) for line in told]
+    assert boxes[3:7] == [
+        ("  No definite or probable report", "1"),
+        ("  of these, removed by review", "1"),
+        ("with a case report", "4"),
+        ("  of these, added by review", "2"),
+    ]
+    drawn, said = ((out / name).read_text(encoding="utf-8") for name in ("flow.svg", "methods.md"))
+    drawn = drawn.replace("\N{NO-BREAK SPACE}", " ")
+    assert [f"of these, {w} by review (n = {n})" in drawn for w, n in (("added", 2), ("removed", 1))] == [True, True]
+    assert "Because of the review alone, 2 patients have a case report, and 1 patient no longer has one." in said
+    assert "| Review, above; add: accuracy of the rules (calcitrace evaluate) |" in said
+    reviewed_alone = build_cohort(folder, own, tmp_path / "d.csv").flow
+    assert dict(reviewed_alone.by_review) == {"added by review": 2, "removed by review": 1}
+    assert "review alone" not in methods(build_cohort(folder))
+
+
+def test_methods_have_the_recall_of_a_review_that_is_finished(tmp_path: Path) -> None:
+    """Where the store of the review tells it; else what is to be added."""
+    folder = run(tmp_path, rows_of(*((f"r{k}", f"P{k}", "2019-03-04", CASE if k < 2 else PLAIN) for k in range(4))))
+    with Store(tmp_path / "review.sqlite", create=True) as store:
+        make_queue(folder, store, QueueOptions(audit=2, double=0.0, calibration=0))
+        last, *first = (item.report_id for item in store.items())
+        for report_id in first:
+            store.decide(Opinion(report_id, "yes"), "A", f"key {report_id}")
+        before = methods(build_cohort(folder, adjudications=store.path))
+        store.decide(Opinion(last, "yes"), "A", f"key {last}")
+    assert "Recall of the review: add (calcitrace recall)." in before
+    assert (
+        "Of 4 reports, 2 ranked candidates were read in full (2 cases). The other 2 were all read blind (2 cases). No "
+        "report was left unread." in methods(build_cohort(folder, adjudications=tmp_path / "review.sqlite"))
+    )
+
+
+def test_what_an_adjudicator_did_not_tell_is_that_of_the_readers(tmp_path: Path) -> None:
+    """Of those with the adjudicator's decision, where they say the same; only then that of the rules."""
+    folder = run(tmp_path, rows_of(("r0", "P0", "2019-03-04", CASE)))
+    with Store(tmp_path / "review.sqlite", create=True) as store:
+        make_queue(folder, store, QueueOptions(audit=0, double=1.0, calibration=0))
+        store.decide(Opinion("r0", "yes", "intramedullary", "teres_minor", "left"), "A", "first key")
+        store.decide(Opinion("r0", "no"), "B", "second key")
+        store.decide(Opinion("r0", "yes", tendon="subscapularis"), "C", "third key", "adjudicator")
+    (member,) = build_cohort(folder, adjudications=tmp_path / "review.sqlite").members.to_dict("records")
+    assert (member["migration_type"], member["tendon"], member["laterality"]) == (
+        *("intramedullary", "subscapularis", "left"),
+    )
+
+
+def test_the_bone_of_a_case_that_the_rules_missed_is_that_of_the_tendon(tmp_path: Path) -> None:
+    """As the anatomy has it; without a tendon it is not told, in Table 1, too."""
+    folder = run(tmp_path, rows_of(*((f"r{k}", f"P{k}", "2019-03-04", PLAIN) for k in range(2))))
+    rows = "P0,r0,yes,pectoralis_major\nP1,r1,yes,none\n"
+    (tmp_path / "d.csv").write_text(f"patient_id,report_id,decision,tendon\n{rows}", encoding="utf-8")
+    made = build_cohort(folder, adjudications=tmp_path / "d.csv")
+    assert list(made.members["bone"]) == ["humerus", "none"]
+    table = table_one(made.members)[1]
+    assert [row[:3] for row in table if row[0] == "Bone"] == [
+        ("Bone", "humerus", "1 (50 %)"),
+        ("Bone", "not told", "1 (50 %)"),
+    ]
+    assert ("First read as", "none", "2 (100 %)") in [row[:3] for row in table]
+
+
 def test_a_cohort_takes_the_type_tendon_and_side_that_reviewers_told(tmp_path: Path) -> None:
-    """In place of the rules': where readers who told it agree, or the adjudicator's; else that of the rules stands."""
+    """In place of the rules': the adjudicator's, else that of readers who agree; else that of the rules stands."""
     folder = run(tmp_path, rows_of(*((f"r{k}", f"P{k}", "2019-03-04", CASE) for k in range(4))))
     told = {
         ("A", "r0"): Opinion("r0", "yes", "intramedullary", "teres_minor", "left"),
@@ -226,14 +296,14 @@ def test_a_cohort_takes_the_type_tendon_and_side_that_reviewers_told(tmp_path: P
         assert made.members[names].to_numpy().tolist() == [
             ["intramedullary", "teres_minor", "left"],
             ["subcortical", "supraspinatus", "left"],
-            ["cortical_erosion", "supraspinatus", "right"],
+            ["cortical_erosion", "supraspinatus", "left"],
             ["subcortical", "supraspinatus", "right"],
         ]
-        assert [list(n) for n in made.timeline["by_reviewer"]] == [names, ["laterality"], ["migration_type"], []]
+        assert [list(n) for n in made.timeline["by_reviewer"]] == [names, names[2:], names[::2], []]
         assert (
-            "In place of what the rules read stand the reviewers' migration type (2 reports), tendon (1 report) and "
-            "side (2 reports); else migration type, tendon, bone and side are those that the rules read."
-            in methods(made)
+            "An adjudicator settled 1 of them. 1 report was decided by one reviewer alone. Reviewers told the "
+            "migration type (2 reports), tendon (1 report) and side (3 reports), which take the place of what the "
+            "rules read; a bone that the rules did not read is that of the tendon. All other details" in methods(made)
         )
         assert list(made.timeline["bone_involvement"]) == ["involved"] * 4
 
@@ -277,10 +347,10 @@ def test_counts_are_told_in_good_english(tmp_path: Path) -> None:
     out = tmp_path / "cohort"
     write_cohort(build_cohort(run(tmp_path, rows), criteria(tmp_path, said)), out)
     told, drawn = ((out / name).read_text(encoding="utf-8") for name in ("methods.md", "flow.svg"))
-    assert "Of 3 rows read, 1 was rejected; of 2 reports, 2 count (" in told
-    assert "; 1 patient was excluded, each counted once" in told
+    assert "Of 3 rows read, 1 was rejected; of 2 reports, 2 count, of 2 patients." in told
+    assert "; 1 patient was excluded; the cohort has 1 patient with 1 report." in told
     assert "Under 18 years: 1 patient." in told
-    assert "An earlier case report within 1 day: 0 patients." in told
+    assert 'Nobody was left out for "No full date of a case report", "Age not known", "An earlier case' in told
     assert "; 1 member |" in told
     assert ">1 patient in the cohort<" in drawn
     assert drawn.count("(n = ") == drawn.count("(n")
@@ -422,6 +492,29 @@ def test_a_model_takes_part_only_where_the_criteria_ask_for_it(tmp_path: Path) -
     assert "model" not in methods(plain)
     assert "that is a likely case by the model." in methods(likely)
     assert re.search(r"model [\w ]+, SHA-256 \w{12}, threshold 0\.0\d+ at a prevalence of 0\.5 %", methods(likely))
+
+
+def test_methods_tell_whose_the_rules_and_the_model_are(tmp_path: Path) -> None:
+    """What ships was developed on synthetic reports; of local rules and of a model of one's own that is not said."""
+    shutil.copytree(patterns_folder(), tmp_path / "ours")
+    with (tmp_path / "ours" / "spelling.yml").open("a", encoding="utf-8") as file:
+        file.write("# a change\n")
+    rows, likely = rows_of(("a", "P1", "2019-03-04", CASE)), criteria(tmp_path, "likely_case: yes\n")
+    own, shipped = run(tmp_path, rows, patterns=str(tmp_path / "ours")), run(tmp_path, rows, "shipped")
+    manifest = json.loads((own / "manifest.json").read_text(encoding="utf-8"))
+    manifest["model"]["learned_from"] = "Two readers, consensus"
+    (own / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    ours, theirs = (methods(build_cohort(folder, likely)) for folder in (own, shipped))
+    assert (
+        "extracted by local rules from the folder ours, not those that ship with calcitrace. Likely cases and "
+        "probabilities are by a model that was trained locally (Two readers, consensus). This implies no accuracy"
+        in ours
+    )
+    assert "synthetic" not in ours
+    assert (
+        "by the rules that ship with calcitrace, which were developed on synthetic reports. Likely cases and "
+        "probabilities are by the starter model, which was trained on synthetic reports. This implies" in theirs
+    )
 
 
 @pytest.mark.parametrize(("pillow", "files"), [(True, "flow.svg, flow.png"), (False, "flow.svg")])
@@ -731,7 +824,8 @@ def test_methods_have_a_paragraph_a_subject(tmp_path: Path) -> None:
     assert "<tr><th>tumor</th><td>a mention of mass or neoplasm that is present, in the conclusion</td></tr>" in page
     assert (
         "**Review.** Reviewers decided the case status of 1 report, in place of the case definition: no (no case) 1. "
-        f"{RULES_READ}Agreement of the readers: add (calcitrace agreement).\n" in told
+        f"{RULES_READ}Agreement of the readers: add (calcitrace agreement). Because of the review alone, 0 patients "
+        "have a case report, and 1 patient no longer has one.\n" in told
     )
     assert "**Review.** No case status was decided by a reviewer.\n" in methods(build_cohort(folder))
 
@@ -753,10 +847,13 @@ def test_methods_tell_how_reviewers_decided(tmp_path: Path) -> None:
         "yes (a definite case) 1, no (no case) 1, unsure (a possible case) 1. "
     )
     assert (
-        f"{told}{RULES_READ}1 report on which readers differ keeps that of the case definition. Two readers, who had "
-        "not seen the reasons, agreed on 3 of 4 reports: 0.750 (0.194 to 0.994), kappa 0.636 (" in whole
+        f"{told}{RULES_READ}1 report on which readers differ keeps the case status of the case definition. Two "
+        "readers, who had not seen the reasons, agreed on 3 of 4 reports: 0.750 (0.194 to 0.994), kappa 0.636 ("
+        in whole
     )
-    assert f"{told}{RULES_READ}Agreement of the readers: add (calcitrace agreement).\n" in of_file
+    assert (
+        f"{told}{RULES_READ}Agreement of the readers: add (calcitrace agreement). Recall of the review: add " in of_file
+    )
 
 
 def test_methods_claim_no_blinding_of_decisions_from_a_file(tmp_path: Path, command: Command) -> None:
@@ -787,7 +884,7 @@ def test_methods_tell_the_case_definition_in_its_own_words(tmp_path: Path) -> No
     told = methods(build_cohort(folder))
     assert (
         '**Case definition.** The case definition was "Calcium in bone" (ours/cases/own.yml). A definite report has '
-        "stated migration and deposit, but no tumor, infection or fracture; or stated migration. Of the tiers the "
+        "stated migration and deposit, but no tumor, infection or fracture; or stated migration. The first tier "
         in told
     )
     defined = told.partition("# Constituents of the case definition\n")[2].partition("\n# ")[0]

@@ -201,7 +201,7 @@ def test_methods_tell_rules_of_ones_own(tmp_path: Path) -> None:
         with (tmp_path / name / "spelling.yml").open("a", encoding="utf-8") as file:
             file.write(line)
         told = methods(build_cohort(run(tmp_path, cases(1), f"run_{name}", patterns=str(tmp_path / name))))
-        assert ("(local rules from the folder ours, not those that ship" in told) is (name == "ours")
+        assert ("by local rules from the folder ours, not those that ship" in told) is (name == "ours")
         assert "local rules from the folder copied" not in told
 
 

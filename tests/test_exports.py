@@ -385,9 +385,12 @@ def test_a_readme_tells_the_manual_and_what_may_name_somebody(
     assert "Ids are pseudonyms, the same as long as the key is the same. Dates are moved by the same number" in told
     assert "No word of a report is in it. An ethics or data protection office may take for identifying: of " in told
     assert ("left_out.csv tells of" in told) == bool(done.left_out)
-    ids = "; of mentions mention_id, report_id." if "mentions" in EXPORTS[name].tables else "."
-    reports = "of reports report_id, patient_id, study_date, merged_into, site, study_date_partial, sex, age"
-    assert f"of patients patient_id, index_date, site, sex, age; {reports}{ids}" in told
+    ids = {
+        "patients": "of patients patient_id, index_date, site, sex, age",
+        "reports": "of reports report_id, patient_id, study_date, merged_into, site, study_date_partial, sex, age",
+        "mentions": "of mentions mention_id, report_id",
+    }
+    assert f"identifying: {'; '.join(ids[table] for table in EXPORTS[name].tables)}. Ages above 89" in told
 
 
 @each_export
@@ -395,13 +398,15 @@ def test_a_readme_tells_what_the_data_are(name: str, cohort: Cohort, key: Path, 
     """How much it holds, what a case status is, who decided it, and where the Methods are."""
     export(cohort.folder, tmp_path / "out", name, key_file=key)
     told = " ".join((tmp_path / "out" / "README.txt").read_text(encoding="utf-8").split())
-    mentions = ", 8 mentions" if "mentions" in EXPORTS[name].tables else ""
-    assert f" It holds 2 patients, 4 reports{mentions}: the members of a cohort, with what rules read in the " in told
+    sizes = {"patients": "2 patients", "reports": "4 reports", "mentions": "8 mentions"}
+    held = ", ".join(sizes[table] for table in EXPORTS[name].tables)
+    assert f" It holds {held}: the members of a cohort, with what rules read in the " in told
     assert "methods.md in the folder of the cohort has the Methods" in told
     assert (
         "Definite, Probable or Possible, the surest first, or No where it meets none. Reviewers decided it for 1 "
         in told
     )
+    assert ("adjudicated tells their decision" in told) == ("reports" in EXPORTS[name].tables)
 
 
 def test_a_readme_tells_the_case_definition_as_methods_do(key: Path, tmp_path: Path) -> None:
@@ -630,14 +635,16 @@ def _field_faults(row: dict[str, str]) -> list[str]:
 
 
 def test_the_data_dictionary_keeps_redcaps_rules(cohort: Cohort, key: Path, tmp_path: Path) -> None:
-    """Eighteen columns by their exact names, and nothing in them that REDCap refuses; ids are marked as identifiers."""
+    """Eighteen columns by their exact names, and nothing in them that REDCap refuses; identifiers are marked."""
     export(cohort.folder, tmp_path / "out", "redcap", AS_GIVEN, key)
     path = tmp_path / "out" / "data_dictionary.csv"
     found = rows_of(path)
     assert list(found[0]) == next(csv.reader([HEADER]))
     assert redcap_faults(found) == []
     marked = {row["Variable / Field Name"] for row in found if row["Identifier?"] == "y"}
-    assert marked == {"patient_id", "report_id", "report_merged_into", "report_text"}
+    ids = {"patient_id", "report_id", "report_merged_into", "report_text"}
+    dates = {"index_date", "report_study_date", "report_study_date_partial"}
+    assert marked == ids | dates | {"site", "age", "report_age"}
 
 
 def test_the_checker_of_redcaps_rules_sees_faults() -> None:

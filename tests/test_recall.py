@@ -12,7 +12,7 @@ from calcitrace.adjudication import Store
 from calcitrace.decisions import Item, Opinion
 from calcitrace.errors import UsageError
 from calcitrace.exchange import import_decisions
-from calcitrace.finders import recaptured
+from calcitrace.finders import finder_lines, recaptured
 from calcitrace.recall import of_counts, recall, recall_lines
 from calcitrace.unseen import Sampled, audit_needed, least_unseen, most_unseen, stopping_p, unseen
 
@@ -144,8 +144,12 @@ def test_recall_is_told_in_one_notation_and_each_interval_as_what_it_is(tmp_path
             "and 70% was to be reached",
         ]
         told = recall_lines(recall(store, target=0.9))[5]
-    assert told.startswith("read on: 90% is not shown; about ")
-    assert told.endswith("; recall is at least 74.0% (exact 95 % bound: 5 % on this one side; the advice goes by it)")
+    assert told.startswith("all is read, and the audit does not show 90% (about ")
+    assert " audit reports without a case would have); recall is at least 74.0% (exact 95 % bound: " in told
+    assert told.endswith(
+        "goes by it). It cannot be enlarged, now that its cases are known: report this bound, and give a later review "
+        "a larger --audit"
+    )
 
 
 def test_methods_say_blind_only_where_that_is_known(tmp_path: Path) -> None:
@@ -153,22 +157,22 @@ def test_methods_say_blind_only_where_that_is_known(tmp_path: Path) -> None:
     with reviewed(tmp_path / "s", "y" * 9 + ".", "n" * 49 + ".", 60) as store:
         store.decide(Opinion("candidate9", "yes"), "A", "c", informed=True)
         last = store.decide(Opinion("read49", "no"), "A", "key of the page")
-        assert "read blind among them (0 cases)" in recall(store).sentence
+        assert "read blind (0 cases)" in recall(store).sentence
         store.undo(last.id, "A", "undone")
         last = store.decide(Opinion("read49", "no"), "A", "after the reasons", informed=True)
-        assert "read among them (0 cases)" in recall(store).sentence
+        assert "read (0 cases)" in recall(store).sentence
         store.undo(last.id, "A", "undone again")
         (tmp_path / "in.csv").write_text("report_id,decision\nread49,no\n", encoding="utf-8")
         assert import_decisions(store, tmp_path / "in.csv", "csv", "A").saved == 1
-        assert "read among them (0 cases)" in recall(store).sentence
+        assert "read (0 cases)" in recall(store).sentence
 
 
 @pytest.mark.parametrize(
     ("sizes", "told"),
     [
-        ([(100, 50), (0, 0)], "From the other 100, 50 were drawn at random and read among them (0 cases)."),
-        ([(10, 10), (90, 50)], "From the other 100, 60 were drawn at random in 2 strata (1 of them whole) and read "),
-        ([(10, 10), (40, 40)], "The other 50 were all read among them (0 cases). No report was left unread."),
+        ([(100, 50), (0, 0)], "From the other 100, 50 were drawn at random and read (0 cases)."),
+        ([(10, 10), (90, 50)], "From the other 100, 60 were drawn at random in 2 strata (1 of them whole) and read (0"),
+        ([(10, 10), (40, 40)], "The other 50 were all read (0 cases). No report was left unread."),
         ([(0, 0), (0, 0)], "All 10 reports were candidates and read in full (10 cases)."),
     ],
 )
@@ -190,6 +194,20 @@ def test_unsure_reports_lower_what_is_claimed(tmp_path: Path) -> None:
         first, second = recall(sure), recall(un)
     assert first.lower == pytest.approx(20 / (20 + most_unseen([Sampled(100, 90, 0)], 0.05)))
     assert second.lower == pytest.approx(20 / (21 + most_unseen([Sampled(100, 90, 0)], 0.05)))
+    assert "unsure" not in first.sentence
+    assert "1 report stayed unsure; the lower confidence limit counts it as a case missed." in second.sentence
+
+
+def test_where_all_is_read_the_interval_is_that_of_what_is_unsure(tmp_path: Path) -> None:
+    """And the sentence for Methods says so."""
+    with reviewed(tmp_path / "s", "y" * 17 + "u", "n" * 43, 43) as store:
+        found = recall(store)
+    assert found.sentence.endswith(
+        "The other 43 were all read blind (0 cases). 1 report stayed unsure; the lower confidence limit counts it as "
+        "a case missed. The estimated recall of the review is 100.0% (exact 95% confidence interval 94.4% to 100.0%; "
+        "no report was left unread)."
+    )
+    assert "(2.5 % on either side; its lower end counts what is unsure as missed)" in recall_lines(found)[5]
 
 
 def test_a_target_that_makes_no_sense(tmp_path: Path) -> None:
@@ -215,3 +233,11 @@ def test_capture_and_recapture() -> None:
     assert 10 < pair.low < pair.total < pair.high
     assert found.chao == pytest.approx(10 + 6 * 5 / (2 * 5))
     assert found.by_none == 2
+
+
+def test_an_estimate_below_the_confirmed_cases_is_not_told() -> None:
+    """It bounds nothing: cases that no finder found are known."""
+    few = {"one": set("abcdefgh"), "two": set("efghij")}
+    said = finder_lines(recaptured(20, few))
+    assert said[-1] == "  one and two: both 4, which tells nothing: their estimate is below the confirmed cases"
+    assert finder_lines(recaptured(11, few))[-1].startswith("  all together (Chao): at least 13")

@@ -164,10 +164,11 @@ def test_two_readers_and_an_adjudicator_end_with_labels(shelf: tuple[Shelf, Stor
 
 
 def test_undo_comment_flag_and_reasons(shelf: tuple[Shelf, Store], browser: Any) -> None:
-    """Undo brings the report back; reasons are told after the decision and kept as seen; a comment takes any key."""
+    """The case is named; undo brings the report back; reasons are told after the decision; a comment takes any key."""
     reports, store = shelf
     with serving(reports, store, "A") as started:
         reader = Reader(browser, started.link)
+        assert "“Intraosseous migration of intratendinous calcification”" in str(reader.page.text_content("legend"))
         first = reader.decide("n")
         reader.press("u")
         wait(reader.page, f"Report {first}")

@@ -313,9 +313,11 @@ def test_a_cohort_reads_what_holds(store: Store, tmp_path: Path) -> None:
     found = read_adjudications(tmp_path / "cohort.csv")
     assert found == read_adjudications(store.path)
     details = {"migration_type": "subcortical", "tendon": "none", "laterality": "left"}
-    assert found["R000"] == {"patient_id": "P000", "decision": "yes", "reviewers": "A; B", **details}
+    told = {"patient_id": "P000", "decision": "yes", "by": "readers agree", "reviewers": "A; B"}
+    assert found["R000"] == {**told, **details}
     details = dict.fromkeys(details, "none")
-    assert found["R001"] == {"patient_id": "P000", "decision": "unsure", "reviewers": "A", **details}
+    told |= {"decision": "unsure", "by": "one reader", "reviewers": "A"}
+    assert found["R001"] == {**told, **details}
     assert len(found) == len(cohort_rows(store)) == 17
 
 

@@ -198,6 +198,14 @@ def test_a_case_says_what_and_where() -> None:
     assert "Because of deposit: calcification" in seen
 
 
+def test_days_are_shown_without_times_and_a_procedure_once() -> None:
+    """A date that means no one day stays as it is written."""
+    written = {"study_date": "20190302101500", "modality": "MR SHOULDER", "body_part": "MR SHOULDER"}
+    page = write_summary(manifest(), [card("text", **written), card("text", study_date="03.04.2019")])
+    assert ">MR SHOULDER · 2019-03-02 · patient P1<" in page
+    assert ">MR · shoulder · 03.04.2019 · patient P1<" in page
+
+
 def test_more_cases_than_are_shown() -> None:
     """The page says how many it leaves out, and that a long text is cut."""
     seen = Texts(write_summary(manifest(likely=1_500), [{**card("x"), "cut": True}])).text

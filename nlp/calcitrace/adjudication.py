@@ -72,7 +72,8 @@ CREATE VIEW current AS SELECT * FROM decision d WHERE d.decision <> '{UNDO}'
 class Final:
     """What holds of a report: its decision and by whom; "open" where readers disagree and nobody has adjudicated.
 
-    `opinion` has the type, tendon and side of the adjudicator, or those that all readers who told it say alike.
+    `opinion` has the type, tendon and side of the adjudicator; of those that the adjudicator did not tell, and where
+    there is none, what all readers with the same decision who told it say alike.
     """
 
     report_id: str
@@ -365,6 +366,8 @@ def _final(item: Item, said: Sequence[Decision]) -> Final:
     chosen: Decision | None = (judged or list(said))[-1]
     if judged:
         by = "adjudicated"
+        like = [d for d in said if d.role != ADJUDICATOR and d.decision == judged[-1].decision]
+        chosen = replace(judged[-1], **{n: _first_told(n, judged[-1], like) for n in DETAILS})
     elif len({d.decision for d in said}) > 1:
         by, chosen = "readers disagree", None
     else:
@@ -373,6 +376,12 @@ def _final(item: Item, said: Sequence[Decision]) -> Final:
         chosen = replace(said[-1], **alike)
     decision = chosen.decision if chosen else "open"
     return Final(item.report_id, item.patient_id, item.unit, decision, by, chosen, names)
+
+
+def _first_told(name: str, judged: Decision, readers: Sequence[Decision]) -> Any:
+    """A detail by the adjudicator, or, where that one told none, what readers with the same decision say alike."""
+    told = getattr(judged, name)
+    return _alike(getattr(d, name) for d in readers) if told == "none" else told
 
 
 def _alike(words: Iterable[str]) -> str:

@@ -149,7 +149,7 @@ class Archive:
         for who, own in groupby(rows, key=lambda r: (r["site"], r["patient_id"])):
             entries = [_entry(r, mentions[r["run"]], found[r["run"]], self.criteria, self.adjudications) for r in own]
             for entry in entries:
-                _take(entry, self.details.get(entry.report_id, {}))
+                self._take(entry)
                 entry.kind = entry.kind or self._kind(entry.modality, entry.run)
                 if entry.kind == OTHER and entry.report_id in of_cases[entry.run]:
                     self.unknown[entry.modality] += 1
@@ -158,6 +158,22 @@ class Archive:
             else:
                 own_study = sorted(entries, key=lambda e: e.study)
                 yield from ((who, list(group)) for _, group in groupby(own_study, key=lambda e: e.study))
+
+    def _take(self, entry: Entry) -> None:
+        """Put what a reviewer told in place of what the rules read, in the mentions of the same tendon or side, too.
+
+        Where the rules read no bone, it is that of the tendon that the reviewer told.
+        """
+        told = self.details.get(entry.report_id, {})
+        rules = {name: getattr(entry, name) for name in told}
+        for name, word in told.items():
+            setattr(entry, name, word)
+        entry.by_reviewer = tuple(told)
+        same = {name: word for name, word in rules.items() if word != "none"}
+        entry.mentions = [{**m, **{n: told[n] for n, word in same.items() if m.get(n) == word}} for m in entry.mentions]
+        site = self.rules[entry.run].sites.get(told.get("tendon", ""))
+        if site and entry.bone == "none":
+            entry.bone = site.bone or "none"
 
     def _table(self) -> Any:
         """The reports of all runs as one Arrow table, sorted by site and patient id."""
@@ -344,22 +360,13 @@ def _entry(
     )
     if again:
         _add_what_was_read(entry, again)
+    entry.unreviewed = entry.status
     if report_id in adjudications:
         entry.adjudicated = entry.status = adjudications[report_id]
         entry.migration_type = "none" if entry.status == "no" else entry.migration_type
     if not entry.patient_id and criteria.without_patient_id == OWN:
         entry.patient_id = f"report:{report_id}"
     return entry
-
-
-def _take(entry: Entry, told: Mapping[str, str]) -> None:
-    """Put what a reviewer told in place of what the rules read, in the mentions of the same tendon or side, too."""
-    rules = {name: getattr(entry, name) for name in told}
-    for name, word in told.items():
-        setattr(entry, name, word)
-    entry.by_reviewer = tuple(told)
-    same = {name: word for name, word in rules.items() if word != "none"}
-    entry.mentions = [{**m, **{n: told[n] for n, word in same.items() if m.get(n) == word}} for m in entry.mentions]
 
 
 def _add_what_was_read(entry: Entry, again: Mapping[str, Any]) -> None:

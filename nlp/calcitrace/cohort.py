@@ -20,7 +20,7 @@ from calcitrace.criteriakeys import LEAVE_OUT
 from calcitrace.errors import RunError, UsageError
 from calcitrace.flow import Flow
 from calcitrace.reviewed import Reviewed, reviewed
-from calcitrace.selection import MEMBER, NO_PATIENT, History, highest, history
+from calcitrace.selection import ADDED, MEMBER, NO_PATIENT, REMOVED, History, highest, history
 from calcitrace.tableone import NOT_KNOWN, sex_in_words
 from calcitrace.tables import schema
 from calcitrace.timeline import (
@@ -53,6 +53,7 @@ PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
     "bone": ("string", "bone of the episode; for no case, that of the deposit; or none"),
     "laterality": ("string", "side of the episode; for no case, that of the deposit: left, right, bilateral or none"),
     "outcome": ("string", "resolved, residual_cyst, persistent or unknown, by the last report after the index date"),
+    "outcome_unknown": ("string", "why the outcome of a case is unknown: no_later_report or not_told; else null"),
     "vanished_deposit": ("bool", "a report states that an earlier deposit has gone or shrunk"),
     "first_diagnosis": ("string", "what the case was first read as (tumor, infection), or none"),
     "biopsy": ("string", "done, advised or none; null where the reports were not read again (no case)"),
@@ -71,7 +72,10 @@ PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
     "last_date": ("string", "last full date of a report that counts"),
     "n_episodes": ("int32", "episodes by bone and side"),
     "n_reread": ("int32", "reports that the case screen had passed over and that were read for the cohort"),
-    "size_mm": ("double", "largest size of the deposit in millimetres that a report of the episode states, or null"),
+    "size_mm": (
+        "double",
+        "largest size of the deposit in millimetres, of each report of the episode the size now; or null",
+    ),
 }
 TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "patient_id": ("string", "as given"),
@@ -88,7 +92,7 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "case_status": ("string", "definite, probable, possible or no; of an adjudicated report as adjudicated"),
     "migration_type": ("string", "as in the run, or a reviewer's (see by_reviewer); none of what one called no case"),
     "tendon": ("string", "as in the run, or a reviewer's (see by_reviewer)"),
-    "bone": ("string", "as in the run"),
+    "bone": ("string", "as in the run; where it has none, that of a tendon that a reviewer told"),
     "laterality": ("string", "as in the run, or a reviewer's (see by_reviewer)"),
     "episode": ("int32", "number of the episode that the report is a case report of; 0 for none"),
     "is_index": ("bool", "the index report"),
@@ -105,7 +109,7 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "adjudicated": ("string", "what a reviewer decided; null where none did"),
     "sex": ("string", "as given"),
     "age": ("double", "years at the study"),
-    "size_mm": ("double", "as in the run: the largest stated size of the deposit in millimetres, or null"),
+    "size_mm": ("double", "as in the run: the largest size of the deposit now in millimetres, or null"),
     "by_reviewer": ("list<string>", "which of migration_type, tendon and laterality a reviewer told, not the rules"),
 }
 ROWS = 20_000
@@ -198,6 +202,7 @@ class _Made:
         self._boxes: Counter[str] = Counter()
         self._in_boxes: Counter[str] = Counter()
         self._coded: Counter[str] = Counter()
+        self._by_review: Counter[str] = Counter()
         number = 0
         for number, (who, entries) in enumerate(archive.patients(reread), 1):
             self._add(who[1] or entries[0].patient_id, entries)
@@ -220,6 +225,7 @@ class _Made:
             for row in timeline_rows(found, criteria):
                 self._timeline.add(row)
             self._boxes[found.box] += 1
+            self._by_review[found.review] += 1
             self._in_boxes[found.box] += len(found.reports)
         self._reports.update(e.counted for e in entries)
 
@@ -239,7 +245,8 @@ class _Made:
         for manifest in self._archive.manifests:
             rejects.update(manifest["reject_reasons"])
         read = sum(m["rows"] for m in self._archive.manifests)
-        flow = Flow(dict(rejects), dict(self._reports), dict(self._boxes), dict(self._in_boxes))
+        changed = {what: self._by_review[what] for what in (ADDED, REMOVED)} if self._archive.adjudications else {}
+        flow = Flow(dict(rejects), dict(self._reports), dict(self._boxes), dict(self._in_boxes), by_review=changed)
         if flow.rows != read:
             raise RunError(f"the runs read {read} rows and their tables hold {flow.rows}; process the reports again")
         return flow.ordered(self._archive.criteria, self._archive.either_order)
@@ -289,7 +296,8 @@ def patient_row(found: History, criteria: Criteria, reread: bool = True) -> dict
         "tendon": usual(e.tendon for e in own),
         "bone": usual(e.bone for e in own),
         "laterality": sides_of(own),
-        "outcome": _outcome(found, criteria),
+        "outcome": (said := _outcome(found, criteria)),
+        "outcome_unknown": found.why_unknown if said == "unknown" else None,
         "vanished_deposit": any(vanishes(e, criteria) for e in reports) or vanished_between(reports, criteria),
         "first_diagnosis": _first_diagnosis(found, criteria),
         "biopsy": biopsy(reports, criteria) if is_case and reread else None,

@@ -149,6 +149,7 @@ def _manifest(cohort: Cohort) -> str:
         "reports_of": dict(flow.reports_of),
         "cases": flow.cases,
         "members": flow.members,
+        "by_review": dict(flow.by_review),
         "notes": list(cohort.notes),
     }
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"

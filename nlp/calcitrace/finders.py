@@ -114,7 +114,9 @@ def finder_lines(found: Finders) -> Sequence[str]:
     lines.append(f"  none of these: {found.by_none:,}")
     for p in found.pairs:
         name = f"{p.finders[0]} and {p.finders[1]}"
-        lines.append(f"  {name}: both {p.both:,}, so {p.total:,.0f} in all ({p.low:,.0f} to {p.high:,.0f})")
-    if found.chao is not None:
+        told = f"so {p.total:,.0f} in all ({p.low:,.0f} to {p.high:,.0f})"
+        below = "which tells nothing: their estimate is below the confirmed cases"
+        lines.append(f"  {name}: both {p.both:,}, {told if p.total >= found.cases else below}")
+    if found.chao is not None and found.chao >= found.cases:
         lines.append(f"  all together (Chao): at least {found.chao:,.0f}")
     return lines

@@ -23,7 +23,8 @@ REPORT_BOXES = {
 class Flow:
     """Counts by box: `rejects` by reason, `reports` by how they count, `patients` by box, and the reports of these.
 
-    `hints` are what to add to the name of a box, for whoever looks at the diagram.
+    `hints` are what to add to the name of a box, for whoever looks at the diagram. `by_review` counts the patients whom
+    the decisions of reviewers alone made a case (ADDED), or none (REMOVED); it is empty where nobody reviewed.
     """
 
     rejects: Mapping[str, int] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class Flow:
     no_case: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     hints: Mapping[str, str] = field(default_factory=dict)
+    by_review: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -83,6 +85,10 @@ class Flow:
             excluded=excluded,
             hints={NO_FULL_DATE: "date_order is not set"} if either_order else {},
         )
+
+    def reviewed(self, what: str) -> list[tuple[str, int]]:
+        """The line of the box of cases, or of no cases, that tells how many a review added or removed."""
+        return [(f"of these, {what}", self.by_review[what])] if self.by_review else []
 
     def shown(self, box: str) -> str:
         """The name of a box of patients, with its hint."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from calcitrace.flow import REPORT_BOXES, Flow
 from calcitrace.phrases import many
+from calcitrace.selection import ADDED, REMOVED
 from calcitrace.timeline import COUNTED
 
 if TYPE_CHECKING:
@@ -67,9 +68,12 @@ def contents(flow: Flow, outcomes: Mapping[str, int]) -> list[tuple[list[str], l
     ]
     return [
         (_counts("Rows read", flow.rows), _counts("Not counted", left, (*rejects, *merged))),
-        (counted, _counts("Patients without a case report", sum(n for _, n in no_case), no_case)),
         (
-            _counts("Patients with a case report", flow.cases),
+            counted,
+            _counts("Patients without a case report", sum(n for _, n in no_case), (*no_case, *flow.reviewed(REMOVED))),
+        ),
+        (
+            _counts("Patients with a case report", flow.cases, flow.reviewed(ADDED)),
             _counts("Excluded", sum(n for _, n in excluded), excluded),
         ),
         (members, []),

@@ -15,7 +15,7 @@ from calcitrace.decisions import DETAILS
 from calcitrace.flow import Flow
 from calcitrace.phrases import by, many
 from calcitrace.rules import load_rules
-from calcitrace.selection import SUPERSEDED
+from calcitrace.selection import ADDED, REMOVED, SUPERSEDED
 from calcitrace.summary import threshold_of
 from calcitrace.tableone import NOT_KNOWN
 from calcitrace.timeline import COPIED, COUNTED, DUPLICATE, STATUSES, VERSION
@@ -25,15 +25,19 @@ if TYPE_CHECKING:
 
 SAID = {"yes": "yes (a definite case)", "no": "no (no case)", "unsure": "unsure (a possible case)"}
 WORDS = {"laterality": "side"}
+ALL_DATED = "All reports had a full date."
+STARTER = "STARTER MODEL"  # begins the note of the model that ships
 READ = (
-    "Each is a mention of a finding, by what the report says of it. A bone and side are the same as far as both are "
-    "told; of a report without a conclusion all but its history is taken; a star is the rest of a word."
+    "Each constituent is a mention of a finding, with what the report says of it. Bones and sides match unless both "
+    "are told and differ. A report without a conclusion has all but its history searched in place of it. A star stands "
+    "for any ending of a word."
 )
 OUTCOME = (
     "The index date is that of the first case report with a full date. Case reports were grouped into episodes by bone "
     "and side; the migration type is the deepest of the index episode. The outcome is what the last report after the "
-    "index date says of the bone involvement at the same bone and side (resolved, residual cyst, persistent). Where "
-    "none does, it is not told; there is no later report where no report has a full date after the index date."
+    "index date says of the bone involvement at the same bone and side (resolved, residual cyst, persistent); it is "
+    '"not told" where no later report says it, and "no later report" where no report has a full date after the index '
+    "date."
 )
 
 
@@ -43,7 +47,7 @@ def methods(cohort: Cohort, pictures: Sequence[str] = ("flow.svg",)) -> str:
     Args:
         pictures: the files of the flow diagram.
     """
-    items = _items(cohort.flow, pictures, cohort.criteria.asks_model)
+    items = _items(cohort, pictures)
     told = [f"**{subject}.** {text}" for subject, text in paragraphs(cohort)]
     if defined := definitions(cohort):
         told += ["# Constituents of the case definition", READ, _table(("constituent", "is"), defined)]
@@ -79,12 +83,12 @@ def _source(runs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _extraction(runs: Sequence[Mapping[str, Any]], criteria: Criteria) -> str:
-    rules = _all(f"rule set SHA-256 {m['ruleset_hash'][:12]}{_own(m)}" for m in runs)
+    hashes = _all(f"rule set SHA-256 {m['ruleset_hash'][:12]}" for m in runs)
+    model = f" Likely cases and probabilities are by {_all(map(_model_from, runs))}." if criteria.asks_model else ""
     return (
-        f"Radiology reports were read with calcitrace {_all(m['calcitrace'] for m in runs)}, {rules}; the cohort was "
-        f"built with calcitrace {version('calcitrace')}. All assertions were made by rules"
-        f"{' and a model' if criteria.asks_model else ''} that were developed on synthetic reports; no accuracy is "
-        "implied for this archive."
+        f"Radiology reports were read with calcitrace {_all(m['calcitrace'] for m in runs)}, {hashes}; the cohort was "
+        f"built with calcitrace {version('calcitrace')}. Findings and assertions were extracted by "
+        f"{_all(map(_rules_from, runs))}.{model} This implies no accuracy for this archive."
     )
 
 
@@ -107,7 +111,7 @@ def _case_definition(cohort: Cohort) -> Iterator[str]:
     for case in cohort.cases:
         yield from (tier_in_words(case, tier) for tier in criteria.tiers if any(t.tier == tier for t in case.tiers))
     if cohort.cases:
-        yield "Of the tiers the first that fits counts; the table of constituents defines what they name."
+        yield "The first tier that fits counts. The table of constituents defines the terms of that file."
     and_likely = " that is a likely case by the model" if criteria.likely_case else ""
     least = f" and a probability of at least {criteria.probability:g}" if criteria.probability is not None else ""
     yield f"A case report was one with case status {' or '.join(criteria.tiers)}{least}{and_likely}."
@@ -127,25 +131,48 @@ def _review(cohort: Cohort) -> Iterator[str]:
     said = Counter(review.said[report_id] for report_id in ids)
     told = ", ".join(f"{SAID.get(word, word)} {said[word]:,}" for word in (*SAID, *STATUSES[:0:-1]) if said[word])
     yield f"{who} decided the case status of {many(len(ids), 'report')}, in place of the case definition: {told}."
+    if judged := len(review.adjudicated.intersection(ids)):
+        yield f"An adjudicator settled {judged:,} of them."
     alone = sum(len(review.reviewers.get(report_id, ())) == 1 for report_id in ids)
     if people > 1 and alone:
         yield f"{many(alone, 'report')} {by(alone, 'was', 'were')} decided by one reviewer alone."
-    own = Counter(name for names in rows["by_reviewer"] for name in names)
-    theirs = [f"{WORDS.get(name, name)} ({many(own[name], 'report')})" for name in DETAILS if own[name]]
-    begin = f"In place of what the rules read stand the reviewers' {listed(theirs, 'and')}; else m" if theirs else "M"
-    yield f"{begin}igration type, tendon, bone and side are those that the rules read."
+    yield _details(Counter(name for names in rows["by_reviewer"] for name in names))
     if review.open:
         keep = by(review.open, "keeps", "keep")
-        yield f"{many(review.open, 'report')} on which readers differ {keep} that of the case definition."
+        yield f"{many(review.open, 'report')} on which readers differ {keep} the case status of the case definition."
     yield from review.agreed or (["Agreement of the readers: add (calcitrace agreement)."] if people != 1 else [])
+    if people:
+        yield review.recall or "Recall of the review: add (calcitrace recall)."
+    yield _changed(cohort.flow)
+
+
+def _details(own: Mapping[str, int]) -> str:
+    """Of how many reports type, tendon and side are those that reviewers told."""
+    theirs = [f"{WORDS.get(name, name)} ({many(own[name], 'report')})" for name in DETAILS if own[name]]
+    if not theirs:
+        return "Migration type, tendon, bone and side are those that the rules read."
+    bone = "; a bone that the rules did not read is that of the tendon" if own["tendon"] else ""
+    return (
+        f"Reviewers told the {listed(theirs, 'and')}, which take the place of what the rules read{bone}. All other "
+        "details are those of the rules."
+    )
+
+
+def _changed(flow: Flow) -> str:
+    """What the review changed in who has a case report."""
+    added, removed = (flow.by_review[what] for what in (ADDED, REMOVED))
+    return (
+        f"Because of the review alone, {many(added, 'patient')} {by(added, 'has', 'have')} a case report, and "
+        f"{many(removed, 'patient')} no longer {by(removed, 'has', 'have')} one."
+    )
 
 
 def _members(flow: Flow) -> str:
     left = flow.cases - flow.members
+    excluded = f"{many(left, 'patient')} {by(left, 'was', 'were')}" if left else "none was"
     return (
-        f"{many(flow.cases, 'patient')} had a case report; {many(left, 'patient')} {by(left, 'was', 'were')} excluded, "
-        f"each counted once; the cohort has {many(flow.members, 'patient')} with "
-        f"{many(flow.reports_of_members, 'report')}."
+        f"{many(flow.cases, 'patient')} had a case report; {excluded} excluded; the cohort has "
+        f"{many(flow.members, 'patient')} with {many(flow.reports_of_members, 'report')}."
     )
 
 
@@ -154,22 +181,24 @@ def _dates(cohort: Cohort) -> Iterator[str]:
     if order := cohort.criteria.date_order:
         yield f"Dates in which day and month could be either way were read {SAYS[order]}."
     why = " (date_order was not given)" if cohort.flow.hints else ""
-    yield f"{many(unclear, 'report')} had no full date{why}; none was guessed."
+    yield f"{many(unclear, 'report')} had no full date{why}; no date was guessed." if unclear else ALL_DATED
 
 
 def _counted(flow: Flow) -> str:
-    merged = ", ".join(
-        f"{flow.reports.get(box, 0):,} {said}"
+    left_out = ", ".join(
+        f"{flow.reports[box]:,} {said}"
         for box, said in (
             (VERSION, "merged as versions of a report"),
             (DUPLICATE, "with the same text on the same day"),
             (COPIED, "with a text copied forward"),
         )
+        if flow.reports.get(box)
     )
     rejected, reports = flow.rows - sum(flow.reports.values()), sum(flow.reports.values())
+    told = f"{rejected:,} {by(rejected, 'was', 'were')}" if rejected else "none was"
     return (
-        f"Of {many(flow.rows, 'row')} read, {rejected:,} {by(rejected, 'was', 'were')} rejected; of "
-        f"{many(reports, 'report')}, {flow.counted:,} {by(flow.counted, 'counts', 'count')} ({merged}), of "
+        f"Of {many(flow.rows, 'row')} read, {told} rejected; of {many(reports, 'report')}, {flow.counted:,} "
+        f"{by(flow.counted, 'counts', 'count')}{f' (left out: {left_out})' if left_out else ''}, of "
         f"{many(flow.all_patients, 'patient')}."
     )
 
@@ -179,9 +208,11 @@ def _criteria(criteria: Criteria, flow: Flow) -> Iterator[str]:
     named = f', "{criteria.title}"' if criteria.title else ""
     yield f"Patients were selected by {source}{named} (SHA-256 {criteria.sha256[:12]})."
     why = exclusion_reasons(criteria.exclude)
-    yield "Patients were left out by the first of these that holds, in this order."
-    for name in (*flow.no_case[1:], *flow.excluded):
-        yield f"{name}{why.get(name, '')}: {many(flow.patients[name], 'patient')}."
+    names = (*flow.no_case[1:], *flow.excluded)
+    if left := [f"{n}{why.get(n, '')}: {many(flow.patients[n], 'patient')}" for n in names if flow.patients[n]]:
+        yield f"Patients were left out for the first of these reasons that applied, in this order. {'. '.join(left)}."
+    if nobody := [f'"{n}"{why.get(n, "")}' for n in names if not flow.patients[n]]:
+        yield f"Nobody was left out for {', '.join(nobody)}."
 
 
 def exclusion_reasons(exclusions: Sequence[Exclusion]) -> dict[str, str]:
@@ -198,12 +229,22 @@ def _reason(exclusion: Exclusion) -> str:
     return f"a mention of {names} that is {' or '.join(sorted(exclusion.assertions))}{when}"
 
 
-def _own(manifest: Mapping[str, Any]) -> str:
-    """That a run used rules of one's own, with the name of their folder; empty where it used those that ship."""
+def _rules_from(manifest: Mapping[str, Any]) -> str:
+    """Whose rules a run used: those that ship, or those of a folder of one's own."""
     folder = manifest.get("options", {}).get("patterns", "")
     if not folder or manifest["ruleset_hash"] == load_rules().hash:
-        return ""
-    return f" (local rules from the folder {Path(folder).name}, not those that ship with calcitrace)"
+        return "the rules that ship with calcitrace, which were developed on synthetic reports"
+    return f"local rules from the folder {Path(folder).name}, not those that ship with calcitrace"
+
+
+def _model_from(manifest: Mapping[str, Any]) -> str:
+    """Whose model a run used, and what it learned from, as far as its card tells."""
+    if not (model := manifest.get("model")):
+        return "no model"
+    learned_from = model.get("learned_from", "")
+    if learned_from.startswith(STARTER):
+        return "the starter model, which was trained on synthetic reports"
+    return f"a model that was trained locally ({learned_from or 'add: on which labels, and by whom'})"
 
 
 def _model(manifest: Mapping[str, Any]) -> str:
@@ -220,11 +261,13 @@ def _all(values: Any) -> str:
     return " and ".join(dict.fromkeys(map(str, values)))
 
 
-def _items(flow: Flow, pictures: Sequence[str], model: bool) -> str:
+def _items(cohort: Cohort, pictures: Sequence[str]) -> str:
+    flow, model = cohort.flow, cohort.criteria.asks_model
+    validation = "Review, above; add: accuracy of the rules" if flow.by_review else "add: an adjudicated sample"
     rows: Sequence[tuple[str, str, str]] = (
         ("RECORD 1.1-1.3, STROBE 1", "data source, period, place", "add: name of the archive, period, region"),
         ("RECORD 6.1, STROBE 6", "how patients were selected", "criteria file and the flow diagram"),
-        ("RECORD 6.2", "validation of the selection", "add: an adjudicated sample (calcitrace evaluate)"),
+        ("RECORD 6.2", "validation of the selection", f"{validation} (calcitrace evaluate)"),
         (
             "RECORD 7.1, STROBE 7",
             "codes and algorithms",

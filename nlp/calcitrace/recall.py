@@ -14,7 +14,7 @@ from typing import Any
 
 from calcitrace.adjudication import Store, finals
 from calcitrace.errors import UsageError
-from calcitrace.phrases import many
+from calcitrace.phrases import by, many
 from calcitrace.unseen import CONFIDENCE, TARGET, Sampled, audit_needed, most_unseen, stopping_p, unseen
 
 LEAST = 0.5  # an interval that reaches below this says too little to be told as a result
@@ -148,13 +148,13 @@ def of_counts(
     lower = found / (found + most_unseen(drawn, 1 - CONFIDENCE) + unclear)
     why = "" if low >= LEAST else _too_small(low, high, needed, target)
     interval = (best, low, high)
-    sentence = _sentence(own, audited, total, missed, interval, why, blind)
+    sentence = _sentence(own, audited, total, missed, interval, why, blind, undecided)
     shown = None if why else interval
     return Recall(*base, missed, shown, lower, target, lower >= target, why, needed, p, sentence)
 
 
 def _too_small(low: float, high: float, needed: int | None, target: float) -> str:
-    more = f"; about {needed:,} audit reports without a case would show {target:.0%}" if needed else ""
+    more = f"; about {needed:,} audit reports without a case would have shown {target:.0%}" if needed else ""
     interval = f"the exact 95 % interval of the recall is {low:.1%} to {high:.1%} (2.5 % on either side)"
     return f"the audit is too small: {interval}{more}"
 
@@ -167,6 +167,7 @@ def _sentence(
     interval: tuple[float, float, float],
     refusal: str,
     blind: bool,
+    unsure: int,
 ) -> str:
     """For the Methods section."""
     rest, cases = (sum(getattr(s, n) for s in audited.values()) for n in ("reports", "cases"))
@@ -174,15 +175,19 @@ def _sentence(
         return f"All {total:,} reports were candidates and read in full ({many(own, 'case')})."
     begin = (
         f"Of {total:,} reports, {total - rest:,} ranked candidates were read in full ({many(own, 'case')}). "
-        f"{_audit_told(audited)} {'blind ' * blind}among them ({many(cases, 'case')})."
+        f"{_audit_told(audited)}{' blind' * blind} ({many(cases, 'case')})."
     )
-    if interval[1] == 1 and missed[2] == 0:
+    if unsure:
+        as_missed = by(unsure, "it as a case", "them as cases")
+        begin += f" {many(unsure, 'report')} stayed unsure; the lower confidence limit counts {as_missed} missed."
+    if missed[2] == 0 and not unsure:
         return f"{begin} No report was left unread."
     if refusal:
         return f"{begin} This sample is too small to state a recall."
+    left = f"{missed[1]:,} to {missed[2]:,} cases unseen" if missed[2] else "no report was left unread"
     return (
         f"{begin} The estimated recall of the review is {interval[0]:.1%} (exact 95% confidence interval "
-        f"{interval[1]:.1%} to {interval[2]:.1%}; {missed[1]:,} to {missed[2]:,} cases unseen)."
+        f"{interval[1]:.1%} to {interval[2]:.1%}; {left})."
     )
 
 
@@ -214,7 +219,8 @@ def recall_lines(found: Recall) -> list[str]:
         lines.append(f"cases that nobody has read: about {about:,.0f}, exact 95 % interval {least:,} to {most:,}")
     if found.recall:
         best, low, high = found.recall
-        lines.append(f"recall {best:.1%}, exact 95 % interval {low:.1%} to {high:.1%} (2.5 % on either side)")
+        unsure = "; its lower end counts what is unsure as missed" if found.undecided else ""
+        lines.append(f"recall {best:.1%}, exact 95 % interval {low:.1%} to {high:.1%} (2.5 % on either side{unsure})")
     if found.refusal:
         lines.append(f"no recall can be claimed: {found.refusal}")
     lines.append(_advice(found))
@@ -233,7 +239,10 @@ def _advice(found: Recall) -> str:
     bound = f"recall is at least {least:.1%} (exact 95 % bound: 5 % on this one side; the advice goes by it)"
     if found.stop:
         return f"you may stop: {bound}, and {found.target:.0%} was to be reached"
-    if found.undecided and found.read >= sum(s.drawn for s in found.strata.values()):
-        return f"settle the {found.undecided:,} that are unsure or have no final decision: all else is read; {bound}"
-    told = f"; about {found.needed:,} audit reports without a case would show that" if found.needed else ""
-    return f"read on: {found.target:.0%} is not shown{'' if found.refusal else told}; {bound}"
+    if found.undecided:
+        return f"settle the {found.undecided:,} that are unsure: all else is read; {bound}"
+    told = f" (about {found.needed:,} audit reports without a case would have)" if found.needed else ""
+    return (
+        f"all is read, and the audit does not show {found.target:.0%}{'' if found.refusal else told}; {bound}. It "
+        "cannot be enlarged, now that its cases are known: report this bound, and give a later review a larger --audit"
+    )

@@ -18,16 +18,21 @@ DECIDED = {"yes": "definite", "no": "no", "unsure": "possible"}
 class Reviewed:
     """Decisions by report id: what was `said` (yes, no, unsure, or a case status), and the `reviewers`, if known.
 
+    `adjudicated` are the ids of those that an adjudicator settled.
+
     `open` counts reports on which readers disagree and nobody has adjudicated; these keep the status of the case
-    definition. `agreed` tells in a sentence each how far two readers of a store agree. `details` are the migration
-    type, tendon and side of a yes, as far as they were told and readers do not differ.
+    definition. `agreed` tells in a sentence each how far two readers of a store agree, `recall` what its audit says of
+    cases that were missed ("" where that is not known, or too early to say). `details` are the migration type, tendon
+    and side of a yes, as far as they were told and readers do not differ.
     """
 
     said: Mapping[str, str] = field(default_factory=dict)
     reviewers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     open: int = 0
     agreed: tuple[str, ...] = ()
+    recall: str = ""
     details: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    adjudicated: frozenset[str] = frozenset()
 
     @property
     def statuses(self) -> dict[str, str]:
@@ -52,19 +57,21 @@ def reviewed(given: str | Path | Mapping[str, str] | None) -> Reviewed:
     said = {report_id: row["decision"] for report_id, row in found.items()}
     who = {report_id: tuple(filter(None, row["reviewers"].split("; "))) for report_id, row in found.items()}
     told = {i: {n: r[n] for n in DETAILS if r[n] not in ("", "none")} for i, r in found.items() if said[i] == "yes"}
-    return Reviewed(said, who, *(_of_store(path) if is_store(path) else (0, ())), told)
+    judged = frozenset(report_id for report_id, row in found.items() if row["by"] == "adjudicated")
+    return Reviewed(said, who, *(_of_store(path) if is_store(path) else (0, (), "")), told, judged)
 
 
-def _of_store(path: Path) -> tuple[int, tuple[str, ...]]:
-    """How many reports of a store are open, and how far two readers agree, if two have read the same."""
+def _of_store(path: Path) -> tuple[int, tuple[str, ...], str]:
+    """How many reports of a store are open, how far two readers agree, if two read the same, and what of recall."""
     from calcitrace.adjudication import Store, disagreements
     from calcitrace.agreement import agreement, decision_sentences
+    from calcitrace.recall import recall
 
     agreed: tuple[str, ...] = ()
     with Store(path) as store:
         with suppress(StoreError):
             agreed = tuple(decision_sentences(agreement(store), blind=not store.from_files()))
-        return len(disagreements(store)), agreed
+        return len(disagreements(store)), agreed, recall(store).sentence
 
 
 def _labels(path: Path) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from calcitrace.criteria import Criteria, Exclusion
@@ -14,11 +14,16 @@ from calcitrace.timeline import STATUSES, Entry, Place, count_once, episodes, pl
 MEMBER = "In the cohort"
 NO_FULL_DATE = "No full date of a case report"
 SUPERSEDED, NO_PATIENT = "superseded", "no_patient_id"
+NO_LATER, NOT_TOLD = "no_later_report", "not_told"  # how an unknown outcome is shown
+ADDED, REMOVED = "added by review", "removed by review"
 
 
 @dataclass(slots=True)
 class History:
-    """A patient's reports (`entries`, all; `reports`, those that count, in order) and what they come to."""
+    """A patient's reports (`entries`, all; `reports`, those that count, in order) and what they come to.
+
+    `review` is ADDED or REMOVED where the decisions of reviewers alone made the patient a case, or none.
+    """
 
     entries: list[Entry]
     reports: list[Entry] = field(default_factory=list)
@@ -28,11 +33,19 @@ class History:
     place: Place | None = None
     n_episodes: int = 0
     box: str = ""
+    review: str = ""
 
     @property
     def index_date(self) -> date | None:
         """The day of the index report, None for no case and where no case report has a full date."""
         return self.index.date.day if self.index else None
+
+    @property
+    def why_unknown(self) -> str | None:
+        """Why an unknown outcome is so: no later report with a full date, or none that tells; None for no case."""
+        if self.index_date is None:
+            return None
+        return NOT_TOLD if any(e.date.day and e.date.day > self.index_date for e in self.reports) else NO_LATER
 
 
 def history(entries: Sequence[Entry], criteria: Criteria) -> History:
@@ -40,6 +53,7 @@ def history(entries: Sequence[Entry], criteria: Criteria) -> History:
     found = History(list(entries))
     found.reports = count_once(_last_run(entries), criteria)
     found.cases, found.box = _case_reports(found.reports, criteria)
+    found.review = _by_review(found.reports, criteria)
     if not found.cases:
         return found
     groups = episodes(found.cases)
@@ -97,6 +111,16 @@ def _case_reports(reports: Sequence[Entry], criteria: Criteria) -> tuple[list[En
         if not left:
             return [], name
     return left, MEMBER
+
+
+def _by_review(reports: Sequence[Entry], criteria: Criteria) -> str:
+    """Whether the decisions made the patient a case, or none; not that `adjudicated_only` leaves out the others."""
+    if not any(e.adjudicated for e in reports):
+        return ""
+    whole = replace(criteria, adjudicated_only=False)
+    before = [replace(e, status=e.unreviewed, adjudicated="") for e in reports]
+    was, now = (bool(_case_reports(entries, whole)[0]) for entries in (before, reports))
+    return "" if was == now else ADDED if now else REMOVED
 
 
 def _exclusions(criteria: Criteria) -> Iterator[tuple[str, Callable[[History], bool]]]:

@@ -176,8 +176,10 @@ def _tier_names(tiers: Sequence[TierWhy]) -> Iterator[dict[str, str]]:
     unmet: dict[str, dict[str, None]] = {}
     for told in tiers:
         lacks, bars = (re.findall(r"^\w+", "\n".join(names), re.M) for names in (told.lacking, told.barred_by))
-        said = listed([*lacks, *(f"no {name}" for name in bars)], "and") if lacks or bars else "nothing: this tier fits"
-        unmet.setdefault(told.tier, {})[said] = None
+        if told.fits():
+            unmet[told.tier] = {"(all met: this tier fits)": None}
+        else:
+            unmet.setdefault(told.tier, {})[listed([*lacks, *(f"no {name}" for name in bars)], "and")] = None
     yield from ({"tier": tier, "not met": "; or ".join(said)} for tier, said in unmet.items())
 
 
@@ -243,7 +245,7 @@ def _shares(annotated: AnnotatedReport, assessment: Assessment, sums: Reckoning)
     for c in assessment.contributions:
         yield row(c.log_odds, c.feature, ", ".join(_behind(c, annotated)))
     if sums.others:
-        yield row(sums.rest, f"({sums.others:,} more, each of which adds or takes away less)")
+        yield row(sums.rest, f"({sums.others:,} others in sum, each of which adds or takes away less)")
     yield row(sums.total, f"(sum: probability {_number(probability_of(sums.total))})")
     yield row(log_odds(sums.threshold), f"(threshold: probability {_number(sums.threshold)})")
 

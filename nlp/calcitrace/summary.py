@@ -16,6 +16,7 @@ from calcitrace.casemodel import moved
 from calcitrace.modality import unknown_said
 from calcitrace.phrases import by, many
 from calcitrace.sources import shown_id
+from calcitrace.studydate import study_date
 
 ASSERTIONS = ("present", "possible", "absent", "historical", "hypothetical")
 STATUSES = ("definite", "probable", "possible", "no")
@@ -57,6 +58,8 @@ def write_summary(
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
     environment.filters["options"] = lambda said: Markup(_OPTION.sub(r"<code>\g<0></code>", escape(said)))  # noqa: S704
     counts = counts_of(manifest)
+    order = manifest.get("options", {}).get("date_order", "")
+    environment.filters["day"] = lambda written: _day(written, order)
     findings = by_finding(counts)
     return environment.get_template("summary.html.j2").render(
         manifest=manifest,
@@ -104,6 +107,12 @@ def counts_of(manifest: Mapping[str, Any]) -> Counter[str]:
     for part in manifest["parts"]:
         counts.update(part["counts"])
     return counts
+
+
+def _day(written: str | None, order: str) -> str:
+    """The day of a study date, without the time; as it is written where that means no one day."""
+    found = study_date(written or "", order).day
+    return found.isoformat() if found else written or ""
 
 
 def unknown_modalities_said(counts: Counter[str]) -> str:

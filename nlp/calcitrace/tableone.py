@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
+from calcitrace.selection import NO_LATER, NOT_TOLD
 from calcitrace.timeline import STATUSES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_LATER, NOT_TOLD = "no_later_report", "not_told"  # how an unknown outcome is shown
 OUTCOMES = ("resolved", "residual_cyst", "persistent", NOT_TOLD, NO_LATER)
 SHOWN = (
     ("Sex", "sex"),
@@ -26,6 +26,7 @@ SHOWN = (
     ("First read as", "first_diagnosis"),
     ("Biopsy", "biopsy"),
 )
+TOLD = ("tendon", "bone", "laterality", "migration_type")  # of these, none is what no report tells
 NOT_KNOWN = "not known"
 LAST = ("not told", "no later report", NOT_KNOWN)  # in this order, behind the other values
 SEXES = {"not known": "not known", "u": "not known", "unknown": "not known"}
@@ -54,7 +55,7 @@ def _rows(groups: Sequence[pd.DataFrame]) -> Iterator[Row]:
     yield _numbers(FOLLOW_UP, [[d for d in days_after(g) if d > 0] for g in groups])
     yield _numbers("Size of the deposit, mm", [g["size_mm"].dropna().tolist() for g in groups])
     for title, column in SHOWN:
-        says = sex_in_words if column == "sex" else _said
+        says = sex_in_words if column == "sex" else _told if column in TOLD else _said
         values = groups[0][column].map(says).value_counts()
         if column == "site" and list(values.index) == ["not known"]:
             continue
@@ -80,6 +81,10 @@ def _said(value: object) -> str:
     if value is None or value != value or not str(value).strip():
         return "not known"
     return {"True": "yes", "False": "no"}.get(str(value), str(value).replace("_", " "))
+
+
+def _told(value: object) -> str:
+    return "not told" if value == "none" else _said(value)
 
 
 def sex_in_words(value: object) -> str:

@@ -51,6 +51,7 @@ class Entry:
     evidence: tuple[str, ...] = ()
     screened: bool = False
     adjudicated: str = ""
+    unreviewed: str = "no"  # the case status that it had before it was adjudicated
     by_reviewer: tuple[str, ...] = ()
     mentions: list[Mapping[str, Any]] = field(default_factory=list)
     counted: str = COUNTED

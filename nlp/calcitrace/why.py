@@ -129,11 +129,13 @@ def why_case(tiers: Sequence[TierWhy], case: CaseDefinition) -> str:
     near = deciding(tiers)
     if near.fits():
         return f"This report is a {near.tier} case: it has {_listed(near.found)}, and nothing that bars this tier."
+    if not any(t.found or t.waiting for t in tiers):
+        return "This report is no case: it has nothing of what the tiers ask for."
     found = f"has {_listed(near.found)} but " if near.found else ""
     why_not = (("lacks", _unmet(near, case)), ("is barred by", near.barred_by))
     told = " and ".join(f"{verb} {_listed(names)}" for verb, names in why_not if names)
     told += f", so that {_listed(near.waiting)} does not count" if near.waiting else ""
-    return f"This report is no case, since no tier fits; for the nearest, {near.tier}, it {found}{told}."
+    return f"This report is no case, since no tier fits. The nearest is {near.tier}: the report {found}{told}."
 
 
 def _distance(told: TierWhy) -> tuple[int, int, int]:

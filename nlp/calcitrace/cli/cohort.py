@@ -83,6 +83,7 @@ def cohort(
 def _boxes(flow: Flow) -> Iterator[str]:
     """The boxes of the flow diagram, a line each: of patients all, of rows that are left out those that hold any."""
     from calcitrace.flow import REPORT_BOXES
+    from calcitrace.selection import ADDED, REMOVED
     from calcitrace.timeline import COUNTED
 
     shown = (
@@ -92,7 +93,9 @@ def _boxes(flow: Flow) -> Iterator[str]:
         ("reports that count", flow.counted),
         ("patients", flow.all_patients),
         *((f"  {box}", flow.patients[box]) for box in flow.no_case),
+        *((f"  {line}", n) for line, n in flow.reviewed(REMOVED)),
         ("with a case report", flow.cases),
+        *((f"  {line}", n) for line, n in flow.reviewed(ADDED)),
         *((f"  {flow.shown(box)}", flow.patients[box]) for box in flow.excluded),
         ("in the cohort", flow.members),
     )

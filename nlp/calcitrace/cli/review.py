@@ -51,7 +51,8 @@ def review(
     The queue is drawn when the store is made: by default all likely cases and all reports with a case status, ranked by
     probability and read patient by patient, with a random audit sample of the others mixed in. Each reader starts the
     command with the same --store (on this machine) and a --reviewer of their own; what was decided stays decided
-    whenever the program ends. The tool's reasons can be seen after one's own decision (--reasons).
+    whenever the program ends. The tool's reasons can be seen after one's own decision (--reasons); the findings that
+    it read are marked in the text from the start, so that readers are not blind to the tool.
 
     The page is reached from this machine only, by a link that works once. Stop with Ctrl-C.
 

@@ -22,7 +22,7 @@ from calcitrace.tables import safe_cell
 
 MAX_FILE = 500_000_000
 OF_QUEUE = ("place",)  # what a file of decisions may have beside ROW_COLUMNS, and what nobody misses
-OF_DECISION = ("patient_id", "decision", "reviewers", *DETAILS)
+OF_DECISION = ("patient_id", "decision", "by", "reviewers", *DETAILS)
 Given = tuple[int, dict[str, Any]]
 
 
@@ -49,7 +49,7 @@ class _NothingSavedError(Exception):
 
 
 def read_adjudications(path: str | Path) -> dict[str, dict[str, str]]:
-    """Patient id, decision, its details and reviewers ("A; B", empty if not told) by report id.
+    """Patient id, decision, its details, how it was reached and reviewers ("A; B", empty if not told) by report id.
 
     Args:
         path: a file that `export_decisions(..., "cohort")` wrote, or a store.

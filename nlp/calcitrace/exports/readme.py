@@ -24,7 +24,7 @@ def readme(manual: str, notes: Sequence[str], extract: Extract, tables: Sequence
         notes, tables: as in `Export`.
         left_out: how many rows could not be exported.
     """
-    told = [_holds(extract, tables), _status(extract), extract.case_definition, cleandoc(manual), *notes]
+    told = [_holds(extract, tables), _status(extract, tables), extract.case_definition, cleandoc(manual), *notes]
     told += [_how(extract), _may_name(extract, tables), _files(left_out)]
     paragraphs = (" ".join(part.split()) for text in told if text for part in text.split("\n\n"))
     return f"An export of {extract.system}\n\n" + "\n\n".join(textwrap.fill(p, WIDTH) for p in paragraphs) + "\n"
@@ -40,14 +40,15 @@ def _holds(extract: Extract, tables: Sequence[str]) -> str:
     )
 
 
-def _status(extract: Extract) -> str:
+def _status(extract: Extract, tables: Sequence[str]) -> str:
     """What the values of the case status mean, and how far reviewers decided it."""
     decided = sum(row["adjudicated"] is not None for row in extract.reports)
+    column = "reports" in tables
     who = (
         f"Reviewers decided it for {many(decided, 'report')}, in place of the rules (yes is Definite, unsure Possible, "
-        "no No); adjudicated tells their decision and is empty for all other reports."
+        f"no No){'; adjudicated tells their decision and is empty for all other reports' * column}."
         if decided
-        else "No reviewer decided it for any of the reports, so that adjudicated is empty."
+        else f"No reviewer decided it for any of the reports{', so that adjudicated is empty' * column}."
     )
     return (
         "The case status of a report is the tier of the case definition that it meets: Definite, Probable or Possible, "

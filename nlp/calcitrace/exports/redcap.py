@@ -115,7 +115,7 @@ def _row(name: str, form: str, kind: str, label: str, choices: str = "", variabl
     said |= {COLUMNS[0]: name, "Form Name": form, "Field Type": kind, "Field Label": label, COLUMNS[5]: choices}
     if variable:
         said[COLUMNS[7]] = VALIDATION.get(variable.kind, "")
-        said["Identifier?"] = "y" if variable.identifier or variable.free_text else ""
+        said["Identifier?"] = "y" if variable.may_name else ""
     return list(said.values())
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from calcitrace.strictyaml import Table
 
 TABLES = ("patients", "reports", "mentions")
+INDIRECT = ("site", "age", "study_date_partial")
 Row = Mapping[str, Any]
 DICTIONARY = ("table", "variable", "label", "kind", "values", "identifier")
 
@@ -40,6 +41,11 @@ class Variable:
     free_text: bool
     column: str
     few: bool = False
+
+    @property
+    def may_name(self) -> bool:
+        """Whether it can name a patient, by itself or with others: ids, words of reports, dates, age and site."""
+        return self.identifier or self.free_text or self.kind == "date" or self.name in INDIRECT
 
     @property
     def codes(self) -> dict[str, int]:

@@ -106,7 +106,8 @@ def make_queue(run: str | Path, store: Store, options: QueueOptions | None = Non
         raise StoreError(f"{store.path}: was made from another run than {folder}; choose another --store")
     if options is not None and about["options"] != asdict(options):
         raise StoreError(
-            f"{store.path}: was made with other options for the queue; leave them out, or use a new --store"
+            f"{store.path}: was made with other options for the queue, which is drawn once; leave them out, or use a "
+            "new --store"
         )
     if "choices" not in about:
         source = Rerun(folder)

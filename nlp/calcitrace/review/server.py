@@ -13,6 +13,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from html import escape
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -193,6 +194,7 @@ class Handler(BaseHTTPRequestHandler):
         content = (STATIC / name).read_bytes()
         if url.path == "/":
             content = content.replace(b"{{secret}}", self.server.secret.encode())
+            content = content.replace(b"{{case}}", escape(self.server.desk.shelf.title).encode())
         self._send(HTTPStatus.OK, content, kind)
 
     def _enter(self, token: str) -> None:

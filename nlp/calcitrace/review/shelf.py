@@ -41,6 +41,7 @@ class Shelf:
         self._source = Rerun(Path(run))
         self.settings = make_queue(run, store, options)
         self.items = {i.report_id: i for i in store.items()}
+        self.title = self._source.case.title
         self.threshold = threshold_of(self._source.manifest)
         self.model, self._prevalence = self._source.model()
         self._reports, self._of_unit = _texts(self._source, self.items)
