@@ -14,6 +14,8 @@ from calcitrace.adjudication import Store, disagreements, finals
 from calcitrace.agreement import ac1, agreement, kappa
 from calcitrace.decisions import ADJUDICATOR, Item, Opinion
 from calcitrace.errors import ConflictError, StoreError, UsageError
+from calcitrace.reviewed import OF_ANOTHER_RUN, Reviewed
+from calcitrace.runfolder import run_mark
 
 
 def filled(path: Path, count: int = 4) -> Store:
@@ -29,6 +31,14 @@ def say(store: Store, report: str, decision: str, who: str = "A", role: str = "r
     details = {k: more.pop(k) for k in list(more) if k in ("migration_type", "tendon", "laterality", "comment")}
     key = f"key {report} {who} {len(store.history())}"
     return store.decide(Opinion(report, decision, **details), who, key, role, **more).id  # type: ignore[arg-type]
+
+
+def test_the_recall_of_another_run_is_not_told() -> None:
+    """A store's audit holds for the run that its queue was drawn from."""
+    run = {"fingerprint": {"rules": "a"}}
+    review = Reviewed(recall="Estimated recall 100 %.", run=run_mark(run))
+    assert review.of_runs([{"fingerprint": {"rules": "b"}}, run]).recall == "Estimated recall 100 %."
+    assert review.of_runs([{"fingerprint": {"rules": "b"}}]).recall == OF_ANOTHER_RUN
 
 
 def test_a_decision_is_there_for_another_process(tmp_path: Path) -> None:

@@ -428,7 +428,7 @@ def test_the_readme_of_an_export_with_true_ids_and_texts_says_so(cohort: Cohort,
     assert "Ids are as the archive gives them. Dates are the true ones (calcitrace export --shift-dates " in told
     assert "Words of reports are in it." in told
     assert "of reports report_id, patient_id, study_date, merged_into, text, site" in told
-    assert "If data_dictionary.csv of the second batch has another tendon or bone, add it in REDCap to the" in told
+    assert "If data_dictionary.csv of the second batch has another one, add it in REDCap to the" in told
 
 
 def test_a_short_key_is_refused(cohort: Cohort, tmp_path: Path) -> None:

@@ -585,6 +585,14 @@ def test_pieces_read_without_a_column_that_looks_like_text_are_told(tmp_path: Pa
     )
 
 
+def test_a_request_alone_is_no_report(tmp_path: Path) -> None:
+    """What was asked and done says nothing of what was seen; an impression, or an addendum alone, does."""
+    rows = "1,Calcium?,,,\n2,Calcium?,Seen.,,\n3,,,Calcium.,\n4,,,,Addendum.\n"
+    found = read(put(tmp_path, "r.csv", f"id,indication,findings,impression,addendum\n{rows}"))
+    assert [r.report_id for r in found.reports] == ["2", "3", "4"]
+    assert [r.reason for r in found.rejects] == ["no findings and no impression, only what was asked or done"]
+
+
 @pytest.mark.parametrize(("text", "told"), [("No mass. IMPRESSION: Calcium.", False), ("No mass.", True)])
 def test_an_impression_that_the_text_does_not_hold_is_told(tmp_path: Path, text: str, told: bool) -> None:
     """A column with the usual name of the whole text may hold the narrative alone."""

@@ -181,7 +181,7 @@ def build_cohort(
         archive.folders,
         made.notes(),
         archive.cases,
-        review,
+        review.of_runs(archive.manifests),
     )
 
 

@@ -213,7 +213,8 @@ def recall_lines(found: Recall) -> list[str]:
                 f"  {SHOWN.get(name, name)}: {many(s.reports, 'report')}, {drawn} in the queue, {many(s.cases, 'case')}"
             )
     if found.undecided:
-        lines.append(f"{found.undecided:,} reports of the queue are unsure or have no final decision")
+        are, have = by(found.undecided, "is", "are"), by(found.undecided, "has", "have")
+        lines.append(f"{many(found.undecided, 'report')} of the queue {are} unsure or {have} no final decision")
     if found.missed:
         about, least, most = found.missed
         lines.append(f"cases that nobody has read: about {about:,.0f}, exact 95 % interval {least:,} to {most:,}")

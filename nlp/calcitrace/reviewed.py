@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from calcitrace.decisions import DETAILS
 from calcitrace.errors import StoreError, UsageError
+from calcitrace.runfolder import run_mark
 from calcitrace.timeline import STATUSES
 
+OF_ANOTHER_RUN = "The review was drawn from another run, so that its audit tells nothing of the recall of this cohort."
 DECIDED = {"yes": "definite", "no": "no", "unsure": "possible"}
 
 
@@ -23,7 +26,7 @@ class Reviewed:
     `open` counts reports on which readers disagree and nobody has adjudicated; these keep the status of the case
     definition. `agreed` tells in a sentence each how far two readers of a store agree, `recall` what its audit says of
     cases that were missed ("" where that is not known, or too early to say). `details` are the migration type, tendon
-    and side of a yes, as far as they were told and readers do not differ.
+    and side of a yes, as far as they were told and readers do not differ. `run` is the mark of a store's run.
     """
 
     said: Mapping[str, str] = field(default_factory=dict)
@@ -33,11 +36,17 @@ class Reviewed:
     recall: str = ""
     details: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     adjudicated: frozenset[str] = frozenset()
+    run: str = ""
 
     @property
     def statuses(self) -> dict[str, str]:
         """The case status of each report that was decided: yes is definite, no is no, unsure is possible."""
         return {report_id: DECIDED.get(said, said) for report_id, said in self.said.items()}
+
+    def of_runs(self, manifests: Iterable[Mapping[str, Any]]) -> Reviewed:
+        """The same for a cohort of these runs: what a store's audit tells of another run's recall is left out."""
+        known = not self.run or self.run in map(run_mark, manifests)
+        return self if known else replace(self, recall=OF_ANOTHER_RUN)
 
 
 def reviewed(given: str | Path | Mapping[str, str] | None) -> Reviewed:
@@ -58,11 +67,12 @@ def reviewed(given: str | Path | Mapping[str, str] | None) -> Reviewed:
     who = {report_id: tuple(filter(None, row["reviewers"].split("; "))) for report_id, row in found.items()}
     told = {i: {n: r[n] for n in DETAILS if r[n] not in ("", "none")} for i, r in found.items() if said[i] == "yes"}
     judged = frozenset(report_id for report_id, row in found.items() if row["by"] == "adjudicated")
-    return Reviewed(said, who, *(_of_store(path) if is_store(path) else (0, (), "")), told, judged)
+    still_open, agreed, recall, run = _of_store(path) if is_store(path) else (0, (), "", "")
+    return Reviewed(said, who, still_open, agreed, recall, told, judged, run)
 
 
-def _of_store(path: Path) -> tuple[int, tuple[str, ...], str]:
-    """How many reports of a store are open, how far two readers agree, if two read the same, and what of recall."""
+def _of_store(path: Path) -> tuple[int, tuple[str, ...], str, str]:
+    """Reports of a store that are open, how far two readers agree, if two read the same, its recall, and its run."""
     from calcitrace.adjudication import Store, disagreements
     from calcitrace.agreement import agreement, decision_sentences
     from calcitrace.recall import recall
@@ -71,7 +81,7 @@ def _of_store(path: Path) -> tuple[int, tuple[str, ...], str]:
     with Store(path) as store:
         with suppress(StoreError):
             agreed = tuple(decision_sentences(agreement(store), blind=not store.from_files()))
-        return len(disagreements(store)), agreed, recall(store).sentence
+        return len(disagreements(store)), agreed, recall(store).sentence, store.about()["run"]
 
 
 def _labels(path: Path) -> dict[str, str]:

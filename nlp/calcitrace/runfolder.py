@@ -283,6 +283,12 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def run_mark(manifest: Mapping[str, Any]) -> str:
+    """What tells one run from another: of its inputs, rules, options, model and version."""
+    told = json.dumps(manifest["fingerprint"], sort_keys=True)
+    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a run folder.
 

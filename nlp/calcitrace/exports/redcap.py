@@ -44,9 +44,9 @@ NOTES = (
     "Fields of reports have names that begin with report_. record_id is what REDCap asks for; patient_id is the same "
     "pseudonym, or with --original-ids the id that the archive gives. report_adjudicated is what reviewers decided; "
     "report_case_status has it, too, and elsewhere what the rules read.",
-    "A second batch needs the same key, so that a patient keeps the record. The choices of sex, tendon and bone are "
-    "the values of one export. If data_dictionary.csv of the second batch has another tendon or bone, add it in REDCap "
-    "to the choices of the field (Online Designer; the code is the word) before the import, which is refused "
+    "A second batch needs the same key, so that a patient keeps the record. The choices of sex, modality, tendon "
+    "and bone are the values of one export. If data_dictionary.csv of the second batch has another one, add it in "
+    "REDCap to the choices of the field (Online Designer; the code is the word) before the import, which is refused "
     "otherwise; an upload of the second dictionary would take away the choices that only the first batch has.",
     "Reports are instances 1, 2, 3 ... of a patient by date. Where a patient of the first batch has more reports in "
     "the second, the numbers move, and the import writes over other reports: export the whole cohort again then, into "
@@ -93,7 +93,8 @@ def _choices(extract: Extract, table: str, variable: Variable) -> dict[str, str]
     values = sorted({row[variable.name] for row in extract.rows(table) if row[variable.name]} if variable.few else ())
     words = all(re.fullmatch(r"\w+", v, re.ASCII) for v in values) and len({v.lower() for v in values}) == len(values)
     label = sex_in_words if variable.name == "sex" else lambda v: v.replace("_", " ")
-    return {v: label(v).capitalize() for v in values} if words else {}
+    shown = ((v, label(v)) for v in values if words)
+    return {v: said if said.isupper() else said.capitalize() for v, said in shown}
 
 
 def _names(extract: Extract, table: str) -> list[str]:

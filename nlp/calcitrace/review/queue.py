@@ -8,7 +8,6 @@ from the last three; what it finds there is the basis of `calcitrace recall`.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import random
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from calcitrace.casemodel import log_odds, shift
 from calcitrace.decisions import Item, choices
 from calcitrace.errors import ConflictError, RunError, StoreError, UsageError
 from calcitrace.rerun import Rerun
-from calcitrace.runfolder import read_manifest
+from calcitrace.runfolder import read_manifest, run_mark
 from calcitrace.tables import READ
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ def make_queue(run: str | Path, store: Store, options: QueueOptions | None = Non
     """
     folder = Path(run)
     manifest = read_manifest(folder)
-    mark = _mark(manifest)
+    mark = run_mark(manifest)
     if not store.about():
         made = options or QueueOptions()
         strata, items = drawn(_reports(folder, manifest), made, threshold_of(manifest))
@@ -113,12 +112,6 @@ def make_queue(run: str | Path, store: Store, options: QueueOptions | None = Non
         source = Rerun(folder)
         store.offer(choices(source.rules, source.case))
     return dict(about["options"])
-
-
-def _mark(manifest: Mapping[str, Any]) -> str:
-    """What tells one run from another."""
-    told = json.dumps(manifest["fingerprint"], sort_keys=True)
-    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
 
 
 def _reports(folder: Path, manifest: Mapping[str, Any]) -> pd.DataFrame:

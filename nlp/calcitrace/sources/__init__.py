@@ -10,7 +10,7 @@ from pathlib import Path
 from calcitrace.errors import SourceError, StrictError, UsageError
 from calcitrace.model import Reject, Report
 from calcitrace.sources.ahead import AHEAD, Ahead, worth_a_look
-from calcitrace.sources.columns import CHOICES, FIELDS, FLAGS, PIECES, choose_columns, joined, listed, text_of
+from calcitrace.sources.columns import CHOICES, FIELDS, FLAGS, PIECES, REPORTED, choose_columns, joined, listed, text_of
 from calcitrace.sources.delimited import ListError, read_list
 from calcitrace.sources.formats import ENDINGS, SOURCES, format_of, source_of
 from calcitrace.sources.odd import Odd
@@ -260,14 +260,21 @@ def report_of(row: Row | Bad, name: str, number: int, date_order: str = "") -> R
             return Reject(name, number, f"the {field.replace('_', ' ')} is no single value")
     report_id = _whole(values.get("report_id", "")) or _made_id(row, name, number)
     text = values["text"] if "text" in values else joined((p, values[p]) for p in PIECES if p in values)
-    if not text.strip("\0 \t\r\n\v\f\xa0\ufeff") or text.isspace():
+    if not _says(text):
         return Reject(name, number, "empty text", shown_id(report_id))
+    if "text" not in values and not any(_says(values.get(piece, "")) for piece in REPORTED):
+        return Reject(name, number, "no findings and no impression, only what was asked or done", shown_id(report_id))
     if not report_id.strip():
         return Reject(name, number, "no report id in this row")
     others = {f: v if v.isascii() else _whole(v) for f, v in values.items() if f in OTHERS}
     if "birth_date" in values and not others.get("age", "").strip():
         others["age"] = age_at(values["birth_date"], others.get("study_date", ""), date_order)
     return Report(report_id=report_id, text=text, **others)
+
+
+def _says(text: str) -> bool:
+    """Whether a text holds more than white space."""
+    return bool(text.strip("\0 \t\r\n\v\f\xa0\ufeff")) and not text.isspace()
 
 
 def _whole(text: str) -> str:

@@ -57,6 +57,7 @@ AGES = ("age", "birth_date")  # one of them is enough
 _SHORT = {"report_id": "id", "patient_id": "patient", "study_date": "date"}
 FLAGS = {name: f"--{_SHORT.get(name, name).replace('_', '-')}-column" for name in CHOICES}  # of the command line
 NEEDED_PIECES = ("findings", "impression")
+REPORTED = ("findings", "impression", "recommendation", "addendum")  # the rest tell what was asked and done
 IN_PARTS = " and ".join(FLAGS[name] for name in NEEDED_PIECES)
 MAX_NAME = 40
 MIN_NAMES = 2  # one or two words may be a short report
