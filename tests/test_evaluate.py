@@ -689,6 +689,17 @@ def test_command_prints_figures(tmp_path):
     assert MARKER not in done.stdout + done.stderr
 
 
+def test_command_tells_of_probabilities_that_were_moved(tmp_path):
+    """At another prevalence than the gold standard's, Brier score and calibration error say nothing of the model."""
+    run = make_run(tmp_path / "run")
+    words = ("evaluate", run, gold_file(tmp_path, *gold_rows()), "--resamples", 20)
+    manifest = json.loads((run / "manifest.json").read_text()) | {"model": {"name": "starter"}}
+    for prevalence, told in ((None, False), (0.005, True)):
+        options = {"model": "", "prevalence": prevalence}
+        (run / "manifest.json").write_text(json.dumps(manifest | {"options": options}))
+        assert ("note: the run's probabilities are those at --prevalence" in command(*words).stderr) == told
+
+
 def test_command_tells_of_a_model_of_ones_own(tmp_path):
     """Its figures are flattering on the reports that it learned from, which a run cannot tell."""
     run = make_run(tmp_path / "run")

@@ -344,6 +344,8 @@ def test_the_commands(run: Path, store: Store, tmp_path: Path, command: Any) -> 
     assert command("decisions", "export", store.path, "--to", "csv", "-o", tmp_path / "d.csv").code == 0
     told = command("decisions", "import", tmp_path / "d.csv", "--store", store.path)
     assert told.out == "saved 0 decisions; 25 were there before; 0 rows rejected\n"
+    gold_file = command("decisions", "export", store.path, "--to", "gold", "-o", tmp_path / "gold.jsonl")
+    assert "note: all candidates and a random part of the others are in it" in gold_file.err
     assert command("decisions", "export", store.path, "--to", "pdf", "-o", tmp_path / "x").code == 2
     assert command("agreement", tmp_path / "none").code == 6
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from calcitrace.review import Desk
 
 IMPORTS = "docs/review.md and --help list those that are known"
+NO_SAMPLE = (
+    "all candidates and a random part of the others are in it, so that `evaluate` tells sensitivity and specificity "
+    "of reviewed reports and not of the archive (`recall` weighs them); unsure ones are left out"
+)
 MOST_ROWS = 10  # of those that a reason is told for
 StoreFile = Annotated[Path, typer.Argument(help="A review store (SQLite) that `review` made.")]
 
@@ -188,6 +192,8 @@ def export_(
     with Store(store) as kept:
         rows = export_decisions(kept, out, to, run)
     print(f"wrote {rows:,} rows to {out}")
+    if to == "gold":
+        say(f"note: {NO_SAMPLE}")
 
 
 @decisions_app.command("import")

@@ -24,6 +24,10 @@ HONEST = (
     "figures are honest only on reports that neither it nor the rules were made with (for those that it learned from, "
     "its card has figures by cross-validation: calcitrace model)"
 )
+MOVED = (
+    "those at --prevalence, so that Brier score and calibration error hold only where the gold standard has that share "
+    "of cases"
+)
 PIPED_WIDTH = 160  # columns for what reads on, since a pipe has no width of its own
 
 
@@ -53,6 +57,8 @@ def evaluate(
     manifest = read_manifest(run)
     if manifest.get("model") and manifest["options"]["model"]:
         say(f"note: the model {manifest['model']['name']} is one of your own; {HONEST}")
+    if manifest.get("options", {}).get("prevalence") is not None:
+        say(f"note: the run's probabilities are {MOVED}")
     print(f"wrote {(out or run / 'evaluation') / 'evaluation.html'} and evaluation.json")
 
 
