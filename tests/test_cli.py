@@ -736,7 +736,8 @@ def test_the_reasons_for_a_probability_add_up(share: float | None, command: Any)
     )
     cut = found["contributions"][5:]  # which the short form does not show
     rest, others = sums["rest"] + sum(c["log_odds"] for c in cut), sums["others"] + len(cut)
-    assert re.search(rf"{rest:+.2f} +\({others} others in sum, each", command("show", "--why", "--text", SENTENCE, *words).out)
+    short = command("show", "--why", "--text", SENTENCE, *words).out
+    assert re.search(rf"{rest:+.2f} +\({others} others in sum, each", short)
 
 
 def test_show_tells_of_conditions(command: Any) -> None:
