@@ -219,9 +219,9 @@ def listed(columns: Sequence[str], asked: Iterable[str] = (), least: int = MIN_N
     return "columns are: " + short(columns, MAX_LISTED)
 
 
-def is_piece(column: str) -> bool:
-    """Whether a column has a usual name of a piece of the text (findings, impression ...)."""
-    return any(_plain(column) == _plain(alias) for aliases in PIECES.values() for alias in aliases)
+def is_piece(column: str, of: Iterable[str] = tuple(PIECES)) -> bool:
+    """Whether a column has a usual name of one of these pieces of the text (findings, impression ...)."""
+    return any(_plain(column) == _plain(alias) for piece in of for alias in PIECES[piece])
 
 
 def is_name(cell: str) -> bool:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from calcitrace.errors import SourceError, UsageError
-from calcitrace.sources.columns import Columns, is_name, is_piece
+from calcitrace.sources.columns import REPORTED, Columns, is_name, is_piece
 
 MAX_TEXT = 20_000_000
 WINDOWS = "windows-1252"
@@ -123,8 +123,8 @@ class Others:
         left = columns.unused if columns.in_part else ()
         own = [c for c in left if c not in told and (named or (is_name(c) and c.split() == [c]))]
         self._lengths = {c: self._lengths.get(c, 0) for c in own}
-        pieces = () if columns.in_part else filter(is_piece, columns.unused)
-        self._apart = {c: self._apart.get(c, 0) for c in pieces}
+        pieces = () if columns.in_part else columns.unused
+        self._apart = {c: self._apart.get(c, 0) for c in pieces if is_piece(c, REPORTED)}
         self._columns, self._lacking = columns, columns.lacking(named)
         self._tell()
 
@@ -141,9 +141,9 @@ class Others:
         texts = {column: cell for column, cell in zip(columns, cells, strict=False) if isinstance(cell, str)}
         for column in self._lengths:
             self._lengths[column] += len(texts.get(column, ""))
-        whole = texts.get(self._columns.chosen.get("text", ""), "")
+        whole = " ".join(texts.get(self._columns.chosen.get("text", ""), "").split())
         for column in self._apart:
-            self._apart[column] += texts.get(column, "").strip() not in whole
+            self._apart[column] += " ".join(texts.get(column, "").split()) not in whole
         self._tell()
 
     def _tell(self) -> None:
