@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import bisect
 import re
+import sys
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, overload
+from itertools import chain
+from typing import Any, NamedTuple, overload
 
 from calcitrace.asserted import Asserter
 from calcitrace.circumstances import Outcomes
@@ -28,8 +30,8 @@ from calcitrace.sites import NOTHING_JUDGED, Claim, Hit, Linker, Sentence
 from calcitrace.targets import counting, spoken_of
 from calcitrace.words import Words, split_words, word_range
 
-REMEMBERED = 45_000_000  # bytes of sentences, by what follows: some 27,000
-SENTENCE, LETTER, HIT, STEP = 500, 10, 800, 1000  # bytes, as measured
+REMEMBERED = 14_000_000  # bytes of sentences, by what follows: some 10,000
+SENTENCE, LETTER, HIT, STEP = 400, 4, 500, 500  # bytes, as measured
 MOST_LETTERS = 400
 MOST_CUTS = 3
 MARK = 13  # characters; a full stop further on does not end the mark of a list item
@@ -37,7 +39,17 @@ NOWHERE = Report("", "")
 _LINE_END = re.compile("\n")
 _NOTHING: frozenset[str] = frozenset()
 _NEVER = Outcomes[Any]()  # filled: it is for hits, and shared by all sentences that have none
-Step = tuple[tuple[Mention, bool], ...]
+
+
+class _Step(NamedTuple):
+    """What came of a sentence: its mentions, whether each is at no bone, tendon, bursa or joint, and what it changed.
+
+    Places are counted from its start; `changed` are circumstances, each name before its value.
+    """
+
+    mentions: tuple[Mention, ...]
+    homeless: tuple[bool, ...]
+    changed: tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -258,26 +270,23 @@ class Annotator:
                 continue
             session.enter(start)
             step = self._step(sentence, sections[place], session, named)
-            named.update(m.finding for m, _ in step)
-            found += [_Found(m, homeless, start, number) for m, homeless in step]
+            named.update([m.finding for m in step.mentions])
+            found += [_Found(m, h, start, number) for m, h in zip(step.mentions, step.homeless, strict=True)]
         return found
 
-    def _step(self, sentence: Sentence, section: Section, session: Session, named: set[str]) -> Step:
-        """The mentions of one sentence, with whether each is at no bone, tendon, bursa or joint; places from its start.
-
-        What was found is kept with the sentence, for when it stands in the same circumstances again.
-        """
-        besides = (section.name, (sentence.asks & named) or _NOTHING)
-        before = sentence.read_in.find(session, besides)
-        if before is None:
+    def _step(self, sentence: Sentence, section: Section, session: Session, named: set[str]) -> _Step:
+        """What comes of one sentence; kept with it, for when it stands in the same circumstances again."""
+        besides = section.name, (sentence.asks & named) or _NOTHING
+        step: _Step | None = sentence.read_in.find(session, *besides)
+        if step is None:
             sided, observed = session.sides(sentence)
-            step = tuple(self._mentions(sentence, section, sided, named))
-            before = step, observed.changed
-            if sentence.read_in.keep(before, observed.asked, session, besides):
+            made = list(self._mentions(sentence, section, sided, named))
+            mentions, homeless = tuple([m for m, _ in made]), tuple([h for _, h in made])
+            step = _Step(mentions, self.linker.one(homeless), tuple(chain(*observed.changed.items())))
+            if sentence.read_in.keep(step, observed.asked, session, *besides):
                 self._read.grew(sentence.text, sentence, STEP)
-        session.remember(sentence, before[1])
-        found: Step = before[0]
-        return found
+        session.remember(sentence, step.changed)
+        return step
 
     def _mentions(
         self, sentence: Sentence, section: Section, sided: Sides, named: Container[str]
@@ -367,7 +376,7 @@ def _mention(hit: Hit, words: Words, text: str, section: Section, asserted: Asse
         finding=hit.name,
         start=start,
         end=end,
-        text=text[start:end],
+        text=sys.intern(text[start:end]),
         section=section.name,
         rule_id=hit.term.rule_id,
         asserted=asserted,

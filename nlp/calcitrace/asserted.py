@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from calcitrace.model import Assertion, Cue, Section
 from calcitrace.ruleset import RuleSet, SectionRule
@@ -40,12 +42,22 @@ class Asserter:
         deciding += [c for c in cues if c.group.past_if_denied]
         shown = sorted({(c.i, c.j, c.term.rule_id) for c in deciding})
         places = [(words.starts[i], words.ends[j - 1], rule_id) for i, j, rule_id in shown]
-        cue_list = tuple(Cue(text[start:end], start, end, rule_id) for start, end, rule_id in places)
+        cue_list = tuple(Cue(sys.intern(text[start:end]), start, end, rule_id) for start, end, rule_id in places)
         if values["temporality"] == "hypothetical" or (values["presence"] == "absent") != (
             values["change"] == "resolved"
         ):
             values["change"] = "none"
-        return Assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
+        return _assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
+
+
+def _assertion(presence: str, temporality: str, experiencer: str, change: str, cues: tuple[Cue, ...]) -> Assertion:
+    """The assertion; without cues, one for all that are equal, since many sentences keep them."""
+    if cues:
+        return Assertion(presence, temporality, experiencer, change, cues)
+    return _without_cues(presence, temporality, experiencer, change)
+
+
+_without_cues = cache(Assertion)
 
 
 def _apply_section(

@@ -71,23 +71,23 @@ class Outcomes(Generic[Came]):
     def __len__(self) -> int:
         return len(self._known)
 
-    def find(self, now: Circumstances, besides: object = None) -> Came | None:
+    def find(self, now: Circumstances, *besides: object) -> Came | None:
         """What came of it before, where what it asked for, and what is given `besides`, was the same."""
         asked: tuple[str, ...] | None = None
         here: tuple[object, ...] = ()
         for names, there, came in self._known:
             if names is not asked:
-                asked, here = names, (besides, *[getattr(now, name) for name in names])
+                asked, here = names, (*besides, *[getattr(now, name) for name in names])
             if here == there:
                 return came
         return None
 
-    def keep(self, came: Came, asked: Collection[str], before: Circumstances, besides: object = None) -> bool:
+    def keep(self, came: Came, asked: Collection[str], before: Circumstances, *besides: object) -> bool:
         """Keep what came of it where these were `asked` of the circumstances `before`, if there is room."""
         if len(self._known) == MOST_CIRCUMSTANCES:
             return False
         names = _in_order(frozenset(asked))
-        there = (besides, *[getattr(before, name) for name in names])
+        there = (*besides, *[getattr(before, name) for name in names])
         self._known = tuple(sorted((*self._known, (names, there, came)), key=itemgetter(0)))
         return True
 

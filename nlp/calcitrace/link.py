@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -56,11 +56,11 @@ class Session(Circumstances):
             self._begin()
         self.on_heading_line = start < self._line_end
 
-    def remember(self, sentence: Sentence, changed: Mapping[str, Any]) -> None:
-        """A sentence with targets has been read: these circumstances it has changed."""
+    def remember(self, sentence: Sentence, changed: Sequence[Any]) -> None:
+        """A sentence with targets has been read: these circumstances it has changed, each name before its value."""
         self._remember(self._sites(sentence))
-        for name, value in changed.items():
-            setattr(self, name, value)
+        for k in range(0, len(changed), 2):
+            setattr(self, changed[k], changed[k + 1])
 
     def pass_by(self, sentence: Sentence) -> None:
         """A sentence without a target only becomes the memory for the next."""
@@ -103,7 +103,7 @@ class Session(Circumstances):
                 return known
         sites = tuple((h, self.linker.sites[h.name]) for h in self._unambiguous(sentence.judged.sites))
         last = next((s for _, s in reversed(sites) if s.kind in ("bone", "tendon")), None)
-        made = Named(sites, tuple(s.kind for _, s in sites if not s.weak), last)
+        made = Named(sites, self.linker.one(tuple(s.kind for _, s in sites if not s.weak)), last)
         named = next((known for _, known in sentence.sites_in if known == made), made)  # regions often agree
         sentence.sites_in = (*sentence.sites_in, (self.region, named))
         return named

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from calcitrace.circumstances import Outcomes
 from calcitrace.model import Mention
@@ -13,6 +13,7 @@ from calcitrace.ruleset import CueGroup, RuleSet, Site, Term
 from calcitrace.words import Words, split_words
 
 REMEMBERED = 2000  # headings and titles repeat
+Same = TypeVar("Same")
 READ_TWICE = 8  # lines that are asked for their region and for their side
 
 
@@ -63,7 +64,7 @@ class Judged:
     def targets(self) -> list[tuple[Hit, tuple[CueHit, ...]]]:
         """The hits, each with its cues."""
         if self._look is not None:
-            self._cues, self._look = self._look(self.hits), None
+            self._cues, self._look = tuple(self._look(self.hits)), None
         return list(zip(self.hits, self._cues, strict=True))
 
 
@@ -160,7 +161,12 @@ class Linker:
         self.region_of = lru_cache(REMEMBERED)(self._region_of)
         self.side_of = lru_cache(REMEMBERED)(self._side_of)
         self.sites_of = lru_cache(REMEMBERED)(self._sites_of)
-        self.one = lru_cache(REMEMBERED)(_itself)  # of equal sets that many sentences keep
+        self._one = lru_cache(REMEMBERED)(_itself)
+
+    def one(self, found: Same) -> Same:
+        """The same one of all equal sets or tuples, since many sentences keep them."""
+        one: Same = self._one(found)
+        return one
 
     def _names_structure(self, heading: str) -> bool:
         """Whether a heading names anatomy, a side or a finding, so that it is a subhead of the findings."""
@@ -188,7 +194,7 @@ class Linker:
         return split_words(text, self.spelling).forms
 
 
-def _itself(found: frozenset[Any]) -> frozenset[Any]:
+def _itself(found: Any) -> Any:
     return found
 
 

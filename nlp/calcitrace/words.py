@@ -18,6 +18,7 @@ from functools import lru_cache
 PREFIXES = ("sub", "intra", "inter", "juxta", "peri", "trans", "supra", "infra", "retro", "para")
 INVISIBLE = "\x00\u00ad\u200b\u200c\u200d\u2060\ufeff"
 PLACEHOLDER = "\u25a1"
+MOST_IN_A_BYTE = 255
 _HYPHENS = "-\u2010\u2011\u2012\u00ad"
 _IN = f"[{INVISIBLE}]*"
 _PLACEHOLDERS = (
@@ -67,12 +68,12 @@ class Words:
     """The words of a stretch of text: standard `forms` and their `starts`/`ends` as character offsets."""
 
     forms: tuple[str, ...]
-    starts: tuple[int, ...]
-    ends: tuple[int, ...]
+    starts: Sequence[int]
+    ends: Sequence[int]
 
     def moved(self, by: int) -> Words:
         """The same words where they begin `by` characters later."""
-        return Words(self.forms, tuple(s + by for s in self.starts), tuple(e + by for e in self.ends))
+        return Words(self.forms, _offsets([s + by for s in self.starts]), _offsets([e + by for e in self.ends]))
 
 
 def standard_form(word: str, spelling: Mapping[str, str]) -> str:
@@ -124,7 +125,7 @@ def _usual_words(text: str, spelling: Mapping[str, str], start: int, end: int) -
     if not _ALL_PREFIXES.isdisjoint(words):
         return None
     forms = tuple([sys.intern(spelling.get(word, word)) for word in words])
-    return Words(forms, tuple([start + i for i, _ in spans]), tuple([start + j for _, j in spans]))
+    return Words(forms, _offsets([start + i for i, _ in spans]), _offsets([start + j for _, j in spans]))
 
 
 def _any_words(text: str, spelling: Mapping[str, str], start: int, end: int) -> Words:
@@ -141,7 +142,12 @@ def _any_words(text: str, spelling: Mapping[str, str], start: int, end: int) -> 
         forms.append("-" if form in _DASHES else sys.intern(form))
         starts.append(found.start())
         ends.append(found.end())
-    return Words(tuple(forms), tuple(starts), tuple(ends))
+    return Words(tuple(forms), _offsets(starts), _offsets(ends))
+
+
+def _offsets(rising: Sequence[int]) -> Sequence[int]:
+    """Rising offsets in the fewest bytes: those of usual sentences take one each."""
+    return bytes(rising) if not rising or rising[-1] <= MOST_IN_A_BYTE else tuple(rising)
 
 
 def word_range(words: Words, start: int, end: int) -> tuple[int, int]:
