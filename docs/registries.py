@@ -20,8 +20,8 @@ from calcitrace.decisions import choices
 from calcitrace.exports import EXPORTS
 from calcitrace.exports.variables import read_variables
 from calcitrace.ruleset import CueGroup, Example, Finding, Term
-from calcitrace.sources.columns import FIELDS, PIECES
 from calcitrace.sources.formats import ENDINGS, SOURCES
+from calcitrace.sources.names import FORMS, OF_PIECES, WORDS
 
 ROOT = Path(__file__).parents[1]
 MARKUP = re.compile(r"([\\*_\[\]|])")
@@ -149,10 +149,17 @@ def _first(thing: Any) -> str:
 
 
 def column_names() -> str:
-    """The names of columns that are recognised."""
-    fields = table(("field", "recognised as"), ((code(f), codes(n)) for f, n in FIELDS.items()))
-    pieces = table(("piece of the text", "recognised as"), ((code(f), codes(n)) for f, n in PIECES.items()))
-    return f"{fields}\n{pieces}"
+    """The names of columns that are recognised, and the words that stand for one another in them."""
+    kinds = (("field", FORMS), ("piece of the text", OF_PIECES))
+    forms = [
+        table((kind, "recognised as"), ((code(f), codes(re.split(r" (?![^{]*})", n))) for f, n in names.items()))
+        for kind, names in kinds
+    ]
+    words = table(
+        ("in braces", "is any of"),
+        ((code(f"{{{w}}}"), codes(n or "nothing" for n in those)) for w, those in WORDS.items()),
+    )
+    return "\n".join((*forms, words))
 
 
 def columns_of(which: Mapping[str, tuple[str, str]]) -> Callable[[], str]:
