@@ -142,21 +142,21 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
     if fields["text"]:
         pieces = {}
     elif not any(asked.get(name) for name in PIECES) and not any(pieces[name] for name in NEEDED_PIECES):
-        seen = listed(columns, asked.values())
-        likely = (
-            next((c for c in columns if like_text(c) and c not in fields.values()), "")
-            if seen.startswith(LISTED)
-            else ""
-        )
-        ways = f"{option('text', likely)}, or where it stands in parts with {IN_PARTS}"
-        advice = f"Name it with {ways}, or in a file for --config"
-        raise ColumnError("no column of report text", f"{seen}. {advice}")
+        raise _no_text(columns, asked, [*fields.values()])
     found = {field: column for field, column in {**fields, **pieces}.items() if column}
     chosen = Columns(found, [c for c in columns if c and c not in found.values()], asked)
     doubled = next((c for c in chosen.names if columns.count(c) > 1), "")
     if doubled:
         raise ColumnError(f"column {doubled!r} stands twice in the header", "rename one of them")
     return chosen
+
+
+def _no_text(columns: Sequence[str], asked: Mapping[str, str], known: Sequence[str]) -> ColumnError:
+    """That there is no column of text, and how to name it; with one that is not `known` where its name resembles."""
+    seen = listed(columns, asked.values())
+    alike = [c for c in columns if seen.startswith(LISTED) and like_text(c) and c not in known]
+    ways = f"{option('text', (*alike, '')[0])}, or where it stands in parts with {IN_PARTS}"
+    return ColumnError("no column of report text", f"{seen}. Name it with {ways}, or in a file for --config")
 
 
 def columns_named(needed: Sequence[str], columns: Sequence[str]) -> tuple[dict[str, str], list[str]]:
