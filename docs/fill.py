@@ -21,7 +21,12 @@ def filled(page: str) -> str:
     Raises:
         KeyError: a part that there is not.
     """
-    return BLOCK.sub(lambda found: f"{found[1]}\n{registries.PARTS[found[2]]().strip()}\n\n{found[3]}", page)
+
+    def made(found: re.Match[str]) -> str:
+        part = re.sub(r"\n{3,}", "\n\n", registries.PARTS[found[2]]().strip())
+        return f"{found[1]}\n{part}\n\n{found[3]}"
+
+    return BLOCK.sub(made, page)
 
 
 def main() -> None:

@@ -159,7 +159,7 @@ def column_names() -> str:
     ]
     words = table(
         ("in braces", "is any of"),
-        ((code(f"{{{w}}}"), codes(n or "nothing" for n in those)) for w, those in WORDS.items()),
+        ((code(f"{{{w}}}"), ", ".join(code(n) or "nothing" for n in those)) for w, those in WORDS.items()),
     )
     return "\n".join((*forms, words))
 
