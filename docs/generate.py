@@ -1,9 +1,9 @@
 """What MkDocs does with each page: put in what stands elsewhere already, so that it is written once.
 
-Two lines are replaced in a page. `<!-- include FILE: Heading -->` becomes that section of a document of the checkout
-(without a heading, all of it), and `<!-- generated: name -->` what `registries.py` makes of the code. Links of either
-lead to the page that holds what they name; what no page holds is named by its path. A line that begins
-`> Read as a file?` tells who opens the page in the checkout where to look instead, and is left out.
+A line that is a link to a document of the checkout, `[FILE: Heading](...)`, becomes that section of it (without a
+heading, all of it); as a file, the page leads there. `<!-- site: api -->` becomes what mkdocstrings reads. What the
+code tells of itself stands in the pages already (`fill.py`). Links lead to the page that holds what they name; what no
+page holds is named by its path.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ HOMES = {  # the page that holds a document of the checkout, or a section of one
     "evaluation/README.md": "evaluation.md",
     "evaluation/results": "evaluation.md#results",
 }
-OF_FILE = re.compile(r"^> Read as a file\?.*\n\n?", re.MULTILINE)
-DIRECTIVE = re.compile(r"^<!-- (include|generated):? (.+?) -->$", re.MULTILINE)
+INCLUDE = re.compile(r"^\[([\w./]+\.md)(?:: (.+?))?\]\(\S+\)$", re.MULTILINE)
+API = "<!-- site: api -->"
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^(```.*?^```$)", re.MULTILINE | re.DOTALL)
 
@@ -49,18 +49,16 @@ def expanded(markdown: str, page: str) -> str:
     """The text of the page at this place under docs/, whole.
 
     Raises:
-        KeyError: an include or a generated part that there is not.
+        KeyError: a heading that a document has not.
         OSError: a document that cannot be read.
     """
-
-    def put_in(found: re.Match[str]) -> str:
-        kind, said = found.groups()
-        if kind == "generated":
-            return registries.PARTS[said]()
-        name, _, heading = said.partition(": ")
-        return relinked(section((ROOT / name).read_text(encoding="utf-8"), heading), dirname(name), name, page)
-
-    return DIRECTIVE.sub(put_in, relinked(OF_FILE.sub("", markdown), normpath(f"docs/{dirname(page)}"), "", page))
+    folder, parts, at = normpath(f"docs/{dirname(page)}"), list[str](), 0
+    for found in INCLUDE.finditer(markdown):
+        name, heading = found[1], found[2] or ""
+        parts.append(relinked(markdown[at : found.start()], folder, "", page))
+        parts.append(relinked(section((ROOT / name).read_text(encoding="utf-8"), heading), dirname(name), name, page))
+        at = found.end()
+    return "".join((*parts, relinked(markdown[at:], folder, "", page))).replace(API, registries.api())
 
 
 def section(text: str, heading: str) -> str:

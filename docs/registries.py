@@ -1,6 +1,6 @@
 """What the pages tell of the code, read from the code: commands, sources, findings, columns, exports, names, figures.
 
-Each function that `PARTS` names gives Markdown; `<!-- generated: name -->` in a page puts it there.
+Each function that `PARTS` names gives Markdown, which `fill.py` puts where a page has `<!-- generated: name -->`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from calcitrace.decisions import choices
 from calcitrace.exports import EXPORTS
 from calcitrace.exports.variables import read_variables
 from calcitrace.ruleset import CueGroup, Example, Finding, Term
-from calcitrace.sources.columns import FIELDS, PIECES
 from calcitrace.sources.formats import ENDINGS, SOURCES
+from calcitrace.sources.names import FORMS, OF_PIECES, WORDS
 
 ROOT = Path(__file__).parents[1]
 MARKUP = re.compile(r"([\\*_\[\]|])")
@@ -39,8 +39,10 @@ def plain(text: str) -> str:
 
 def code(text: object) -> str:
     """Something as code, empty where there is nothing."""
-    said = escape(str(text), quote=False).replace("|", "&#124;").replace(",", ",<wbr>")
-    return f"<code>{said}</code>" if said else ""
+    said = str(text)
+    if re.search(r"[`|,]", said):
+        return f"<code>{escape(said, quote=False).replace('|', '&#124;').replace(',', ',<wbr>')}</code>"
+    return f"`{said}`" if said else ""
 
 
 def codes(texts: Iterable[object]) -> str:
@@ -149,10 +151,17 @@ def _first(thing: Any) -> str:
 
 
 def column_names() -> str:
-    """The names of columns that are recognised."""
-    fields = table(("field", "recognised as"), ((code(f), codes(n)) for f, n in FIELDS.items()))
-    pieces = table(("piece of the text", "recognised as"), ((code(f), codes(n)) for f, n in PIECES.items()))
-    return f"{fields}\n{pieces}"
+    """The names of columns that are recognised, and the words that stand for one another in them."""
+    kinds = (("field", FORMS), ("piece of the text", OF_PIECES))
+    forms = [
+        table((kind, "recognised as"), ((code(f), codes(re.split(r" (?![^{]*})", n))) for f, n in names.items()))
+        for kind, names in kinds
+    ]
+    words = table(
+        ("in braces", "is any of"),
+        ((code(f"{{{w}}}"), ", ".join(code(n) or "nothing" for n in those)) for w, those in WORDS.items()),
+    )
+    return "\n".join((*forms, words))
 
 
 def columns_of(which: Mapping[str, tuple[str, str]]) -> Callable[[], str]:
@@ -191,13 +200,13 @@ def _overview(found: Mapping[str, Finding]) -> str:
 
 
 def _finding(f: Finding) -> str:
-    said = [f"`{f.path}`, {f.status}. Sources: {'; '.join(f.references)}."]
+    said = [f"{f.title}: `{f.path}`, {f.status}. Sources: {'; '.join(f.references)}."]
     said += [f"Confusers (`not`): {count(f.nots):,}."] if f.nots else []
     for names, what in ((f.covers, "Takes in mentions of"), (f.kin, "The same by another name:")):
         said += [f"{what} {', '.join(f'[`{n}`](#{n})' for n in sorted(names))}."] if names else []
     said += ["In reports of other body regions it counts at a bone, tendon, bursa or joint alone."] if f.local else []
     rows = [(_marked(e), ", ".join(filter(None, (e.expected, e.change)))) for e in f.examples]
-    return f"### {f.title} {{ #{f.name} }}\n\n{' '.join(said)}\n\n{table(('example', 'read as'), rows)}"
+    return f"### {f.name}\n\n{' '.join(said)}\n\n{table(('example', 'read as'), rows)}"
 
 
 def _marked(e: Example) -> str:
@@ -222,7 +231,7 @@ def cue_groups() -> str:
     parts = []
     for axis in _axes():
         rows = [_group(g) for g in groups if g.axis == axis.name]
-        parts.append(f"### {axis.name.capitalize()} {{ #{axis.name} }}\n\n" + table(GROUP, rows))
+        parts.append(f"### {axis.name.capitalize()}\n\n" + table(GROUP, rows))
     return "\n".join(parts)
 
 
@@ -270,7 +279,7 @@ def decision_words() -> str:
 
 def exports() -> str:
     """Each export with the manual that its writer is."""
-    return "\n".join(f"### `--to {name}` {{ #{name} }}\n\n{plain(_manual(e.write))}\n" for name, e in EXPORTS.items())
+    return "\n".join(f"### {name}\n\n{plain(_manual(e.write))}\n" for name, e in EXPORTS.items())
 
 
 def _manual(writer: Any) -> str:
@@ -283,7 +292,7 @@ def variables() -> str:
     parts = []
     for name, found in read_variables(free_text=True).items():
         rows = [(code(v.name), plain(v.label), _kind(v), _values(v)) for v in found]
-        parts.append(f"### {name.capitalize()} {{ #variables-{name} }}\n\n{table(head, rows)}")
+        parts.append(f"### Variables of {name}\n\n{table(head, rows)}")
     return "\n".join(parts)
 
 
@@ -299,6 +308,12 @@ def _values(v: Any) -> str:
 def api() -> str:
     """The public names, as mkdocstrings shows them."""
     return "\n\n".join(f"::: calcitrace.{calcitrace._HOMES[name]}.{name}" for name in calcitrace.__all__)
+
+
+def names() -> str:
+    """The public names with their first sentence."""
+    rows = [(code(name), plain(_first(getattr(calcitrace, name)).replace("\n", " "))) for name in calcitrace.__all__]
+    return table(("name", "is"), rows)
 
 
 FIGURES = {
@@ -374,7 +389,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "decision_words": decision_words,
     "exports": exports,
     "variables": variables,
-    "api": api,
+    "names": names,
     "results": results,
     "citation": citation,
     "criteria_file": criteria_file,

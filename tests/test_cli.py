@@ -446,8 +446,8 @@ def test_process_tells_of_report_text_that_is_not_read(kind: str, command: Any, 
         duckdb.connect(str(tmp_path / "x.db")).close()
     done = command("process", *words, "--out", tmp_path / "run", "--text-column", "BERICHT_A")
     assert (
-        "not read, but looks like report text: BERICHT_B; --findings-column and --impression-column join "
-        "parts in place of --text-column\n" in done.err
+        'not read, but looks like report text: BERICHT_B; --findings-column "BERICHT_A" '
+        '--impression-column "BERICHT_B" join parts in place of --text-column\n' in done.err
     )
 
 

@@ -333,13 +333,15 @@ def other_rules(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("change", ["inputs", "rules", "options"])
-def test_a_folder_with_another_run_is_refused(change: str, tmp_path: Path) -> None:
-    """What differs is named, and the folder stays as it is."""
+@pytest.mark.parametrize(
+    ("change", "told"), [("inputs", "inputs"), ("rules", "rules"), ("options", r"options \(columns\)")]
+)
+def test_a_folder_with_another_run_is_refused(change: str, told: str, tmp_path: Path) -> None:
+    """What differs is named, of options which; and the folder stays as it is."""
     archive = write_rows(tmp_path / "a.csv", ROWS)
     folder = process(archive, tmp_path / "run").folder
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    with pytest.raises(RunError, match=f"holds a run with other {change}; choose another --out, or --overwrite"):
+    with pytest.raises(RunError, match=f"holds a run with other {told}; choose another --out, or --overwrite to start"):
         run_with(archive, folder, change)
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 

@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 
+import fill
 import pytest
 import typer
 import yaml
@@ -40,6 +41,15 @@ def text(name: str) -> str:
 def blocks(name: str, language: str) -> list[str]:
     """The fenced blocks of one language in a document."""
     return re.findall(rf"^```{language}\n(.*?)^```", text(name), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda p: p.name)
+def test_a_page_holds_what_the_code_tells_now(path: Path) -> None:
+    """Tables made of the code stand in the file, too, with no marks that only the site knows."""
+    page = path.read_text(encoding="utf-8")
+    assert fill.filled(page) == page, "python docs/fill.py"
+    assert page.count("<!-- generated: ") == len(fill.BLOCK.findall(page))
+    assert re.findall(r"^#.*\{.*\}$", page, re.MULTILINE) == []
 
 
 def test_the_documents_are_there() -> None:

@@ -722,6 +722,27 @@ def test_an_export_is_added_in_one_place(
     assert len((tmp_path / "out" / "names.txt").read_text(encoding="utf-8").split("\n")) == 2
 
 
+def test_an_export_without_lists_gets_none(
+    cohort: Cohort, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is declared with `lists=False` cannot write them: neither their variables nor their values reach it."""
+    seen: list[Any] = []
+
+    def write_nothing(extract: Any, folder: Path) -> list[tuple[str, str, str]]:
+        seen.append(extract)
+        return []
+
+    for lists in (True, False):
+        monkeypatch.setitem(EXPORTS, "nothing", Export(write_nothing, lists=lists))  # type: ignore[arg-type]
+        export(cohort.folder, tmp_path / str(lists), "nothing", key_file=key)
+    kinds = [{v.kind for table in extract.variables.values() for v in table} for extract in seen]
+    held = [
+        {type(v) for name in extract.variables for row in extract.rows(name) for v in row.values()} for extract in seen
+    ]
+    assert kinds[0] - kinds[1] == {"list"}
+    assert held[0] - held[1] == {list}
+
+
 def test_the_command_says_what_it_wrote(cohort: Cohort, key: Path, tmp_path: Path, command: Callable[..., Any]) -> None:
     """What was left out is said, with exit code 3; without that, the code is 0."""
     words = ("export", cohort.folder, "--key", key, "--all-patients")

@@ -35,7 +35,7 @@ from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS
 pytest.importorskip("mkdocs", reason='the site is NOT tested: it needs MkDocs (pip install ".[test]")')
 
 import registries
-from generate import expanded
+from generate import INCLUDE, expanded
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -91,28 +91,13 @@ def test_every_page_is_built(site: Path, built: dict[Path, Page]) -> None:
     assert list(site.rglob("*.py")) == []
 
 
-def test_a_page_that_is_filled_says_where_its_words_are(site: Path) -> None:
-    """Who reads it as a file is told, in links that lead somewhere; on the site nothing of it is left."""
+def test_what_the_site_puts_into_a_page_is_a_link_in_its_file() -> None:
+    """Who reads the file is led to the section that the site shows in place of the line."""
     for page in PAGES:
-        text = (DOCS / page).read_text(encoding="utf-8")
-        told = re.findall(r"^> Read as a file\? .*", text, re.MULTILINE)
-        assert len(told) == bool(re.search(r"^<!-- (?:include|generated)", text, re.MULTILINE)), page
-        links = [(DOCS / page).parent / link for line in told for link in re.findall(r"\]\(([^)#]+)", line)]
-        assert [link for link in links if not link.exists()] == []
-        assert "Read as a file" not in (site / page).with_suffix(".html").read_text(encoding="utf-8")
-
-
-def test_a_page_of_the_reference_tells_as_a_file_what_prints_the_same() -> None:
-    """In a clone it is nearly empty: its note says what the site has there, and names a command that there is."""
-    names = ["calcitrace --help", *(name for name, _ in registries.all_commands())]
-    for path in (DOCS / "reference").glob("*.md"):
-        note = path.read_text(encoding="utf-8").splitlines()[2]
-        assert note.startswith("> Read as a file? On the site this page holds "), path.name
-        commands = re.findall(r"`((?:calcitrace|python) .*?)`", note)
-        assert commands, path.name
-        assert [
-            c for c in commands if c[:6] != "python" and not f"{c} ".startswith(tuple(f"{n} " for n in names))
-        ] == []
+        for found in INCLUDE.finditer((DOCS / page).read_text(encoding="utf-8")):
+            name, _, anchor = re.findall(r"\((.+)\)$", found[0])[0].partition("#")
+            assert ((DOCS / page).parent / name).resolve() == ROOT / found[1], page
+            assert anchor == "-".join((found[2] or "").lower().replace(",", "").split()), page
 
 
 def test_no_link_leads_nowhere(site: Path, built: dict[Path, Page]) -> None:

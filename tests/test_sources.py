@@ -22,9 +22,11 @@ from conftest import Got, read_all
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from calcitrace.annotate import Annotator
 from calcitrace.errors import CalcitraceError, SourceError, StrictError, UsageError
 from calcitrace.model import Reject, Report
-from calcitrace.sources import SOURCES, Options, Tally, expand, read_reports
+from calcitrace.rules import load_rules
+from calcitrace.sources import SOURCES, Options, Tally, choose_columns, expand, read_reports
 
 TEXT = 'Calcific deposit, 8 mm.\nHe said "sore"; no erosion.\n\nIMPRESSION: tendinopathy\u00a0\u2013 caf\u00e9.'
 ROWS = [("007", TEXT), ("A-1", "No fracture."), ("0001234567890123456789", "Second line\nunder it.")]
@@ -391,6 +393,128 @@ def test_usual_names_of_the_text(header: str, tmp_path: Path) -> None:
     assert read(put(tmp_path, "r.csv", f"id,{header}\n1,a\n")).texts == [("1", "a")]
 
 
+@pytest.mark.parametrize(
+    ("field", "headers"),
+    [
+        ("text", "Content Text|Report Body|RPT_TXT|Rad Report Text|Full Report|Note Content|BODY_TEXT"),
+        ("report_id", "Accession #|ACCESSION NBR|Acc Num|Radiology Accession Number|Rpt No|Exam No"),
+        ("patient_id", "PT_ID|Patient Number|PAT_NUM|Med Record Number|Patient Medical Record No|PERSON_ID"),
+        (
+            "study_date",
+            "Exam Begin Dttm|BEGIN_EXAM_DTTM|EXAM_START_DT|Study Completed Date/Time|Date of Exam|Imaging Date|EXAM_DT"
+            "|Procedure Start Date|PERFORMED_DTTM|Date Performed|Radiology Study Date|EndExamDttm|Date of Service"
+            "|Exam Verified Date|Report Finalized Date|FINAL_DTTM|StudyTimestamp",
+        ),
+        ("body_part", "Order Procedure|PROC_DESC|Examination Description|Exam Title|Body Region"),
+        ("sex", "PT_SEX|Legal Sex|Person Gender"),
+        ("age", "Age at Exam|PT_AGE|Patient Age Years"),
+        ("birth_date", "PAT_DOB|Patient Date of Birth|BIRTH_DT"),
+        (
+            "indication",
+            "Reason for Study|REASON_FOR_PROCEDURE|Clinical Indication|Clinical Info|Clinical Hx|EXAM_REASON"
+            "|Order Indication|Clinical History Text",
+        ),
+        ("findings", "Report Findings|FINDINGS_TXT"),
+        ("impression", "Rad Impression|Conclusion Text"),
+    ],
+)
+def test_names_are_known_by_their_words(field: str, headers: str) -> None:
+    """Words that stand for one another (Dttm and Date, Begin and Start, Rpt and Report) are taken in any such name."""
+    for header in headers.split("|"):
+        beside = [] if field in ("text", "findings", "impression") else ["Findings"]
+        assert choose_columns([header, *beside], {}).chosen[field] == header
+
+
+@pytest.mark.parametrize(
+    "other",
+    "Order Date|ORDER_DTTM|Ordered Date|Exam Ordered Date|Scheduled Exam Date|Requested Date|Birth Date|DOB"
+    "|Dictated Date|Transcribed Dttm|Admission Date|Discharge Date|Prior Exam Date|Date of Death|Update Date"
+    "|Exam Begin Tm|Approved Date|Start Date|Collection Date|Exam Scheduled Dttm".split("|"),
+)
+def test_other_dates_are_not_that_of_the_study(other: str) -> None:
+    """Neither alone nor before the exam's own: a date by another name is left to the caller."""
+    assert "study_date" not in choose_columns(["text", other], {}).chosen
+    assert choose_columns(["text", other, "Exam End Dttm"], {}).chosen["study_date"] == "Exam End Dttm"
+
+
+@pytest.mark.parametrize(
+    ("field", "others"),
+    [
+        ("report_id", "Procedure Code|Order Procedure ID|Report Status|Procedure No|Study Name|Protocol Number"),
+        ("patient_id", "Patient Name|Patient Class|Account Number|Subject|Provider ID|Physician Number"),
+        ("body_part", "Procedure Code|Study Title|Study Name|Order Status|Ordering Provider|Department"),
+        ("sex", "Physician Gender|Gender Identity"),
+        ("age", "Age at Diagnosis|Age Group|Age at Death|Page"),
+        ("indication", "Reason for Cancellation|Order Reason Code|Clinical Trial|Medical History Date|Reason"),
+    ],
+)
+def test_names_that_only_resemble_are_not_taken(field: str, others: str) -> None:
+    """A word more makes another thing of a name."""
+    assert [o for o in others.split("|") if field in choose_columns(["Findings", o], {}).chosen] == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Report Status",
+        "Report Date",
+        "Report ID",
+        "Content Type",
+        "Result",
+        "Note Type",
+        "Report Text Length",
+        "Subject",
+    ],
+)
+def test_what_is_no_text_is_not_taken_for_it(header: str) -> None:
+    """Beside a text of its own name nothing else is; without one the table is refused."""
+    with pytest.raises(SourceError, match="no column of report text"):
+        choose_columns(["id", header], {})
+
+
+@pytest.mark.parametrize(
+    ("worse", "better"),
+    [
+        ("Report Date", "Exam Begin Dttm"),
+        ("Final Dttm", "Study Completed Dt"),
+        ("Result Date", "Date Performed"),
+        ("Procedure Date", "Exam Start Date"),
+        ("Exam End Dttm", "Exam Begin Dttm"),
+        ("Exam Begin Dttm", "Exam Date"),
+        ("Date", "Study Datetime"),
+    ],
+)
+def test_the_date_that_says_most_of_the_study_is_taken(worse: str, better: str) -> None:
+    """The exam's own date before its begin, that before its end, and all before dates of the report."""
+    assert choose_columns(["text", worse, better], {}).chosen["study_date"] == better
+
+
+def test_a_date_that_is_not_by_its_name_the_study_s_is_told_with_its_option(tmp_path: Path) -> None:
+    """The date of an order is not taken; the option that takes it can be copied."""
+    path = put(tmp_path, "r.csv", "id,text,mrn,modality,exam,sex,age,DOB,Order Date\n1,a,P,MR,x,f,5,,x\n")
+    assert list(read(path).tally.lacking.values()) == [
+        "no column known for study_date (name it with --date-column); unused: Order Date; "
+        '--date-column "Order Date" takes that date, if it is the study\'s'
+    ]
+
+
+def test_a_column_that_may_be_the_text_is_told_with_its_option() -> None:
+    """The one that resembles comes with the option to copy; not of a first row that may be a report."""
+    with pytest.raises(SourceError, match='Name it with --text-column "Reading Comment", or where it stands in parts'):
+        choose_columns(["Report ID", "Report Date", "Body Part", "Content Type", "Reading Comment"], {})
+    with pytest.raises(SourceError, match="Name it with --text-column, or"):
+        choose_columns(["17", "As in the last report, calm."], {})
+
+
+def test_a_request_beside_findings_is_the_indication(tmp_path: Path) -> None:
+    """Known by its name, it stands in the section of that name: what was asked for was not seen."""
+    path = put(tmp_path, "r.csv", "id,Findings,Reason for Study\n1,Normal tendon.,Rule out calcific deposit.\n")
+    (report,) = read(path).reports
+    assert report.text == "INDICATION:\nRule out calcific deposit.\n\nFINDINGS:\nNormal tendon."
+    (mention,) = Annotator(load_rules()).annotate(report).mentions
+    assert (mention.section, mention.assertion) == ("indication", "hypothetical")
+
+
 def test_columns_not_asked_for_are_ignored(tmp_path: Path) -> None:
     """A label beside the text never reaches a report."""
     (report,) = read(put(tmp_path, "r.csv", "id,text,is_case,label\n1,a,SECRET,SECRET\n")).reports
@@ -581,7 +705,7 @@ def test_pieces_read_without_a_column_that_looks_like_text_are_told(tmp_path: Pa
     (said,) = read(path).tally.lacking.values()
     assert said.splitlines()[-1] == (
         "note: only impression of each report will be read; not read, but looks like report text: FREITEXT; "
-        "--findings-column reads it, too"
+        '--findings-column "FREITEXT" reads it, too'
     )
 
 
@@ -600,7 +724,9 @@ def test_an_impression_that_the_text_does_not_hold_is_told(tmp_path: Path, text:
     """A column with the usual name of the whole text may hold the narrative alone; what was asked is not missed."""
     path = put(tmp_path, "r.csv", f"id,result_text,impression,history\n1,{text},Old calcium.,Pain\n")
     (said,) = read(path).tally.lacking.values()
-    assert ("note: not read, but looks like report text: impression; --findings-column and" in said) is told
+    note = "note: not read, but looks like report text: impression; "
+    options = '--findings-column "result_text" --impression-column "impression" join parts'
+    assert (note + options in said) is told
 
 
 def test_an_impression_beside_a_named_text_is_told(tmp_path: Path) -> None:
@@ -608,8 +734,8 @@ def test_an_impression_beside_a_named_text_is_told(tmp_path: Path) -> None:
     path = put(tmp_path, "r.csv", "id,NARRATIVE_TEXT,IMPRESSION_TEXT\n1,Pain.,Calm.\n")
     (said,) = read(path, {"text": "NARRATIVE_TEXT"}).tally.lacking.values()
     assert said.splitlines()[-1] == (
-        "note: not read, but looks like report text: IMPRESSION_TEXT; --findings-column and --impression-column join "
-        "parts in place of --text-column"
+        "note: not read, but looks like report text: IMPRESSION_TEXT; "
+        '--findings-column "NARRATIVE_TEXT" --impression-column "IMPRESSION_TEXT" join parts in place of --text-column'
     )
 
 

@@ -212,7 +212,8 @@ def test_report_text_that_is_not_read_is_told(spark: Any, command: Any, tmp_path
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "r.parquet")
     words = ("process", "--engine", "spark", tmp_path / "r.parquet", "--text-column", "BERICHT", "--out")
     said = command(*words, tmp_path / "run").err
-    assert "r.parquet: note: not read, but looks like report text: IMPR.TXT; --findings-column and --impression" in said
+    options = '--findings-column "BERICHT" --impression-column "IMPR.TXT"'
+    assert f"r.parquet: note: not read, but looks like report text: IMPR.TXT; {options}" in said
     assert "birth dates" not in said
 
 

@@ -81,12 +81,19 @@ class RunFolder:
         changed = [k for k, v in self.manifest["fingerprint"].items() if earlier["fingerprint"].get(k) != v]
         if changed:
             raise RunError(
-                f"{self.folder}: holds a run with other {', '.join(changed)}; choose another --out, or --overwrite"
+                f"{self.folder}: holds a run with other {self._named(changed, earlier['fingerprint'])}; choose another "
+                f"--out, or --overwrite to start anew there: a run goes on only with what it began with"
             )
         self.manifest |= {k: earlier[k] for k in ("started", "part_rows") if k in earlier}
         for part in self._sides():
             if self._intact(part):
                 self._keep(part)
+
+    def _named(self, changed: Iterable[str], earlier: Mapping[str, Any]) -> str:
+        """What of a fingerprint has changed; of options, which."""
+        new, old = (f.get("options") or {} for f in (self.manifest["fingerprint"], earlier))
+        which = ", ".join(sorted(k for k in {*new, *old} if new.get(k) != old.get(k)))
+        return ", ".join(f"options ({which})" if key == "options" else key for key in changed)
 
     def _clear(self) -> None:
         """Remove what an earlier run made, but for its manifest: without one, a kill here would leave no run folder."""

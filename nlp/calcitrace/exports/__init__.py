@@ -28,7 +28,7 @@ class Export:
         write: puts its files into an empty folder and returns what it had to leave out. Its docstring is its manual:
             the command prints it.
         tables: which of patients, reports and mentions it holds.
-        lists: whether it holds lists, such as the ids of the mentions that are evidence.
+        lists: whether it holds lists, such as the ids of the mentions that are evidence; if not, its writer gets none.
         text: whether it can hold report text and the words of mentions, where they are asked for.
         exact: whether every value can be read back as it was; if not, each row is there, with its ids but for blanks.
         then: what is to be done with its files, for the terminal.
@@ -119,6 +119,7 @@ def export(
     folder = CohortFolder(Path(cohort))
     names = pseudonyms(folder.folder, Path(key_file) if key_file else None, new_key)
     found = extract(folder, names, choice)
+    found = found if how.lists else found.without_lists()
     work = _work_folder(target)
     try:
         left_out = how.write(found, work)

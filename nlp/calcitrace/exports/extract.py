@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,15 @@ class Extract:
     def mentions_of(self) -> dict[str, list[dict[str, Any]]]:
         """The mentions of each report, by the report's key."""
         return _grouped(self.mentions, "report")
+
+    def without_lists(self) -> Extract:
+        """The same without the variables that are lists, and without their values."""
+        lists = {v.name for table in self.variables.values() for v in table if v.kind == "list"}
+        kept = {name: tuple(v for v in table if v.kind != "list") for name, table in self.variables.items()}
+        patients, reports, mentions = (
+            [{k: v for k, v in row.items() if k not in lists} for row in self.rows(name)] for name in TABLES
+        )
+        return replace(self, patients=patients, reports=reports, mentions=mentions, variables=kept)
 
 
 def _grouped(rows: Iterable[dict[str, Any]], key: str) -> dict[str, list[dict[str, Any]]]:

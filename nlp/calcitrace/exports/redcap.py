@@ -80,7 +80,7 @@ def field_name(table: str, variable: Variable) -> str:
 
 def _variables(extract: Extract, table: str) -> Sequence[Variable]:
     """The variables that become fields; a report's record tells its patient, and mentions have no record."""
-    of_report = [v for v in extract.variables[table] if v.kind != "list"]
+    of_report = extract.variables[table]
     return of_report if table == "patients" else [v for v in of_report if v.name not in ("patient_id", "site")]
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from calcitrace.errors import SourceError, StrictError, UsageError
 from calcitrace.model import Reject, Report
 from calcitrace.sources.ahead import AHEAD, Ahead, worth_a_look
-from calcitrace.sources.columns import CHOICES, FIELDS, FLAGS, PIECES, REPORTED, choose_columns, joined, listed, text_of
+from calcitrace.sources.columns import CHOICES, FLAGS, REPORTED, choose_columns, joined, listed, text_of
 from calcitrace.sources.delimited import ListError, read_list
 from calcitrace.sources.formats import ENDINGS, SOURCES, format_of, source_of
+from calcitrace.sources.names import FIELDS, PIECES
 from calcitrace.sources.odd import Odd
 from calcitrace.sources.reading import NOTE, Bad, Options, Person, Row, Tally, decode
 from calcitrace.sources.seen import Seen

@@ -9,49 +9,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from calcitrace.errors import SourceError
+from calcitrace.sources.names import FIELDS, PIECES, like_date, like_text, plain
 
-_ALIASES = {
-    "report_id": "report_id accession_number accession accession_no note_id report_number exam_id study_id id"
-    " accession_num report_no exam_number study_number order_number order_num order_id order_proc_id"
-    " untersuchungsnummer befundnummer auftragsnummer",
-    "text": "text report report_text note_text radiology_report radiology_report_text full_text result_text report_body"
-    " body",
-    "patient_id": "patient_id mrn person_id subject_id patient pat_id patient_mrn pat_mrn pat_mrn_id"
-    " medical_record_number"
-    " patienten_id patientennummer patienten_nr pat_nr",
-    "study_date": "study_date exam_date note_date report_date date study_datetime exam_datetime exam_completed_date"
-    " exam_started_date exam_start_date exam_end_date exam_dttm procedure_date procedure_datetime service_date"
-    " result_date result_datetime result_time result_dttm untersuchungsdatum befunddatum datum",
-    "modality": "modality exam_modality study_modality modalität modalitaet",
-    "body_part": "body_part body_part_examined procedure procedure_name exam exam_description study_description"
-    " exam_name exam_desc study_desc procedure_description proc_description order_description order_name proc_name"
-    " note_title körperregion koerperregion untersuchungsart untersuchung",
-    "sex": "sex gender patient_sex pat_sex patient_gender pat_gender legal_sex birth_sex geschlecht",
-    "age": "age patient_age pat_age age_years age_at_exam age_at_study alter patientenalter",
-    "birth_date": "birth_date date_of_birth dob patient_birth_date pat_birth_date patient_dob pat_dob birth_datetime"
-    " geburtsdatum gebdatum",
-}
-_PIECES = {
-    "indication": "indication clinical_history history clinical_information reason_for_exam klinische_angaben"
-    " fragestellung indikation anamnese",
-    "technique": "technique technik untersuchungstechnik",
-    "comparison": "comparison voruntersuchung voruntersuchungen",
-    "findings": "findings finding befund befunde befundtext narrative",
-    "impression": "impression conclusion beurteilung",
-    "recommendation": "recommendation empfehlung",
-    "addendum": "addendum nachtrag",
-}
-_OF_WHAT, _AS_WHAT = ("", "report_", "result_", "exam_", "radiology_", "rad_"), ("", "_text", "_txt")
-
-
-def _variants(names: str) -> tuple[str, ...]:
-    """Names of pieces as archives adorn them: `narrative_text`, `report_impression`; those without more come first."""
-    return tuple(of + name + text for of in _OF_WHAT for text in _AS_WHAT for name in names.split())
-
-
-FIELDS: dict[str, tuple[str, ...]] = {name: tuple(aliases.split()) for name, aliases in _ALIASES.items()}
-FIELDS["text"] += _variants("narrative")
-PIECES: dict[str, tuple[str, ...]] = {name: _variants(aliases) for name, aliases in _PIECES.items()}
 CHOICES = (*FIELDS, *PIECES)
 AGES = ("age", "birth_date")  # one of them is enough
 _SHORT = {"report_id": "id", "patient_id": "patient", "study_date": "date"}
@@ -59,6 +18,7 @@ FLAGS = {name: f"--{_SHORT.get(name, name).replace('_', '-')}-column" for name i
 NEEDED_PIECES = ("findings", "impression")
 REPORTED = ("findings", "impression", "recommendation", "addendum")  # the rest tell what was asked and done
 IN_PARTS = " and ".join(FLAGS[name] for name in NEEDED_PIECES)
+LISTED = "columns are: "
 MAX_NAME = 40
 MIN_NAMES = 2  # one or two words may be a short report
 _NAME = re.compile(r"[^\W\d_](?:[^\W\d]|[.-]|(?<=[^\W\d_]{3})\d\d?(?!\d))*")  # BEFUND, Body.Part, ICD10_Code
@@ -101,16 +61,27 @@ class Columns:
     def in_part(self) -> bool:
         """Whether another column may hold report text, too: the text was named, stands in pieces, or is a narrative."""
         text = self.chosen.get("text", "")
-        return bool(not text or self.given.get("text") or _plain(text) in map(_plain, PIECES["findings"]))
+        return bool(not text or self.given.get("text") or plain(text) in PIECES["findings"])
 
     def unread(self, others: Sequence[str]) -> str:
         """That columns are not read which look like report text, and the options that read them."""
+        seen = f"not read, but looks like report text: {short(others)}"
         pieces = [name for name in PIECES if name in self.chosen]
-        if not pieces:
-            return f"not read, but looks like report text: {short(others)}; {IN_PARTS} join parts{self._whole()}"
-        flags = [FLAGS[name] for name in NEEDED_PIECES if name not in pieces] or [FLAGS[n] for n in PIECES]
-        only = f"only {' and '.join(pieces)} of each report will be read"
-        return f"{only}; not read, but looks like report text: {short(others)}; {' or '.join(flags)} reads it, too"
+        if pieces:
+            flags = self._options(others, dict.fromkeys(pieces, ""))
+            return f"only {' and '.join(pieces)} of each report will be read; {seen}; {flags} reads it, too"
+        text = self.chosen.get("text", "")
+        whole = {piece_of(text) or "findings": text} if text else {}
+        return f"{seen}; {self._options(others, whole)} join parts{self._whole()}"
+
+    def _options(self, others: Sequence[str], read: Mapping[str, str]) -> str:
+        """The options, to be copied, that read these columns beside the pieces that are `read`."""
+        pieces = dict(read)
+        for column in others:
+            free = [name for name in (piece_of(column), *NEEDED_PIECES) if name and name not in pieces]
+            pieces |= {free[0]: column} if free else {}
+        told = [option(name, column) for name, column in pieces.items() if column]
+        return " ".join(told) or " or ".join(FLAGS[name] for name in PIECES)
 
     def _whole(self) -> str:
         return f" in place of {FLAGS['text']}" if self.given.get("text") else ""
@@ -135,7 +106,13 @@ class Columns:
             return ""
         flags = ", ".join(FLAGS[name] for name in fields)
         said = f"no column known for {', '.join(fields)} (name it with {flags})"
-        return f"{said}; unused: {short(self.unused)}" if named else said
+        return f"{said}; unused: {short(self.unused)}{self._dates(fields)}" if named else said
+
+    def _dates(self, lacking: Sequence[str]) -> str:
+        """Which option takes a date of which the name does not say that it is the study's."""
+        dates = [c for c in self.unused if like_date(c)] if "study_date" in lacking else []
+        told = f" takes {'that' if len(dates) == 1 else 'the first'} date, if it is the study's"
+        return f"; {option('study_date', dates[0])}{told}" if dates else ""
 
 
 class ColumnError(SourceError):
@@ -156,7 +133,7 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
         ColumnError: a column asked for does not exist, one that is read stands twice, or there is no text.
     """
     columns = list(columns)
-    by_name = {_plain(c): c for c in reversed(columns) if _plain(c)}
+    by_name = {plain(c): c for c in reversed(columns) if plain(c)}
     fields = {name: _column(name, FIELDS[name], asked, columns, by_name) for name in FIELDS}
     pieces = {name: _column(name, PIECES[name], asked, columns, by_name) for name in PIECES}
     apart = fields["text"] == pieces["findings"] and pieces["impression"]
@@ -165,8 +142,7 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
     if fields["text"]:
         pieces = {}
     elif not any(asked.get(name) for name in PIECES) and not any(pieces[name] for name in NEEDED_PIECES):
-        advice = f"Name it with {FLAGS['text']}, or where it stands in parts with {IN_PARTS}, or in a file for --config"
-        raise ColumnError("no column of report text", f"{listed(columns, asked.values())}. {advice}")
+        raise _no_text(columns, asked, [*fields.values()])
     found = {field: column for field, column in {**fields, **pieces}.items() if column}
     chosen = Columns(found, [c for c in columns if c and c not in found.values()], asked)
     doubled = next((c for c in chosen.names if columns.count(c) > 1), "")
@@ -175,20 +151,23 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
     return chosen
 
 
+def _no_text(columns: Sequence[str], asked: Mapping[str, str], known: Sequence[str]) -> ColumnError:
+    """That there is no column of text, and how to name it; with one that is not `known` where its name resembles."""
+    seen = listed(columns, asked.values())
+    alike = [c for c in columns if seen.startswith(LISTED) and like_text(c) and c not in known]
+    ways = f"{option('text', (*alike, '')[0])}, or where it stands in parts with {IN_PARTS}"
+    return ColumnError("no column of report text", f"{seen}. Name it with {ways}, or in a file for --config")
+
+
 def columns_named(needed: Sequence[str], columns: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """The column that each needed name means, in any case and with any marks, and the names that none means.
 
     A field of reports, such as report_id, is known by its usual names.
     """
-    by_name = {_plain(c): c for c in reversed(columns)}
-    usual = {n: [_plain(a) for a in (n, *FIELDS.get(n, ()))] for n in needed}
+    by_name = {plain(c): c for c in reversed(columns)}
+    usual = {n: [plain(n), *FIELDS.get(n, ())] for n in needed}
     found = {n: n if n in columns else next((by_name[a] for a in usual[n] if a in by_name), "") for n in needed}
     return {n: c for n, c in found.items() if c}, [n for n, c in found.items() if not c]
-
-
-def _plain(column: str) -> str:
-    """A column name without case, spaces and marks: `Report-ID`, `report.id` and `ReportID` are one."""
-    return "".join(c for c in column.lower() if c.isalnum())
 
 
 def _column(
@@ -196,10 +175,10 @@ def _column(
 ) -> str:
     given = asked.get(name, "")
     if not given:
-        return next((by_name[_plain(a)] for a in aliases if _plain(a) in by_name), "")
-    found = given if given in columns else by_name.get(_plain(given), "")
+        return next((by_name[a] for a in aliases if a in by_name), "")
+    found = given if given in columns else by_name.get(plain(given), "")
     if not found:
-        near = get_close_matches(_plain(given), by_name, 1)
+        near = get_close_matches(plain(given), by_name, 1)
         meant = f"did you mean {by_name[near[0]]!r}? " if near else ""
         advice = f"{meant}{listed(columns, asked.values())}. Name one with {FLAGS[name]}"
         raise ColumnError(f"no column {given!r} for {name}", advice)
@@ -212,16 +191,27 @@ def listed(columns: Sequence[str], asked: Iterable[str] = (), least: int = MIN_N
     It is where a name is a usual one or was asked for, or where all, `least` of them or more, look like names:
     different words without numbers.
     """
-    known = {_plain(alias) for aliases in (*FIELDS.values(), *PIECES.values(), asked) for alias in aliases}
+    known = {*map(plain, asked)}.union(*FIELDS.values(), *PIECES.values())
     names = len(set(columns)) == len(columns) >= least and all(_NAME.fullmatch(c) for c in columns)
-    if not names and not any(_plain(c) in known for c in columns):
+    if not names and not any(plain(c) in known for c in columns):
         return f"none of its {len(columns)} columns has a usual name (is its first row a header?)"
-    return "columns are: " + short(columns, MAX_LISTED)
+    return LISTED + short(columns, MAX_LISTED)
+
+
+def option(name: str, column: str) -> str:
+    """The option that takes a column for a field or piece, to be copied; without the column where it is no name."""
+    shown = 0 < len(column) <= MAX_NAME and not set('"\\$`\n') & set(column)
+    return f'{FLAGS[name]} "{column}"' if shown else FLAGS[name]
+
+
+def piece_of(column: str) -> str:
+    """The piece of the text of which a column has a usual name, or empty."""
+    return next((piece for piece, names in PIECES.items() if plain(column) in names), "")
 
 
 def is_piece(column: str, of: Iterable[str] = tuple(PIECES)) -> bool:
     """Whether a column has a usual name of one of these pieces of the text (findings, impression ...)."""
-    return any(_plain(column) == _plain(alias) for piece in of for alias in PIECES[piece])
+    return any(plain(column) in PIECES[piece] for piece in of)
 
 
 def is_name(cell: str) -> bool:

@@ -7,7 +7,8 @@ import binascii
 import re
 from html.parser import HTMLParser
 
-from calcitrace.sources.columns import PIECES, joined
+from calcitrace.sources.columns import joined
+from calcitrace.sources.names import PIECES
 from calcitrace.sources.reading import decode
 
 # LOINC codes of the sections of an imaging report (DICOM PS3.20), and HL7 v2 suffixes of an observation id (chapter 7)
@@ -24,7 +25,7 @@ _CODES = {
     "REC": "recommendation",
     "ADT": "addendum",
 }
-_NAMES = {alias.replace("_", ""): piece for piece, aliases in PIECES.items() for alias in aliases}
+_NAMES = {alias: piece for piece, aliases in PIECES.items() for alias in aliases}
 # HL7 table 0074 beside the names of DICOM
 _MODALITIES = {m: m for m in "XR CR DX DR RF US CT CTA MR MRI MRA NM PT MG XA".split()}
 _MODALITIES |= {"NMR": "MR", "RUS": "US", "VUS": "US", "RX": "XR", "XRC": "XR"}
