@@ -16,6 +16,9 @@ from calcitrace.rules import patterns_folder
 from calcitrace.ruleset import Constituent
 
 EROSION = "A 9 mm calcific deposit in the right supraspinatus tendon with erosion of the greater tuberosity beneath it."
+RIGHT = "Right shoulder: 12 mm calcific deposit in the supraspinatus tendon{}.\n\n"
+LEFT = "Left shoulder: 8 mm calcific deposit in the infraspinatus tendon{}."
+ERODED = " with erosion of the greater tuberosity"
 IN_BONE = "The supraspinatus calcification has migrated into the humeral head."
 EDEMA = "Calcific deposit in the supraspinatus tendon with bone marrow edema of the greater tuberosity."
 
@@ -97,6 +100,22 @@ def test_a_cuff_tear_lowers_a_case_among_its_tier(annotator: Annotator) -> None:
     plain, torn = assessed(annotator, IN_BONE), assessed(annotator, IN_BONE + " Full-thickness supraspinatus tear.")
     assert plain.case_status == torn.case_status == "definite"
     assert torn.case_score < plain.case_score
+
+
+@pytest.mark.parametrize(
+    ("text", "side", "tendon"),
+    [
+        (RIGHT.format("") + LEFT.format(ERODED), "left", "infraspinatus"),
+        (RIGHT.format(ERODED) + LEFT.format(""), "right", "supraspinatus"),
+        (RIGHT.format(ERODED) + LEFT.format(ERODED), "bilateral", "supraspinatus"),
+        (RIGHT.format("") + LEFT.format(""), "bilateral", "supraspinatus"),
+        ("Bilateral calcific tendinitis. Erosion of the left greater tuberosity beneath it.", "left", "none"),
+    ],
+)
+def test_the_side_of_a_case_is_that_of_its_bone(annotator: Annotator, text: str, side: str, tendon: str) -> None:
+    """Deposits on both sides make a bilateral case only where the bone is involved on both; the tendon goes with it."""
+    found = assessed(annotator, text)
+    assert (found.laterality, found.tendon) == (side, tendon)
 
 
 def test_another_condition_is_another_case_file(folder: Path) -> None:
