@@ -97,6 +97,33 @@ def test_the_last_report_tells_the_outcome(tmp_path: Path, later: str, outcome: 
     assert (found["outcome"], found["vanished_deposit"], found["n_reports"]) == (outcome, vanished, len(rows))
 
 
+@pytest.mark.parametrize(
+    ("middle", "decided", "outcome"),
+    [
+        ("", "no", "unknown"),
+        (CYST, "no", "residual_cyst"),
+        (CYST, "definite", "persistent"),
+    ],
+)
+def test_a_later_case_that_a_reviewer_calls_none_is_not_persistent(
+    tmp_path: Path, middle: str, decided: str, outcome: str
+) -> None:
+    """What the other later reports say holds; a no does not tell that the bone has healed."""
+    rows = rows_of(("a", "P1", "2019-03-04", CASE), ("c", "P1", "2020-06-15", STILL))
+    rows += rows_of(("b", "P1", "2019-09-04", middle)) if middle else []
+    made = build_cohort(run(tmp_path, rows), adjudications={"c": decided})
+    assert patient(made)["outcome"] == outcome
+    assert ("against the case definition" in methods(made)) == (decided == "no")
+
+
+def test_a_no_that_the_rules_agree_with_leaves_the_outcome(tmp_path: Path) -> None:
+    """A report can be no case, read alone, and tell of bone that is not healed."""
+    rows = rows_of(
+        ("a", "P1", "2019-03-04", CASE), ("c", "P1", "2020-06-15", "FINDINGS: Erosion of the right greater tuberosity.")
+    )
+    assert patient(build_cohort(run(tmp_path, rows), adjudications={"c": "no"}))["outcome"] == "persistent"
+
+
 def test_addenda_repeats_and_copies_count_once(tmp_path: Path) -> None:
     """A later version makes one report with the first; the same text on a later day tells nothing new."""
     rows = rows_of(

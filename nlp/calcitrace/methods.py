@@ -39,6 +39,10 @@ OUTCOME = (
     '"not told" where no later report says it, and "no later report" where no report has a full date after the index '
     "date."
 )
+OVERRULED = (
+    " Bone involvement that was read in a later report does not count where a reviewer decided that the report is no "
+    "case, against the case definition."
+)
 
 
 def methods(cohort: Cohort, pictures: Sequence[str] = ("flow.svg",)) -> str:
@@ -64,7 +68,7 @@ def paragraphs(cohort: Cohort) -> list[tuple[str, str]]:
         ("Review", " ".join(_review(cohort))),
         ("Criteria", " ".join(_criteria(criteria, flow))),
         ("Cohort", _members(flow)),
-        ("Index date and outcome", OUTCOME),
+        ("Index date and outcome", OUTCOME + OVERRULED * ("no" in cohort.review.said.values())),
         ("Dates", " ".join(_dates(cohort))),
     ]
 
