@@ -27,7 +27,7 @@ from calcitrace.adjudication import Store
 from calcitrace.cohortfolder import write_cohort
 from calcitrace.criteria import Exclusion, read_criteria
 from calcitrace.decisions import Opinion
-from calcitrace.errors import RunError, UsageError
+from calcitrace.errors import RunError, SourceError, UsageError
 from calcitrace.exchange import export_decisions
 from calcitrace.exports import EXPORTS, export
 from calcitrace.flowdiagram import LINE, PADDING, SCALE, flow_png, layout
@@ -229,6 +229,21 @@ def test_a_review_decides_who_is_in(tmp_path: Path) -> None:
             store.decide(Opinion(f"r{k}", said), "A", f"key-{k:08d}")
     made = build_cohort(folder, adjudications=tmp_path / "review.sqlite")
     assert list(made.members["patient_id"]) == ["P0"]
+
+
+def test_a_file_of_decisions_of_ones_own_is_told_its_way(tmp_path: Path) -> None:
+    """What is filled in by hand is no export: the error says what is taken, and which command takes the file."""
+    path = tmp_path / "d.csv"
+    path.write_text("report_id,decision,reviewer\na,yes,AB\n", encoding="utf-8")
+    with pytest.raises(SourceError) as caught:
+        build_cohort(run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE))), adjudications=path)
+    assert str(caught.value) == (
+        f"{path}:1: needs the columns patient_id and report_id and decision; missing: patient_id; columns are: "
+        "report_id, decision, reviewer. A cohort takes a review store, what `calcitrace decisions export STORE --to "
+        "cohort` wrote of one, or a table with the columns report_id and label (yes, no, unsure or a case status). A "
+        "file of decisions goes into the store of its review first, and that is then given: calcitrace decisions "
+        "import d.csv --store STORE"
+    )
 
 
 def test_what_a_review_changed_is_told(tmp_path: Path, command: Command) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -17,12 +18,17 @@ from calcitrace.errors import ConflictError, SourceError, UsageError
 from calcitrace.exchange.outgoing import ROW_COLUMNS, cohort_rows
 from calcitrace.ids import lost_zeros
 from calcitrace.model import Reject
-from calcitrace.sources import read_list
+from calcitrace.sources import ListError, read_list
 from calcitrace.tables import safe_cell
 
 MAX_FILE = 500_000_000
 OF_QUEUE = ("place",)  # what a file of decisions may have beside ROW_COLUMNS, and what nobody misses
 OF_DECISION = ("patient_id", "decision", "by", "reviewers", *DETAILS)
+OWN = (
+    "A cohort takes a review store, what `calcitrace decisions export STORE --to cohort` wrote of one, or a table with "
+    "the columns report_id and label (yes, no, unsure or a case status). A file of decisions goes into the store of "
+    "its review first, and that is then given: calcitrace decisions import {file} --store STORE"
+)
 Given = tuple[int, dict[str, Any]]
 
 
@@ -64,12 +70,20 @@ def read_adjudications(path: str | Path) -> dict[str, dict[str, str]]:
         with Store(path) as store:
             return {row["report_id"]: {name: row[name] for name in OF_DECISION} for row in cohort_rows(store)}
     found: dict[str, dict[str, str]] = {}
-    for line, row in read_list(path, ("patient_id", "report_id", "decision"), OF_DECISION):
+    for line, row in _decision_rows(path):
         report_id = _plain(row["report_id"])
         if row["decision"] not in DECISIONS or report_id in found or not report_id:
             raise SourceError(f"{path}:{line}: needs a report id that has not come before, and yes, no or unsure")
         found[report_id] = {name: _plain(row.get(name, "")) for name in OF_DECISION}
     return found
+
+
+def _decision_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    try:
+        yield from read_list(path, ("patient_id", "report_id", "decision"), OF_DECISION)
+    except ListError as error:
+        told = f"{error}. {OWN.format(file=shlex.quote(path.name))}" if error.missing else str(error)
+        raise SourceError(told) from None
 
 
 def holds_decisions(path: str | Path) -> bool:
