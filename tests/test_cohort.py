@@ -425,7 +425,7 @@ def test_table_one_tells_numbers_and_blanks_in_words() -> None:
     members = members.assign(size_mm=[12.5, 8.0, 10.0])
     heads, rows = table_one(members)
     told = {row[:2]: row[2] for row in rows}
-    assert heads == ("Characteristic", "Value", "All (n = 3)", "Definite (n = 3)")
+    assert heads == ("Characteristic", "Value", "Definite (n = 3)")
     assert told["Age, years", "median (quartiles), n known"] == "55 (52.5 to 57.5), n = 2"
     follow_up = "Follow-up, days (a report after the index date)"
     assert told[follow_up, "median (quartiles), n known"] == "10, n = 1"
@@ -433,6 +433,17 @@ def test_table_one_tells_numbers_and_blanks_in_words() -> None:
     assert told["Biopsy", "not known"] == "2 (67 %)"
     assert all(value.strip() for _, value in told)
     assert table_one(members.assign(age=None))[1][0][2] == "not known"
+
+
+def test_table_one_has_a_column_of_all_only_beside_several() -> None:
+    """Where all members have one case status, that of all would repeat it."""
+    members = pd.DataFrame([dict.fromkeys([c for _, c in SHOWN], "x")] * 3)
+    members = members.assign(age=50.0, n_reports=1, index_date="", last_date="", size_mm=None)
+    heads = {
+        said: table_one(members.assign(case_status=said.split()))[0][2:]
+        for said in ("definite definite definite", "definite definite possible")
+    }
+    assert list(heads.values()) == [("Definite (n = 3)",), ("All (n = 3)", "Definite (n = 2)", "Possible (n = 1)")]
 
 
 def test_an_unknown_outcome_is_shown_by_its_reason(tmp_path: Path) -> None:
