@@ -217,9 +217,10 @@ def test_a_constituent_in_words_tells_all_that_it_asks_for() -> None:
         not_on=frozenset({"XR"}),
     )
     assert in_words(whole) == (
-        "a mention of cortical erosion or osteolysis that is possible or present, with the change new, at the bone and "
-        'side of deposit or past deposit, in a sentence with one of the words "due to", "caus*", "from" ... (4 in the '
-        "file) and with calcification that is present, in the conclusion, not on XR"
+        "a mention of cortical erosion or osteolysis that is read as possible or present, with a change that is read "
+        'as new, at the same bone and side as "deposit" or "past deposit", in a sentence that has "due to", "caus*", '
+        '"from" or one further expression of the case file as well as a mention of calcification that is read '
+        "as present, in the conclusion, on any modality but XR"
     )
 
 

@@ -874,7 +874,10 @@ def test_methods_have_a_paragraph_a_subject(tmp_path: Path) -> None:
         "Dates",
     ]
     assert re.findall(r"^<p><b>(.+)\.</b> \S.+\.</p>$", page, re.M) == names
-    assert "<tr><th>tumor</th><td>a mention of mass or neoplasm that is present, in the conclusion</td></tr>" in page
+    assert (
+        "<tr><th>tumor</th><td>a mention of mass or neoplasm that is read as present, in the conclusion</td></tr>"
+        in page
+    )
     assert (
         "**Review.** Reviewers decided the case status of 1 report, in place of the case definition: no (no case) 1. "
         f"{RULES_READ}Agreement of the readers: add (calcitrace agreement). Because of the review alone, 0 patients "
@@ -936,9 +939,9 @@ def test_methods_tell_the_case_definition_in_its_own_words(tmp_path: Path) -> No
     folder = run(tmp_path, rows, patterns=str(tmp_path / "ours"), case="own", model="none")
     told = methods(build_cohort(folder))
     assert (
-        '**Case definition.** The case definition was "Calcium in bone" (ours/cases/own.yml). A definite report has '
-        "stated migration and deposit, but no tumor, infection or fracture; or stated migration. The first tier "
-        in told
+        '**Case definition.** The case definition was "Calcium in bone" (ours/cases/own.yml). A report is definite if '
+        'it has the constituents "stated migration" and "deposit" without "tumor", "infection" or "fracture"; or '
+        '"stated migration". The first tier ' in told
     )
     defined = told.partition("# Constituents of the case definition\n")[2].partition("\n# ")[0]
     assert re.findall(r"^\| (.+?) \| a mention of ", defined, re.M) == [
@@ -948,7 +951,7 @@ def test_methods_tell_the_case_definition_in_its_own_words(tmp_path: Path) -> No
         "infection",
         "fracture",
     ]
-    assert "| tumor | a mention of mass or neoplasm that is present, in the conclusion |" in defined
+    assert "| tumor | a mention of mass or neoplasm that is read as present, in the conclusion |" in defined
     with (tmp_path / "ours" / "spelling.yml").open("a", encoding="utf-8") as file:
         file.write("# a change\n")
     load_rules.cache_clear()  # as in a new process

@@ -115,7 +115,7 @@ def _case_definition(cohort: Cohort) -> Iterator[str]:
     for case in cohort.cases:
         yield from (tier_in_words(case, tier) for tier in criteria.tiers if any(t.tier == tier for t in case.tiers))
     if cohort.cases:
-        yield "The first tier that fits counts. The table of constituents defines the terms of that file."
+        yield "The first tier that fits counts. The table of constituents defines what is in quotation marks."
     and_likely = " that is a likely case by the model" if criteria.likely_case else ""
     least = f" and a probability of at least {criteria.probability:g}" if criteria.probability is not None else ""
     yield f"A case report was one with case status {' or '.join(criteria.tiers)}{least}{and_likely}."
