@@ -16,6 +16,9 @@ from calcitrace.rules import patterns_folder
 from calcitrace.ruleset import Constituent
 
 EROSION = "A 9 mm calcific deposit in the right supraspinatus tendon with erosion of the greater tuberosity beneath it."
+RIGHT = "Right shoulder: 12 mm calcific deposit in the supraspinatus tendon{}.\n\n"
+LEFT = "Left shoulder: 8 mm calcific deposit in the infraspinatus tendon{}."
+ERODED = " with erosion of the greater tuberosity"
 IN_BONE = "The supraspinatus calcification has migrated into the humeral head."
 EDEMA = "Calcific deposit in the supraspinatus tendon with bone marrow edema of the greater tuberosity."
 
@@ -97,6 +100,22 @@ def test_a_cuff_tear_lowers_a_case_among_its_tier(annotator: Annotator) -> None:
     plain, torn = assessed(annotator, IN_BONE), assessed(annotator, IN_BONE + " Full-thickness supraspinatus tear.")
     assert plain.case_status == torn.case_status == "definite"
     assert torn.case_score < plain.case_score
+
+
+@pytest.mark.parametrize(
+    ("text", "side", "tendon"),
+    [
+        (RIGHT.format("") + LEFT.format(ERODED), "left", "infraspinatus"),
+        (RIGHT.format(ERODED) + LEFT.format(""), "right", "supraspinatus"),
+        (RIGHT.format(ERODED) + LEFT.format(ERODED), "bilateral", "supraspinatus"),
+        (RIGHT.format("") + LEFT.format(""), "bilateral", "supraspinatus"),
+        ("Bilateral calcific tendinitis. Erosion of the left greater tuberosity beneath it.", "left", "none"),
+    ],
+)
+def test_the_side_of_a_case_is_that_of_its_bone(annotator: Annotator, text: str, side: str, tendon: str) -> None:
+    """Deposits on both sides make a bilateral case only where the bone is involved on both; the tendon goes with it."""
+    found = assessed(annotator, text)
+    assert (found.laterality, found.tendon) == (side, tendon)
 
 
 def test_another_condition_is_another_case_file(folder: Path) -> None:
@@ -198,9 +217,10 @@ def test_a_constituent_in_words_tells_all_that_it_asks_for() -> None:
         not_on=frozenset({"XR"}),
     )
     assert in_words(whole) == (
-        "a mention of cortical erosion or osteolysis that is possible or present, with the change new, at the bone and "
-        'side of deposit or past deposit, in a sentence with one of the words "due to", "caus*", "from" ... (4 in the '
-        "file) and with calcification that is present, in the conclusion, not on XR"
+        "a mention of cortical erosion or osteolysis that is read as possible or present, with a change that is read "
+        'as new, at the same bone and side as "deposit" or "past deposit", in a sentence that has "due to", "caus*", '
+        '"from" or one further expression of the case file as well as a mention of calcification that is read '
+        "as present, in the conclusion, on any modality but XR"
     )
 
 

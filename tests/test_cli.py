@@ -731,13 +731,15 @@ def test_the_reasons_for_a_probability_add_up(share: float | None, command: Any)
     assert sums["base"] + shown + sums["rest"] == pytest.approx(sums["total"])
     assert 1 / (1 + math.exp(-sums["total"])) == pytest.approx(found["case_probability"])
     told = command("show", "--why", "--full", "--text", SENTENCE, *words).out
-    assert re.search(
-        rf"{sums['rest']:+.2f} +\({sums['others']} others in sum, each of which adds or takes away less\)", told
-    )
+    assert re.search(rf"{sums['rest']:+.2f} +\({sums['others']} others, each of which adds or takes away less: ", told)
+    assert sum(n for n, _ in sums["kinds"].values()) == sums["others"]
+    assert sum(share for _, share in sums["kinds"].values()) == pytest.approx(sums["rest"], abs=0.01)
     cut = found["contributions"][5:]  # which the short form does not show
     rest, others = sums["rest"] + sum(c["log_odds"] for c in cut), sums["others"] + len(cut)
     short = command("show", "--why", "--text", SENTENCE, *words).out
-    assert re.search(rf"{rest:+.2f} +\({others} others in sum, each", short)
+    assert re.search(rf"{rest:+.2f} +\({others} others, each", short)
+    kinds = re.findall(r"(\d+) by (words|mentions|the whole report|the case definition) [+-]\d\.\d\d", short)
+    assert sum(int(n) for n, _ in kinds) == others
 
 
 def test_show_tells_of_conditions(command: Any) -> None:

@@ -27,7 +27,7 @@ from calcitrace.adjudication import Store
 from calcitrace.cohortfolder import write_cohort
 from calcitrace.criteria import Exclusion, read_criteria
 from calcitrace.decisions import Opinion
-from calcitrace.errors import RunError, UsageError
+from calcitrace.errors import RunError, SourceError, UsageError
 from calcitrace.exchange import export_decisions
 from calcitrace.exports import EXPORTS, export
 from calcitrace.flowdiagram import LINE, PADDING, SCALE, flow_png, layout
@@ -95,6 +95,33 @@ def test_the_last_report_tells_the_outcome(tmp_path: Path, later: str, outcome: 
     assert (found["is_case"], found["case_status"], found["index_date"]) == (True, "definite", "2019-03-04")
     assert (found["tendon"], found["bone"], found["laterality"]) == ("supraspinatus", "humerus", "right")
     assert (found["outcome"], found["vanished_deposit"], found["n_reports"]) == (outcome, vanished, len(rows))
+
+
+@pytest.mark.parametrize(
+    ("middle", "decided", "outcome"),
+    [
+        ("", "no", "unknown"),
+        (CYST, "no", "residual_cyst"),
+        (CYST, "definite", "persistent"),
+    ],
+)
+def test_a_later_case_that_a_reviewer_calls_none_is_not_persistent(
+    tmp_path: Path, middle: str, decided: str, outcome: str
+) -> None:
+    """What the other later reports say holds; a no does not tell that the bone has healed."""
+    rows = rows_of(("a", "P1", "2019-03-04", CASE), ("c", "P1", "2020-06-15", STILL))
+    rows += rows_of(("b", "P1", "2019-09-04", middle)) if middle else []
+    made = build_cohort(run(tmp_path, rows), adjudications={"c": decided})
+    assert patient(made)["outcome"] == outcome
+    assert ("against the case definition" in methods(made)) == (decided == "no")
+
+
+def test_a_no_that_the_rules_agree_with_leaves_the_outcome(tmp_path: Path) -> None:
+    """A report can be no case, read alone, and tell of bone that is not healed."""
+    rows = rows_of(
+        ("a", "P1", "2019-03-04", CASE), ("c", "P1", "2020-06-15", "FINDINGS: Erosion of the right greater tuberosity.")
+    )
+    assert patient(build_cohort(run(tmp_path, rows), adjudications={"c": "no"}))["outcome"] == "persistent"
 
 
 def test_addenda_repeats_and_copies_count_once(tmp_path: Path) -> None:
@@ -202,6 +229,21 @@ def test_a_review_decides_who_is_in(tmp_path: Path) -> None:
             store.decide(Opinion(f"r{k}", said), "A", f"key-{k:08d}")
     made = build_cohort(folder, adjudications=tmp_path / "review.sqlite")
     assert list(made.members["patient_id"]) == ["P0"]
+
+
+def test_a_file_of_decisions_of_ones_own_is_told_its_way(tmp_path: Path) -> None:
+    """What is filled in by hand is no export: the error says what is taken, and which command takes the file."""
+    path = tmp_path / "d.csv"
+    path.write_text("report_id,decision,reviewer\na,yes,AB\n", encoding="utf-8")
+    with pytest.raises(SourceError) as caught:
+        build_cohort(run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE))), adjudications=path)
+    assert str(caught.value) == (
+        f"{path}:1: needs the columns patient_id and report_id and decision; missing: patient_id; columns are: "
+        "report_id, decision, reviewer. A cohort takes a review store, what `calcitrace decisions export STORE --to "
+        "cohort` wrote of one, or a table with the columns report_id and label (yes, no, unsure or a case status). A "
+        "file of decisions goes into the store of its review first, and that is then given: calcitrace decisions "
+        "import d.csv --store STORE"
+    )
 
 
 def test_what_a_review_changed_is_told(tmp_path: Path, command: Command) -> None:
@@ -383,7 +425,7 @@ def test_table_one_tells_numbers_and_blanks_in_words() -> None:
     members = members.assign(size_mm=[12.5, 8.0, 10.0])
     heads, rows = table_one(members)
     told = {row[:2]: row[2] for row in rows}
-    assert heads == ("Characteristic", "Value", "All (n = 3)", "Definite (n = 3)")
+    assert heads == ("Characteristic", "Value", "Definite (n = 3)")
     assert told["Age, years", "median (quartiles), n known"] == "55 (52.5 to 57.5), n = 2"
     follow_up = "Follow-up, days (a report after the index date)"
     assert told[follow_up, "median (quartiles), n known"] == "10, n = 1"
@@ -391,6 +433,17 @@ def test_table_one_tells_numbers_and_blanks_in_words() -> None:
     assert told["Biopsy", "not known"] == "2 (67 %)"
     assert all(value.strip() for _, value in told)
     assert table_one(members.assign(age=None))[1][0][2] == "not known"
+
+
+def test_table_one_has_a_column_of_all_only_beside_several() -> None:
+    """Where all members have one case status, that of all would repeat it."""
+    members = pd.DataFrame([dict.fromkeys([c for _, c in SHOWN], "x")] * 3)
+    members = members.assign(age=50.0, n_reports=1, index_date="", last_date="", size_mm=None)
+    heads = {
+        said: table_one(members.assign(case_status=said.split()))[0][2:]
+        for said in ("definite definite definite", "definite definite possible")
+    }
+    assert list(heads.values()) == [("Definite (n = 3)",), ("All (n = 3)", "Definite (n = 2)", "Possible (n = 1)")]
 
 
 def test_an_unknown_outcome_is_shown_by_its_reason(tmp_path: Path) -> None:
@@ -821,7 +874,10 @@ def test_methods_have_a_paragraph_a_subject(tmp_path: Path) -> None:
         "Dates",
     ]
     assert re.findall(r"^<p><b>(.+)\.</b> \S.+\.</p>$", page, re.M) == names
-    assert "<tr><th>tumor</th><td>a mention of mass or neoplasm that is present, in the conclusion</td></tr>" in page
+    assert (
+        "<tr><th>tumor</th><td>a mention of mass or neoplasm that is read as present, in the conclusion</td></tr>"
+        in page
+    )
     assert (
         "**Review.** Reviewers decided the case status of 1 report, in place of the case definition: no (no case) 1. "
         f"{RULES_READ}Agreement of the readers: add (calcitrace agreement). Because of the review alone, 0 patients "
@@ -883,9 +939,9 @@ def test_methods_tell_the_case_definition_in_its_own_words(tmp_path: Path) -> No
     folder = run(tmp_path, rows, patterns=str(tmp_path / "ours"), case="own", model="none")
     told = methods(build_cohort(folder))
     assert (
-        '**Case definition.** The case definition was "Calcium in bone" (ours/cases/own.yml). A definite report has '
-        "stated migration and deposit, but no tumor, infection or fracture; or stated migration. The first tier "
-        in told
+        '**Case definition.** The case definition was "Calcium in bone" (ours/cases/own.yml). A report is definite if '
+        'it has the constituents "stated migration" and "deposit" without "tumor", "infection" or "fracture"; or '
+        '"stated migration". The first tier ' in told
     )
     defined = told.partition("# Constituents of the case definition\n")[2].partition("\n# ")[0]
     assert re.findall(r"^\| (.+?) \| a mention of ", defined, re.M) == [
@@ -895,7 +951,7 @@ def test_methods_tell_the_case_definition_in_its_own_words(tmp_path: Path) -> No
         "infection",
         "fracture",
     ]
-    assert "| tumor | a mention of mass or neoplasm that is present, in the conclusion |" in defined
+    assert "| tumor | a mention of mass or neoplasm that is read as present, in the conclusion |" in defined
     with (tmp_path / "ours" / "spelling.yml").open("a", encoding="utf-8") as file:
         file.write("# a change\n")
     load_rules.cache_clear()  # as in a new process

@@ -249,12 +249,45 @@ def test_a_later_file_overrules_nothing_and_fills_what_was_undone(run: Path, tmp
         make_queue(run, store)
         import_decisions(store, tmp_path / "in.csv", "csv")
         (reject,) = import_decisions(store, tmp_path / "other.csv", "csv").rejects
-        assert "undo that decision first" in reject.reason
+        assert reject.reason == (
+            "this reviewer has decided on the report otherwise; undo that decision on the review page, or let this "
+            "file take its place with --replace"
+        )
         for name, said in (("other.csv", "no"), ("in.csv", "yes"), ("in.csv", "yes")):
             (held,) = store.current("B")
             store.undo(held.id, "B", f"undo {held.id}")
             assert import_decisions(store, tmp_path / name, "csv").saved == 1
             assert [d.decision for d in store.current("B")] == [said]
+
+
+def test_a_file_replaces_decisions_of_its_reviewer_where_it_is_asked_to(
+    run: Path, tmp_path: Path, command: Any
+) -> None:
+    """The one before is undone and stays in the history; another reviewer's stands, and so does one of a bad row."""
+    store = tmp_path / "s"
+    for name, given in (
+        ("first.csv", "R000,yes,B,\nR002,no,B,\nR000,yes,C,\n"),
+        ("mended.csv", "R000,no,B,\nR002,no,B,\n"),
+        ("bad.csv", "R000,yes,B,no_such_tendon\nR000,unsure,B,\nR000,yes,B,\n"),
+    ):
+        (tmp_path / name).write_text(f"report_id,decision,reviewer,tendon\n{given}", encoding="utf-8")
+    with Store(store, create=True) as made:
+        make_queue(run, made)
+    words = ("decisions", "import", "--store", store, "--replace")
+    assert command(*words, tmp_path / "first.csv").out.startswith("saved 3 decisions; 0 were there")
+    told = "1 decision; 1 replaced; 1 was there before; 0 rows rejected\n"
+    assert command(*words, tmp_path / "mended.csv", "--dry-run").out == f"a dry run: would save {told}"
+    assert command(*words, tmp_path / "mended.csv").out == f"saved {told}"
+    assert command(*words, tmp_path / "bad.csv").out == "saved 0 decisions; 0 were there before; 2 rows rejected\n"
+    with Store(store) as made:
+        assert [(d.decision, d.reviewer) for d in made.current() if d.report_id == "R000"] == [
+            ("yes", "C"),
+            ("no", "B"),
+        ]
+        assert [d.decision for d in made.history() if d.reviewer == "B"] == ["yes", "no", "undo", "no"]
+    assert command(*words, tmp_path / "bad.csv", "--partial").out.startswith("saved 1 decision; 1 replaced; ")
+    with Store(store) as made:
+        assert [d.decision for d in made.current("B") if d.report_id == "R000"] == ["unsure"]
 
 
 def test_a_review_by_file_needs_no_page(run: Path, tmp_path: Path, command: Any) -> None:

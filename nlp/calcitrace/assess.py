@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from calcitrace.modality import modality_of
 from calcitrace.model import AnnotatedReport, Assessment, Mention
-from calcitrace.ruleset import CaseDefinition, Constituent, Depth, RuleSet
+from calcitrace.ruleset import CaseDefinition, Constituent, Depth, RuleSet, Tier
 from calcitrace.sites import one_side, same_place
 from calcitrace.words import says, split_words
 
@@ -29,7 +29,9 @@ def assess(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> 
 def of_constituents(found: Found, annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinition) -> Assessment:
     """The assessment of a report whose constituents are `found`."""
     tier = next((t for t in case.tiers if all(found[n] for n in t.needs) and not any(found[b] for b in t.bars)), None)
-    main = _main_mention(found, case, rules)
+    side = _side(found, case, tier)
+    sited = {name: [m for m in found[name] if {m.laterality, side} != {"left", "right"}] for name in case.site}
+    main = _main_mention(sited, case, rules) or _main_mention(found, case, rules)
     status = tier.tier if tier else "no"
     evidence = [m for n in tier.needs for m in found[n]] if tier else []
     return Assessment(
@@ -38,7 +40,7 @@ def of_constituents(found: Found, annotated: AnnotatedReport, rules: RuleSet, ca
         migration_type=_depth(found, case, annotated, rules) if tier else "none",
         tendon=main.tendon if main else "none",
         bone=main.bone if main else "none",
-        laterality=_side(found, case) if main else "none",
+        laterality=side if main else "none",
         absence_of_mass=absence_of_mass(annotated),
         evidence=tuple(dict.fromkeys(m.mention_id for m in sorted(evidence, key=lambda m: m.start))),
         reasons=tuple(f"{n}: {', '.join(sorted({m.finding for m in found[n]}))}" for n in tier.needs) if tier else (),
@@ -157,10 +159,17 @@ def _before(mention: Mention, rules: RuleSet) -> bool:
     return rule is not None and (rule.unless_restated or rule.past_if_denied)
 
 
-def _side(found: Found, case: CaseDefinition) -> str:
-    """The side of the first constituent of `site` that is there; bilateral where it is on both."""
+def _side(found: Found, case: CaseDefinition, tier: Tier | None) -> str:
+    """The side of what makes the tier a case of its site: of what shows a migration type, or lies at another's place.
+
+    Where there is no tier, or that tells no side, it is the side of the first constituent of `site` that is there.
+    Bilateral is what is on both sides.
+    """
+    telling = {n for d in case.types for n in d.of} | {n for n, c in case.constituents.items() if c.near}
+    involved = [m for name in (tier.needs if tier else ()) if name in telling for m in found[name]]
     first = next((found[name] for name in case.site if found[name]), [])
-    return one_side(m.laterality for m in first)
+    sides = (one_side(m.laterality for m in own) for own in (involved, first))
+    return next((side for side in sides if side != "none"), "none")
 
 
 def _main_mention(found: Found, case: CaseDefinition, rules: RuleSet) -> Mention | None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from calcitrace.errors import ModelError
-from calcitrace.features import Features, in_words, schema
+from calcitrace.features import Features, in_words, kind_of, schema
 from calcitrace.model import Assessment, Contribution
 from calcitrace.ruleset import CaseDefinition, RuleSet
 
@@ -34,6 +34,7 @@ class Reckoning:
     Attributes:
         base: of any report, before anything is seen of it, at `prevalence`.
         rest: what the `others`, the contributions that are not shown, add together.
+        kinds: of what the others are (see `kind_of`) -> how many, and what they add together; the most first.
         threshold: the probability from which on a report is a likely case, at `prevalence`.
         prevalence: share of cases at which all this holds.
     """
@@ -44,6 +45,16 @@ class Reckoning:
     total: float
     threshold: float
     prevalence: float
+    kinds: Mapping[str, tuple[int, float]]
+
+
+def by_kind(shares: Iterable[tuple[str, int, float]]) -> dict[str, tuple[int, float]]:
+    """Kinds of features -> how many, and what they add together, that which adds or takes away the most first."""
+    found: dict[str, tuple[int, float]] = {}
+    for kind, number, share in shares:
+        before = found.get(kind, (0, 0.0))
+        found[kind] = (before[0] + number, before[1] + share)
+    return dict(sorted(found.items(), key=lambda k: (-abs(k[1][1]), k[0])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +115,17 @@ class CaseModel:
     ) -> Reckoning:
         """How the probability came about, for a reader who sees these contributions."""
         base = self.slope * self.intercept + self.offset + shift(self.prevalence, prevalence)
-        shares = [self.slope * share for share, _ in self._shares(features) if share]
+        shares = [(in_words(name), self.slope * share) for share, name in self._shares(features) if share]
+        told = {c.feature for c in shown}
+        total = sum(share for _, share in shares)
         return Reckoning(
             base=base,
-            rest=sum(shares) - sum(c.log_odds for c in shown),
+            rest=total - sum(c.log_odds for c in shown),
             others=len(shares) - len(shown),
-            total=base + sum(shares),
+            total=base + total,
             threshold=self.threshold_at(prevalence),
             prevalence=self.prevalence if prevalence is None else prevalence,
+            kinds=by_kind((kind_of(name), 1, share) for name, share in shares if name not in told),
         )
 
     def contributions(self, features: Features, most: int = MOST_SHOWN) -> tuple[Contribution, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from calcitrace.ruleset import CaseDefinition, Constituent
 
-SHOWN = 3  # of the words that a constituent asks for in its sentence
+SHOWN = 3  # of the expressions that a constituent asks for in its sentence
 
 
 def listed(names: Iterable[str], last: str) -> str:
@@ -16,10 +16,15 @@ def listed(names: Iterable[str], last: str) -> str:
 
 
 def tier_in_words(case: CaseDefinition, tier: str) -> str:
-    """What a report of a tier has and has not."""
+    """What a report of a tier has and has not, its constituents in quotation marks."""
     own = [t for t in case.tiers if t.tier == tier]
-    ways = [listed(t.needs, "and") + (f", but no {listed(t.bars, 'or')}" if t.bars else "") for t in own]
-    return f"A {tier} report has {'; or '.join(ways)}."
+    ways = [_quoted(t.needs, "and") + (f" without {_quoted(t.bars, 'or')}" if t.bars else "") for t in own]
+    noun = "constituent" if len(own[0].needs) == 1 else "constituents"
+    return f"A report is {tier} if it has the {noun} {'; or '.join(ways)}."
+
+
+def _quoted(names: Iterable[str], last: str) -> str:
+    return listed((f'"{name}"' for name in names), last)
 
 
 def named_in(case: CaseDefinition, tiers: Sequence[str]) -> list[str]:
@@ -36,23 +41,24 @@ def in_words(constituent: Constituent) -> str:
 
 
 def _conditions(c: Constituent) -> Iterator[str]:
-    yield f"a mention of {listed(sorted(c.findings), 'or')} that is {listed(sorted(c.assertions), 'or')}"
+    yield f"a mention of {listed(sorted(c.findings), 'or')} that is read as {listed(sorted(c.assertions), 'or')}"
     if c.changes:
-        yield f"with the change {listed(sorted(c.changes), 'or')}"
+        yield f"with a change that is read as {listed(sorted(c.changes), 'or')}"
     if c.near:
-        yield f"at the bone and side of {listed(c.near, 'or')}"
+        yield f"at the same bone and side as {_quoted(c.near, 'or')}"
     if beside := list(_beside(c)):
-        yield f"in a sentence with {' and with '.join(beside)}"
+        yield f"in a sentence that has {' as well as '.join(beside)}"
     if c.final:
         yield "in the conclusion"
     if c.not_on:
-        yield f"not on {listed(sorted(c.not_on), 'or')}"
+        yield f"on any modality but {listed(sorted(c.not_on), 'and')}"
 
 
 def _beside(c: Constituent) -> Iterator[str]:
     """What must stand in the sentence of the mention."""
-    if words := [f'"{" ".join(phrase)}"' for phrase in c.with_words]:
-        more = f" ... ({len(words)} in the file)" if len(words) > SHOWN else ""
-        yield f"one of the words {', '.join(words[:SHOWN])}{more}"
+    if words := [" ".join(phrase) for phrase in c.with_words]:
+        more = len(words) - SHOWN
+        rest = [f"{f'any of {more} further expressions' if more > 1 else 'one further expression'} of the case file"]
+        yield listed([*(f'"{word}"' for word in words[:SHOWN]), *rest * (more > 0)], "or")
     if c.with_findings:
-        yield f"{listed(sorted(c.with_findings), 'or')} that is present"
+        yield f"a mention of {listed(sorted(c.with_findings), 'or')} that is read as present"

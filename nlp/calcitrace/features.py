@@ -21,6 +21,7 @@ from calcitrace.ruleset import CaseDefinition, RuleSet
 VERSION = 1
 MOST_COUNTED = 3  # a finding that is named more often says no more
 WORD = "word: "
+IN_WORDS = "the words "  # begins the name of one for a reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,16 @@ def _singles_and_pairs(forms: tuple[str, ...], stop: frozenset[str]) -> frozense
     return frozenset([*(w for w in kept if w not in stop), *pairs])
 
 
+def kind_of(name: str) -> str:
+    """What a feature is of, by its name or that for a reader: the case definition, mentions, words or the report."""
+    kind = name.partition(":")[0]
+    if name.startswith((WORD, IN_WORDS)):
+        return "words"
+    if kind.startswith(("constituent", "case status", "migration type")):
+        return "the case definition"
+    return "mentions" if kind in ("mention", "in conclusion", "change") else "the whole report"
+
+
 def in_words(name: str) -> str:
     """A feature's name for a reader."""
-    return f"the words {name.removeprefix(WORD)!r}" if name.startswith(WORD) else name.replace("_", " ")
+    return f"{IN_WORDS}{name.removeprefix(WORD)!r}" if name.startswith(WORD) else name.replace("_", " ")

@@ -39,6 +39,10 @@ OUTCOME = (
     '"not told" where no later report says it, and "no later report" where no report has a full date after the index '
     "date."
 )
+OVERRULED = (
+    " Bone involvement that was read in a later report does not count where a reviewer decided that the report is no "
+    "case, against the case definition."
+)
 
 
 def methods(cohort: Cohort, pictures: Sequence[str] = ("flow.svg",)) -> str:
@@ -64,7 +68,7 @@ def paragraphs(cohort: Cohort) -> list[tuple[str, str]]:
         ("Review", " ".join(_review(cohort))),
         ("Criteria", " ".join(_criteria(criteria, flow))),
         ("Cohort", _members(flow)),
-        ("Index date and outcome", OUTCOME),
+        ("Index date and outcome", OUTCOME + OVERRULED * ("no" in cohort.review.said.values())),
         ("Dates", " ".join(_dates(cohort))),
     ]
 
@@ -111,7 +115,7 @@ def _case_definition(cohort: Cohort) -> Iterator[str]:
     for case in cohort.cases:
         yield from (tier_in_words(case, tier) for tier in criteria.tiers if any(t.tier == tier for t in case.tiers))
     if cohort.cases:
-        yield "The first tier that fits counts. The table of constituents defines the terms of that file."
+        yield "The first tier that fits counts. The table of constituents defines what is in quotation marks."
     and_likely = " that is a likely case by the model" if criteria.likely_case else ""
     least = f" and a probability of at least {criteria.probability:g}" if criteria.probability is not None else ""
     yield f"A case report was one with case status {' or '.join(criteria.tiers)}{least}{and_likely}."

@@ -8,9 +8,9 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from calcitrace.assess import assess
-from calcitrace.casemodel import CaseModel, Reckoning, log_odds, probability_of
+from calcitrace.casemodel import CaseModel, Reckoning, by_kind, log_odds, probability_of
 from calcitrace.casewords import listed
-from calcitrace.features import assessed
+from calcitrace.features import assessed, kind_of
 from calcitrace.model import AnnotatedReport, Assessment, Contribution, Mention
 from calcitrace.ruleset import CaseDefinition, RuleSet
 from calcitrace.summary import pieces
@@ -168,7 +168,9 @@ def _largest(assessment: Assessment, sums: Reckoning) -> tuple[Assessment, Recko
     """The same with the largest contributions alone, and the others among the rest."""
     shown, cut = assessment.contributions[:LARGEST], assessment.contributions[LARGEST:]
     rest, others = sums.rest + sum(c.log_odds for c in cut), sums.others + len(cut)
-    return replace(assessment, contributions=shown), replace(sums, rest=rest, others=others)
+    parts = [(kind, *told) for kind, told in sums.kinds.items()] + [(kind_of(c.feature), 1, c.log_odds) for c in cut]
+    sums = replace(sums, rest=rest, others=others, kinds=by_kind(parts))
+    return replace(assessment, contributions=shown), sums
 
 
 def _tier_names(tiers: Sequence[TierWhy]) -> Iterator[dict[str, str]]:
@@ -245,7 +247,8 @@ def _shares(annotated: AnnotatedReport, assessment: Assessment, sums: Reckoning)
     for c in assessment.contributions:
         yield row(c.log_odds, c.feature, ", ".join(_behind(c, annotated)))
     if sums.others:
-        yield row(sums.rest, f"({sums.others:,} others in sum, each of which adds or takes away less)")
+        kinds = ", ".join(f"{n:,} by {kind} {share:+.2f}" for kind, (n, share) in sums.kinds.items())
+        yield row(sums.rest, f"({sums.others:,} others, each of which adds or takes away less: {kinds})")
     yield row(sums.total, f"(sum: probability {_number(probability_of(sums.total))})")
     yield row(log_odds(sums.threshold), f"(threshold: probability {_number(sums.threshold)})")
 

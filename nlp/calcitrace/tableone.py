@@ -38,6 +38,7 @@ Row = tuple[str, ...]
 def table_one(members: pd.DataFrame) -> tuple[Row, list[Row]]:
     """The heads and rows of Table 1: a characteristic, its value, then one cell for all members and each case status.
 
+    Where all members have one case status, its column alone stands: that of all would say the same.
     Numbers are the median with the first and third quartile (a single one is itself) and of how many it is known;
     categories are n and percent of the column's members, with what is not known as a row of its own.
     """
@@ -45,6 +46,7 @@ def table_one(members: pd.DataFrame) -> tuple[Row, list[Row]]:
     groups = [members, *(members[members["case_status"] == s] for s in STATUSES[::-1])]
     names = ["All", *STATUSES[::-1]]
     kept = [(n, g) for n, g in zip(names, groups, strict=True) if n == "All" or len(g)]
+    kept = kept[1:] if len(kept) == 2 else kept
     heads = ("Characteristic", "Value", *(f"{n.capitalize()} (n = {len(g):,})" for n, g in kept))
     return heads, list(_rows([g for _, g in kept]))
 

@@ -26,7 +26,7 @@ REPORT_COLUMNS: dict[str, tuple[str, str]] = {
     "migration_type": ("string", "cortical_erosion, subcortical, intramedullary or none"),
     "tendon": ("string", "tendon of the main deposit, or none"),
     "bone": ("string", "bone of the main deposit, or none"),
-    "laterality": ("string", "left, right, bilateral or none"),
+    "laterality": ("string", "side of the case, else of the deposit: left, right, bilateral or none"),
     "absence_of_mass": ("bool", "the report asserts that there is no mass, and reports none"),
     "n_mentions": ("int32", "number of mentions"),
     "evidence": ("list<string>", "ids of the mentions that led to case_status"),

@@ -216,12 +216,19 @@ def outcome(episode: Sequence[Entry], entries: Sequence[Entry], index: StudyDate
     """What became of the bone involvement, by the last report after the index date that says so of the same place.
 
     resolved: said to be gone, or not to be there, or the bone is healed or normal; residual_cyst; persistent: still
-    there; unknown: no such report.
+    there; unknown: no such report. What the rules read as still there, in a report that they took for a case and a
+    reviewer called none, does not count.
     """
     place = place_of(episode, criteria)
     later = [e for e in entries if e.date.known and e.date.first > index.last]
-    states = [OUTCOMES[s] for e in later if (s := bone_state(e, criteria, place)) in OUTCOMES]
+    told = ((e, OUTCOMES.get(bone_state(e, criteria, place))) for e in later)
+    states = [said for e, said in told if said and not (said == "persistent" and _is_overruled(e))]
     return states[-1] if states else "unknown"
+
+
+def _is_overruled(entry: Entry) -> bool:
+    """Whether a reviewer called a report no case that the case definition takes for one."""
+    return entry.adjudicated == "no" and entry.unreviewed != "no"
 
 
 def sees_deposit(entry: Entry, criteria: Criteria) -> bool:

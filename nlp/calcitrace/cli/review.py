@@ -11,6 +11,7 @@ import typer
 
 from calcitrace.cli.app import Commands, app, say
 from calcitrace.errors import ExitCode
+from calcitrace.phrases import by, many
 
 if TYPE_CHECKING:
     from calcitrace.model import Reject
@@ -206,6 +207,9 @@ def import_(
         bool, typer.Option("--dry-run", help="Save nothing; tell what would become of each row.")
     ] = False,
     partial: Annotated[bool, typer.Option("--partial", help="Save the good rows though others are bad.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Where the reviewer has decided otherwise, undo that and save the row.")
+    ] = False,
 ) -> None:
     """Save decisions that were made elsewhere, all or none; the same file again changes nothing.
 
@@ -213,8 +217,8 @@ def import_(
     have reviewer, role (reader or adjudicator), migration_type, tendon, laterality, comment, flag and at. One bad row
     keeps all from being saved, unless --partial asks for the others.
 
-    Decisions are kept for good: what was saved is put right by its reviewer on the review page (undo), and no file
-    overrules it. Try a file with --dry-run.
+    A row that says otherwise than its reviewer did before is a bad row, unless --replace takes it: what that reviewer
+    decided before is undone, and stays in the history of the store. Try a file with --dry-run.
 
     Example: calcitrace decisions import export.json --from label-studio --store review.sqlite
     """
@@ -223,10 +227,15 @@ def import_(
     from calcitrace.sources.columns import short
 
     with Store(store) as kept:
-        done = import_decisions(kept, file, form, reviewer, partial, dry_run)
-    saved = f"a dry run: would save {done.good:,}" if dry_run else f"saved {done.saved:,}"
-    later = f"; {done.undecided:,} rows have no decision yet" if done.undecided else ""
-    print(f"{saved} decisions; {done.known:,} were there before; {len(done.rejects):,} rows rejected{later}")
+        done = import_decisions(kept, file, form, reviewer, partial, dry_run, replace)
+    parts = [f"would save {many(done.good, 'decision')}" if dry_run else f"saved {many(done.saved, 'decision')}"]
+    if done.replaced and (dry_run or done.saved):
+        parts.append(f"{done.replaced:,} replaced")
+    parts.append(f"{done.known:,} {by(done.known, 'was', 'were')} there before")
+    parts.append(f"{many(len(done.rejects), 'row')} rejected")
+    if done.undecided:
+        parts.append(f"{many(done.undecided, 'row')} {by(done.undecided, 'has', 'have')} no decision yet")
+    print(("a dry run: " if dry_run else "") + "; ".join(parts))
     if done.passed:
         say(f"note: columns that are passed over: {short(done.passed)}; {IMPORTS}")
     for line in reject_lines(done.rejects):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -12,17 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from calcitrace.adjudication import IMPORTED, Store
-from calcitrace.decisions import DECISIONS, DETAILS, Opinion
+from calcitrace.decisions import DECISIONS, DETAILS, Decision, Opinion, check_opinion
 from calcitrace.errors import ConflictError, SourceError, UsageError
 from calcitrace.exchange.outgoing import ROW_COLUMNS, cohort_rows
 from calcitrace.ids import lost_zeros
 from calcitrace.model import Reject
-from calcitrace.sources import read_list
+from calcitrace.sources import ListError, read_list
 from calcitrace.tables import safe_cell
 
 MAX_FILE = 500_000_000
 OF_QUEUE = ("place",)  # what a file of decisions may have beside ROW_COLUMNS, and what nobody misses
 OF_DECISION = ("patient_id", "decision", "by", "reviewers", *DETAILS)
+OWN = (
+    "A cohort takes a review store, what `calcitrace decisions export STORE --to cohort` wrote of one, or a table with "
+    "the columns report_id and label (yes, no, unsure or a case status). A file of decisions goes into the store of "
+    "its review first, and that is then given: calcitrace decisions import {file} --store STORE"
+)
 Given = tuple[int, dict[str, Any]]
 
 
@@ -30,9 +36,10 @@ Given = tuple[int, dict[str, Any]]
 class Imported:
     """What an import did: rows saved, rows that were there before, and rejects with their reasons.
 
-    `good` counts the rows that were saved, or would have been; `undecided` those of a CSV file that name a report and
-    no decision yet. `advice` tells of ids that the queue has with other leading zeros, "" where there is none. `passed`
-    are columns of a CSV file that an import does not know.
+    `good` counts the rows that were saved, or would have been, and `replaced` those of them that took the place of
+    another decision; `undecided` those of a CSV file that name a report and no decision yet. `advice` tells of ids that
+    the queue has with other leading zeros, "" where there is none. `passed` are columns of a CSV file that an import
+    does not know.
     """
 
     saved: int
@@ -42,6 +49,7 @@ class Imported:
     good: int = 0
     undecided: int = 0
     passed: tuple[str, ...] = ()
+    replaced: int = 0
 
 
 class _NothingSavedError(Exception):
@@ -62,12 +70,20 @@ def read_adjudications(path: str | Path) -> dict[str, dict[str, str]]:
         with Store(path) as store:
             return {row["report_id"]: {name: row[name] for name in OF_DECISION} for row in cohort_rows(store)}
     found: dict[str, dict[str, str]] = {}
-    for line, row in read_list(path, ("patient_id", "report_id", "decision"), OF_DECISION):
+    for line, row in _decision_rows(path):
         report_id = _plain(row["report_id"])
         if row["decision"] not in DECISIONS or report_id in found or not report_id:
             raise SourceError(f"{path}:{line}: needs a report id that has not come before, and yes, no or unsure")
         found[report_id] = {name: _plain(row.get(name, "")) for name in OF_DECISION}
     return found
+
+
+def _decision_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    try:
+        yield from read_list(path, ("patient_id", "report_id", "decision"), OF_DECISION)
+    except ListError as error:
+        told = f"{error}. {OWN.format(file=shlex.quote(path.name))}" if error.missing else str(error)
+        raise SourceError(told) from None
 
 
 def holds_decisions(path: str | Path) -> bool:
@@ -97,18 +113,24 @@ def is_store(path: Path) -> bool:
 
 
 def import_decisions(
-    store: Store, path: str | Path, form: str, reviewer: str = "", partial: bool = False, dry_run: bool = False
+    store: Store,
+    path: str | Path,
+    form: str,
+    reviewer: str = "",
+    partial: bool = False,
+    dry_run: bool = False,
+    replace: bool = False,
 ) -> Imported:
     """Save the decisions of a file, all or none; the same file again changes nothing.
 
     Args:
         store: whose queue holds the reports.
-        path: CSV with report_id, decision and optionally reviewer, role, migration_type, tendon, laterality, comment,
-            flag, at; Label Studio's JSON export; or doccano's JSON lines.
+        path: CSV (report_id, decision, and any of ROW_COLUMNS), Label Studio's JSON export or doccano's JSON lines.
         form: csv, label-studio or doccano.
         reviewer: for rows that name none.
         partial: save the good rows though others are bad; else one bad row keeps all from being saved.
         dry_run: save nothing, and tell what would become of each row.
+        replace: where the same reviewer has decided otherwise in the same role, undo that and save the row.
 
     Raises:
         SourceError: the file cannot be read at all.
@@ -118,7 +140,7 @@ def import_decisions(
     if form not in READERS:
         raise UsageError(f"{form!r} is not one of {', '.join(READERS)}")
     path, rejects, missing, passed = Path(path), list[Reject](), set[str](), tuple[str, ...]()
-    good = known = undecided = 0
+    good = known = undecided = replaced = 0
     queue = {item.report_id for item in store.items()}
     given, saved = READERS[form](path), False
     with suppress(_NothingSavedError), store.together():
@@ -132,13 +154,16 @@ def import_decisions(
                     continue
             try:
                 opinion, who, role, at = _opinion(row, reviewer)
-                if opinion.report_id not in queue:
-                    missing.add(opinion.report_id)
+                missing |= {opinion.report_id} - queue
                 there = before.get((opinion.report_id, who, role))
                 if there and all(getattr(there, f.name) == getattr(opinion, f.name) for f in fields(Opinion)):
                     known += 1
                     continue
-                store.decide(opinion, who, _key(opinion, who, role, number, turns[opinion.report_id, who]), role, at=at)
+                key = _key(opinion, who, role, number, turns[opinion.report_id, who])
+                if there:
+                    _make_room(store, there, opinion, key, replace)
+                replaced += bool(before.pop((opinion.report_id, who, role), None))
+                store.decide(opinion, who, key, role, at=at)
                 good += 1
             except (UsageError, ConflictError) as error:
                 rejects.append(Reject(path.name, number, str(error)))
@@ -146,7 +171,18 @@ def import_decisions(
             raise _NothingSavedError
         saved = True
     advice = lost_zeros(missing, queue).removeprefix("; ")
-    return Imported(good if saved else 0, known, tuple(rejects), advice, good, undecided, passed)
+    return Imported(good if saved else 0, known, tuple(rejects), advice, good, undecided, passed, replaced)
+
+
+def _make_room(store: Store, there: Decision, opinion: Opinion, key: str, replace: bool) -> None:
+    """Undo what a reviewer decided otherwise before; a bad row leaves it."""
+    check_opinion(opinion, store.choices())
+    if not replace:
+        raise ConflictError(
+            "this reviewer has decided on the report otherwise; undo that decision on the review page, or let this "
+            "file take its place with --replace"
+        )
+    store.undo(there.id, there.reviewer, f"{key}-undo")
 
 
 def _opinion(row: Mapping[str, Any], reviewer: str) -> tuple[Opinion, str, str, str]:
