@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from calcitrace.words import PLACEHOLDER, Words, split_words
+from calcitrace.words import PLACEHOLDER, Words, phrase_forms, split_words
 
 SPELLING = {"oedema": "edema", "tumour": "tumor", "calcifcation": "calcification"}
 PIECES = st.sampled_from(
@@ -29,6 +29,15 @@ def words(text: str) -> Words:
 def forms(text: str) -> list[str]:
     """The standard forms alone."""
     return list(words(text).forms)
+
+
+@given(TEXTS)
+@example("calcific oedema")
+@example("sub cortical XXXX")
+@settings(deadline=None, max_examples=300)
+def test_a_phrase_is_read_as_a_text_is(text: str) -> None:
+    """The short way for phrases of plain words gives what any text would."""
+    assert phrase_forms(text, SPELLING) == words(text).forms
 
 
 @given(TEXTS)

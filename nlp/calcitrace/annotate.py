@@ -30,7 +30,7 @@ from calcitrace.sites import NOTHING_JUDGED, Claim, Hit, Linker, Sentence
 from calcitrace.targets import counting, spoken_of
 from calcitrace.words import Words, split_words, word_range
 
-REMEMBERED = 14_000_000  # bytes of sentences, by what follows: some 10,000
+REMEMBERED = 12_000_000  # bytes of sentences, by what follows: some 10,000
 SENTENCE, LETTER, HIT, STEP = 400, 4, 500, 500  # bytes, as measured
 MOST_LETTERS = 400
 MOST_CUTS = 3

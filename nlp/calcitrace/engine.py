@@ -195,9 +195,9 @@ def owners_of(rules: RuleSet) -> list[list[Owner]]:
     One rule for each distinct phrase: spaCy's PhraseMatcher loses some of the keys that share a phrase, and a span's
     extensions are shared by all spans of the same extent.
     """
-    owners: dict[str, list[Owner]] = {}
+    owners: dict[tuple[str, ...] | str, list[Owner]] = {}
     for owner in target_terms(rules):
-        owners.setdefault(_literal(owner[2]), []).append(owner)
+        owners.setdefault(owner[2].phrase or owner[2].rule_id, []).append(owner)
     return list(owners.values())
 
 

@@ -45,6 +45,11 @@ class Term:
     known: bool = False
     where: str = ""
 
+    def worded(self, rule_id: str, phrase: tuple[str, ...]) -> Term:
+        """A phrase under the same conditions (`replace` takes eight times as long; there are 38,000)."""
+        conditions = self.at, self.not_at, self.after, self.told, self.alone, self.known
+        return Term(rule_id, phrase, None, None, *conditions, self.where)
+
 
 @dataclass(frozen=True, slots=True)
 class Example:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
@@ -58,8 +59,9 @@ def alternatives(term: Term) -> list[Sets]:
 
 def prepare(rules: RuleSet) -> None:
     """Get ready what is needed of all regular expressions of a rule set, as it was kept by an earlier run if it was."""
-    regexes = {t.regex for owner in (*rules.findings.values(), *rules.conditions.values()) for t in owner.terms}
-    regexes |= {t.regex for group in rules.cues for t in group.terms}
+    findings = (*rules.findings.values(), *rules.conditions.values())
+    terms = chain(*(f.terms for f in findings), *(f.nots for f in findings), *(g.terms for g in rules.cues))
+    regexes = {t.regex for t in terms}
     missing = sorted(r for r in regexes if r and r not in _KNOWN)
     if not missing:
         return

@@ -11,7 +11,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import combinations
 
 from calcitrace.ruleset import CaseDefinition, Finding, RuleSet, Term
@@ -103,6 +103,7 @@ class Screen:
         self._case, self._common = case, rules.words["common"]
         self.decisive = decisive_findings(case) if case else frozenset()
         self._sets: dict[frozenset[str], int] = {}
+        self._noted_words = cache(lambda words: self._noted(frozenset({f" {word}"}) for word in words))
         self._claims: list[Claim] = []
         ways: dict[Claim, set[int]] = {}
         for finding in _wanted(rules, case):
@@ -127,15 +128,14 @@ class Screen:
         self._hit = _remembered(self._sets_in)
         self._claims_in = _remembered(lambda stretch: self._open(self._sets_in(stretch)))
         self._named = lru_cache(maxsize=2000)(self._of_claims)
-        self.lets = lru_cache(maxsize=2000)(self._lets)
+        self._told = telling_findings(case) if case else frozenset()
+        self._lets = lru_cache(maxsize=200)(lambda named: case is not None and could_be(case, named))
 
     def _needs(self, term: Term) -> Iterator[int]:
         """The sets of pieces of words of which one each must stand where the term matches, as bits, in every way."""
         if term.phrase:
-            telling = {w for w in term.phrase if w not in self._common and len(w) >= LEAST} or {
-                max(term.phrase, key=len)
-            }
-            yield self._noted({frozenset({f" {word}"}) for word in telling})
+            telling = frozenset(w for w in term.phrase if w not in self._common and len(w) >= LEAST)
+            yield self._noted_words(telling or frozenset({max(term.phrase, key=len)}))
             return
         for sets in alternatives(term):
             yield self._noted({frozenset(_word(s, self._common) for s in strings) for strings in sets})
@@ -235,9 +235,9 @@ class Screen:
             found |= more
         return frozenset(found)
 
-    def _lets(self, named: frozenset[str]) -> bool:
-        """Whether a report that mentions no more than these findings and conditions must be read in full."""
-        return bool(named) if self._case is None else could_be(self._case, named)
+    def lets(self, named: frozenset[str]) -> bool:
+        """Whether a report that mentions no more than these findings and conditions could meet a tier."""
+        return self._lets(named & self._told)
 
 
 def _remembered(read: Callable[[str], int]) -> Callable[[str], int]:

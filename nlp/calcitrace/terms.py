@@ -11,7 +11,7 @@ from typing import Any
 
 from calcitrace.ruleset import KINDS, Term
 from calcitrace.strictyaml import Row, Table, Text
-from calcitrace.words import split_words
+from calcitrace.words import phrase_forms
 
 MAX_COMBINED = 5000
 
@@ -96,14 +96,14 @@ class TermReader:
         return written
 
     def _phrases(self, t: Table, text: str, owner: str, made: Term) -> Iterator[Term]:
-        forms = split_words(text, self.spelling).forms
+        forms = phrase_forms(text, self.spelling)
         if not forms:
             raise t.fail("a term has no words", text)
         rule_id = f"{owner}:{' '.join(forms)}"
-        yield replace(made, rule_id=rule_id, phrase=forms)
+        yield made.worded(rule_id, forms)
         many = plural(forms[-1])
         if many and not owner.startswith(("context", "side", "site")):
-            yield replace(made, rule_id=rule_id, phrase=(*forms[:-1], many))
+            yield made.worded(rule_id, (*forms[:-1], many))
 
 
 def inflected(verb: str) -> tuple[str, ...]:

@@ -112,6 +112,15 @@ def split_words(text: str, spelling: Mapping[str, str], start: int = 0, end: int
     return _usual_words(text, spelling, start, end) or _any_words(text, spelling, start, end)
 
 
+def phrase_forms(phrase: str, spelling: Mapping[str, str]) -> tuple[str, ...]:
+    """The standard words of a phrase, as `split_words` has them; those of plain words in a fraction of its time."""
+    lowered = phrase.lower()
+    words = lowered.split(" ")
+    if lowered.isascii() and all(map(str.isalpha, words)) and _ALL_PREFIXES.isdisjoint(words) and "xxx" not in lowered:
+        return tuple([sys.intern(spelling.get(word, word)) for word in words])
+    return split_words(phrase, spelling).forms
+
+
 def _usual_words(text: str, spelling: Mapping[str, str], start: int, end: int) -> Words | None:
     """The words of a stretch of plain words, numbers and marks: most sentences; None of one that may hold more."""
     piece = text[start:end]
