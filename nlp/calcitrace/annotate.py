@@ -19,6 +19,7 @@ from calcitrace.flags import Flagger
 from calcitrace.lately import Lately
 from calcitrace.link import Session
 from calcitrace.measures import measurements, size_change
+from calcitrace.memory import one
 from calcitrace.model import AnnotatedReport, Assertion, Mention, Report, Section
 from calcitrace.restate import settle
 from calcitrace.rules import load_rules
@@ -30,8 +31,8 @@ from calcitrace.sites import NOTHING_JUDGED, Claim, Hit, Linker, Sentence
 from calcitrace.targets import counting, spoken_of
 from calcitrace.words import Words, split_words, word_range
 
-REMEMBERED = 12_000_000  # bytes of sentences, by what follows: some 10,000
-SENTENCE, LETTER, HIT, STEP = 400, 4, 500, 500  # bytes, as measured
+REMEMBERED = 20_000_000  # bytes of sentences, by what follows: some 14,000
+SENTENCE, LETTER, HIT, SITE, STEP = 450, 4, 300, 110, 350  # bytes, as measured
 MOST_LETTERS = 400
 MOST_CUTS = 3
 MARK = 13  # characters; a full stop further on does not end the mark of a list item
@@ -210,7 +211,7 @@ class Annotator:
         hits = judged.hits
         placed = {h.name for h in hits if h.term.known or h.term.at or h.term.not_at}
         asks = placed.union(*(h.term.told for h in hits))
-        return Sentence(text, words, judged, hits, sides, self.linker.one(frozenset(asks)), measures)
+        return Sentence(text, words, judged, hits, sides, one(frozenset(asks)), measures)
 
     def _laid_out(self, text: str) -> tuple[tuple[Section, ...], list[tuple[int, int, int]]]:
         """Sections, and sentences as (start, end, index of section)."""
@@ -282,7 +283,7 @@ class Annotator:
             sided, observed = session.sides(sentence)
             made = list(self._mentions(sentence, section, sided, named))
             mentions, homeless = tuple([m for m, _ in made]), tuple([h for _, h in made])
-            step = _Step(mentions, self.linker.one(homeless), tuple(chain(*observed.changed.items())))
+            step = _Step(mentions, one(homeless), one(tuple(chain(*observed.changed.items()))))
             if sentence.read_in.keep(step, observed.asked, session, *besides):
                 self._read.grew(sentence.text, sentence, STEP)
         session.remember(sentence, step.changed)
@@ -335,7 +336,8 @@ _NEAR_START = 4
 def _cost(sentence: Sentence) -> int:
     """About how many bytes a remembered sentence takes."""
     steps = len(sentence.read_in) + len(sentence.claims_in)
-    return SENTENCE + LETTER * len(sentence.text) + HIT * len(sentence.hits) + STEP * steps
+    found = HIT * len(sentence.hits) + SITE * len(sentence.judged.sites)
+    return SENTENCE + LETTER * len(sentence.text) + found + STEP * steps
 
 
 def _may_measure(forms: Sequence[str]) -> bool:

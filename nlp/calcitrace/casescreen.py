@@ -10,7 +10,7 @@ from calcitrace.ruleset import CaseDefinition, RuleSet
 from calcitrace.sentences import stretches_of
 from calcitrace.sieve import Screen
 
-REMEMBERED, MOST_LETTERS = 5_000, 400  # pieces, twice: about 3 megabytes
+REMEMBERED, MOST_LETTERS = 10_000, 400  # pieces, twice: about 5 megabytes
 
 
 class Tells(IntEnum):

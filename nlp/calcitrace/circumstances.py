@@ -8,6 +8,7 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
+from calcitrace.memory import one
 from calcitrace.ruleset import Site
 
 Came = TypeVar("Came")
@@ -86,8 +87,9 @@ class Outcomes(Generic[Came]):
         """Keep what came of it where these were `asked` of the circumstances `before`, if there is room."""
         if len(self._known) == MOST_CIRCUMSTANCES:
             return False
+        came = next((known for _, _, known in self._known if known == came), came)  # one of equal ones
         names = _in_order(frozenset(asked))
-        there = (*besides, *[getattr(before, name) for name in names])
+        there = one((*besides, *[getattr(before, name) for name in names]))
         self._known = tuple(sorted((*self._known, (names, there, came)), key=itemgetter(0)))
         return True
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from calcitrace.circumstances import Circumstances, Observed
+from calcitrace.memory import one
 from calcitrace.model import Mention, Report, Section
 from calcitrace.places import Places
 from calcitrace.ruleset import Site
@@ -74,7 +75,7 @@ class Session(Circumstances):
             observed = self._observed(sentence)
             places = Places(self.linker, observed, sentence.words, self._sites(sentence).sites)
             allowed = [h for h in sentence.hits if places.allows(h)]
-            found = self.linker.one(frozenset((h.name, h.term.told, places.sited(h)) for h in allowed))
+            found = one(frozenset((h.name, h.term.told, places.sited(h)) for h in allowed))
             sentence.claims_in.keep(found, observed.asked, self)
         return found
 
@@ -103,8 +104,12 @@ class Session(Circumstances):
                 return known
         sites = tuple((h, self.linker.sites[h.name]) for h in self._unambiguous(sentence.judged.sites))
         last = next((s for _, s in reversed(sites) if s.kind in ("bone", "tendon")), None)
-        made = Named(sites, self.linker.one(tuple(s.kind for _, s in sites if not s.weak)), last)
-        named = next((known for _, known in sentence.sites_in if known == made), made)  # regions often agree
+        kinds = one(tuple(s.kind for _, s in sites if not s.weak))
+        if sentence.hits:
+            made = Named(sites, kinds, last)
+            named = next((known for _, known in sentence.sites_in if known == made), made)  # regions often agree
+        else:  # where they stand, it is the targets that ask for
+            named = one(Named((), kinds, last))
         sentence.sites_in = (*sentence.sites_in, (self.region, named))
         return named
 

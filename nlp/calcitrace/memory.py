@@ -5,7 +5,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, TypeVar
 
+Same = TypeVar("Same")
+MOST_EQUAL = 4000
 SELDOM = (20_000, 20, 20)  # objects, and generations, before what is unreachable in a circle is looked for
 
 
@@ -23,6 +27,17 @@ def level_memory() -> Iterator[Callable[[], None]]:
         yield pool.release_unused
     finally:
         pa.set_memory_pool(before)
+
+
+def one(value: Same) -> Same:
+    """One for all equal sets or tuples (of the same types), since many sentences of an archive keep them."""
+    found: Same = _one(value)
+    return found
+
+
+@lru_cache(MOST_EQUAL)
+def _one(value: Any) -> Any:
+    return value
 
 
 def collect_seldom() -> None:

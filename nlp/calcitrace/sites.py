@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from calcitrace.circumstances import Outcomes
 from calcitrace.model import Mention
@@ -13,7 +13,6 @@ from calcitrace.ruleset import CueGroup, RuleSet, Site, Term
 from calcitrace.words import Words, split_words
 
 REMEMBERED = 2000  # headings and titles repeat
-Same = TypeVar("Same")
 READ_TWICE = 8  # lines that are asked for their region and for their side
 
 
@@ -161,12 +160,6 @@ class Linker:
         self.region_of = lru_cache(REMEMBERED)(self._region_of)
         self.side_of = lru_cache(REMEMBERED)(self._side_of)
         self.sites_of = lru_cache(REMEMBERED)(self._sites_of)
-        self._one = lru_cache(REMEMBERED)(_itself)
-
-    def one(self, found: Same) -> Same:
-        """The same one of all equal sets or tuples, since many sentences keep them."""
-        one: Same = self._one(found)
-        return one
 
     def _names_structure(self, heading: str) -> bool:
         """Whether a heading names anatomy, a side or a finding, so that it is a subhead of the findings."""
@@ -192,10 +185,6 @@ class Linker:
 
     def _read(self, text: str) -> tuple[str, ...]:
         return split_words(text, self.spelling).forms
-
-
-def _itself(found: Any) -> Any:
-    return found
 
 
 def one_side(sides: Iterable[str]) -> str:
