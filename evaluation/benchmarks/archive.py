@@ -47,6 +47,7 @@ ARCHIVES = {  # share in scope, form, how many reports in relation to the mixed 
     "3 % in scope, CSV": (0.03, "csv", 1.0, SCREENS),
     "0.3 % in scope": (0.003, "parquet", 1.0, SCREENS),
     "3 % in scope, ten times as many": (0.03, "parquet", 10.0, ("case",)),
+    "3 % in scope, CSV, ten times as many": (0.03, "csv", 10.0, ("case",)),
     "0.3 % in scope, ten times as many": (0.003, "parquet", 10.0, ("case",)),
 }
 LOOKED = 5000

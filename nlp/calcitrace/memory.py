@@ -35,7 +35,7 @@ def one(value: Same) -> Same:
     return found
 
 
-@lru_cache(MOST_EQUAL)
+@lru_cache(MOST_EQUAL, typed=True)
 def _one(value: Any) -> Any:
     return value
 
