@@ -34,7 +34,7 @@ from calcitrace.flowdiagram import LINE, PADDING, SCALE, flow_png, layout
 from calcitrace.methods import exclusion_reasons, methods
 from calcitrace.review.queue import QueueOptions, make_queue
 from calcitrace.rules import load_rules, patterns_folder
-from calcitrace.selection import exclusion_names
+from calcitrace.selection import exclusion_names, steps_to_a_case
 from calcitrace.tableone import SHOWN, table_one
 
 MARK = "Zqxmarker"
@@ -958,6 +958,28 @@ def test_methods_tell_the_case_definition_in_its_own_words(tmp_path: Path) -> No
     later = methods(build_cohort(folder, reread=False))
     assert "The case definition was own. A case report was one with case status" in later
     assert "# Constituents" not in later
+
+
+CONDITIONS = {
+    "likely_case: yes": "that is a likely case by the model",
+    "adjudicated_only: yes": "on which a reviewer decided",
+    "probability: 0.5": "with a probability of at least 0.5",
+    "modalities: [MR, CT]": "whose modality is MR or CT",
+    "sites: [a]\nrun_sites: [a]": "from the site a",
+    "sides: [left, none]": "whose side is left or not stated",
+}
+
+
+def test_methods_tell_every_condition_of_a_case_report(tmp_path: Path) -> None:
+    """Each that is set, as the steps of the selection have it, and none that is not."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE)), prevalence=0.005)
+    first = "A case report was one with case status definite or probable"
+    assert f"{first}." in methods(build_cohort(folder))
+    for said, told in CONDITIONS.items():
+        assert f"{first}, {told}." in methods(build_cohort(folder, criteria(tmp_path, f"{said}\n"))), said
+    every = methods(build_cohort(folder, criteria(tmp_path, "\n".join(CONDITIONS))))
+    assert f"{first}, {', '.join(CONDITIONS.values())}." in every
+    assert len(steps_to_a_case(read_criteria(criteria(tmp_path, "\n".join(CONDITIONS))))) == 1 + len(CONDITIONS)
 
 
 def test_methods_tell_days_and_modalities_of_the_reports_that_count(tmp_path: Path) -> None:

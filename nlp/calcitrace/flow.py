@@ -72,7 +72,7 @@ class Flow:
         Args:
             either_order: dates that are unclear for want of an order of day and month.
         """
-        no_case = tuple(name for name, _ in steps_to_a_case(criteria))
+        no_case = tuple(step.box for step in steps_to_a_case(criteria))
         excluded = tuple(exclusion_names(criteria))
         names = (*no_case, *excluded, MEMBER)
         return replace(

@@ -15,7 +15,7 @@ from calcitrace.decisions import DETAILS
 from calcitrace.flow import Flow
 from calcitrace.phrases import by, many
 from calcitrace.rules import load_rules
-from calcitrace.selection import ADDED, REMOVED, SUPERSEDED
+from calcitrace.selection import ADDED, REMOVED, SUPERSEDED, steps_to_a_case
 from calcitrace.summary import threshold_of
 from calcitrace.tableone import NOT_KNOWN
 from calcitrace.timeline import COPIED, COUNTED, DUPLICATE, STATUSES, VERSION
@@ -116,9 +116,7 @@ def _case_definition(cohort: Cohort) -> Iterator[str]:
         yield from (tier_in_words(case, tier) for tier in criteria.tiers if any(t.tier == tier for t in case.tiers))
     if cohort.cases:
         yield "The first tier that fits counts. The table of constituents defines what is in quotation marks."
-    and_likely = " that is a likely case by the model" if criteria.likely_case else ""
-    least = f" and a probability of at least {criteria.probability:g}" if criteria.probability is not None else ""
-    yield f"A case report was one with case status {' or '.join(criteria.tiers)}{least}{and_likely}."
+    yield f"A case report was one {', '.join(step.said for step in steps_to_a_case(criteria))}."
     if criteria.asks_model:
         yield f"Probabilities are those of {_all(map(_model, runs))}."
 
