@@ -256,13 +256,14 @@ def test_what_a_review_changed_is_told(tmp_path: Path, command: Command) -> None
     boxes = [tuple(re.split(r" {2,}(?=\d)", line)) for line in told]
     assert boxes[3:7] == [
         ("  No definite or probable report", "1"),
-        ("  of these, removed by review", "1"),
+        ("  of all without a case report, removed by review", "1"),
         ("with a case report", "4"),
         ("  of these, added by review", "2"),
     ]
     drawn, said = ((out / name).read_text(encoding="utf-8") for name in ("flow.svg", "methods.md"))
     drawn = drawn.replace("\N{NO-BREAK SPACE}", " ")
-    assert [f"of these, {w} by review (n = {n})" in drawn for w, n in (("added", 2), ("removed", 1))] == [True, True]
+    assert "of these, added by review (n = 2)" in drawn
+    assert re.search(r"of all without a case report, removed by review(</text>.*\n.*>)? +\(n = 1\)", drawn)
     assert "Because of the review alone, 2 patients have a case report, and 1 patient no longer has one." in said
     assert "| Review, above; add: accuracy of the rules (calcitrace evaluate) |" in said
     reviewed_alone = build_cohort(folder, own, tmp_path / "d.csv").flow
@@ -512,12 +513,13 @@ def test_the_boxes_of_the_diagram_are_told_on_the_terminal(tmp_path: Path, comma
         ("  No full date of a case report", "0"),
         ("  Age not known", "0"),
         ("  Under 18 years", "1"),
-        ("  An earlier case report within 10 days", "0"),
+        ("  An earlier definite or probable report within 10 days (of any modality)", "0"),
         ("in the cohort", "1"),
     ]
     assert max(map(len, told[:10])) <= 80
     drawn = (tmp_path / "cohort" / "flow.svg").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
-    assert all(f"{name.strip()} (n = {n})" in drawn for name, n in boxes[5:7] + boxes[8:-1])
+    assert all(f"{name.strip()} (n = {n})" in drawn for name, n in boxes[5:7] + boxes[8:-2])
+    assert "An earlier definite or probable report within 10" in drawn
 
 
 def test_nobody_in_the_cohort_is_told(tmp_path: Path, command: Command) -> None:
@@ -846,11 +848,29 @@ def test_pseudonyms_of_page_and_export_are_the_same(tmp_path: Path) -> None:
     assert (tmp_path / "cohort.key").stat().st_mode & 0o077 == 0
 
 
-def test_the_built_in_criteria_name_what_they_are() -> None:
-    """The Methods cite their title and hash."""
-    said = read_criteria()
-    assert said.title
-    assert len(said.sha256) == 64
+def test_methods_cite_the_title_and_hash_of_criteria(tmp_path: Path) -> None:
+    """A title only where the file gives one: that of other criteria would be wrong."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE)))
+    named, other = criteria(tmp_path, "title: Right shoulders\n"), tmp_path / "other.yml"
+    other.write_text("sides: [right]\n", encoding="utf-8")
+    digest = f"(SHA-256 {read_criteria(named).sha256[:12]})."
+    assert f'file {named.name}, "Right shoulders" {digest}' in methods(build_cohort(folder, named))
+    assert "file other.yml (SHA-256 " in methods(build_cohort(folder, other))
+    assert "by the built-in criteria (SHA-256 " in methods(build_cohort(folder))
+
+
+@pytest.mark.parametrize(
+    ("said", "apart"),
+    [
+        ("", ""),
+        ("sides: [right]\n", " (of any side)"),
+        ("modalities: [MR]\nsites: [a]\n", " (of any modality, from any site)"),
+    ],
+)
+def test_the_box_of_an_earlier_report_names_what_it_is(said: str, apart: str, tmp_path: Path) -> None:
+    """A report of the tiers, whatever the criteria ask of a case report besides."""
+    file = criteria(tmp_path, f"tiers: [definite]\nwashout_days: 365\n{said}")
+    assert exclusion_names(read_criteria(file))[-1] == f"An earlier definite report within 365 days{apart}"
 
 
 RULES_READ = "Migration type, tendon, bone and side are those that the rules read. "

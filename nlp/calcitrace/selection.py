@@ -158,9 +158,16 @@ def _exclusions(criteria: Criteria) -> Iterator[tuple[str, Callable[[History], b
             lambda h: not _looks_back(h, c),
         )
     if c.washout_days:
-        yield f"An earlier case report within {many(c.washout_days, 'day')}", lambda h: _washed(h, c)
+        yield _washout(c), lambda h: _washed(h, c)
     for exclusion in c.exclude:
         yield exclusion.name, lambda h, e=exclusion: _applies(h, e, c.date_order)  # type: ignore[misc]
+
+
+def _washout(criteria: Criteria) -> str:
+    """The box of `washout_days`: an earlier report needs the tiers alone, whatever else makes a case report."""
+    apart = ", ".join(step.apart for step in _steps(criteria) if step.apart)
+    report = f"An earlier {' or '.join(criteria.tiers)} report within {many(criteria.washout_days, 'day')}"
+    return f"{report} ({apart})" if apart else report
 
 
 def exclusion_names(criteria: Criteria) -> list[str]:
@@ -190,7 +197,7 @@ def _looks_back(found: History, criteria: Criteria) -> bool:
 
 
 def _washed(found: History, criteria: Criteria) -> bool:
-    """Whether a report of the wanted tiers, of any modality, site or side, came in the days before the index date."""
+    """Whether a report of the wanted tiers came in the days before the index date."""
     day = found.index_date
     assert day is not None
     earlier = [e for e in found.reports if e.status in criteria.tiers and e.date.known and e.date.first < day]
