@@ -58,7 +58,7 @@ EXCLUSION: Mapping[str, Key] = {
     "site": Key("the table's column of sites, where two sites share ids", COLUMN, "none: a code is of every site"),
 }
 CRITERIA: Mapping[str, Key] = {
-    "title": Key("what the cohort is called on its page and in the Methods", "a text", "none"),
+    "title": Key("what the cohort is called on its page and in the Methods", "a text", "no title"),
     "tiers": Key("a report makes a case if its case status is one of these", f"a list of {', '.join(TIERS)}"),
     "likely_case": Key(
         "and if it is a likely case: at or above the threshold of the model of its run, which a decision of a reviewer "
