@@ -393,7 +393,7 @@ def test_counts_are_told_in_good_english(tmp_path: Path) -> None:
     assert "Of 3 rows read, 1 was rejected; of 2 reports, 2 count, of 2 patients." in told
     assert "; 1 patient was excluded; the cohort has 1 patient with 1 report." in told
     assert "Under 18 years: 1 patient." in told
-    assert 'Nobody was left out for "No full date of a case report", "Age not known", "An earlier case' in told
+    assert 'Nobody was left out for "No full date of a case report", "Age not known", "An earlier definite' in told
     assert "; 1 member |" in told
     assert ">1 patient in the cohort<" in drawn
     assert drawn.count("(n = ") == drawn.count("(n")
