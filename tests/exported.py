@@ -330,7 +330,6 @@ def _redcap_value(text: str, said: Any) -> Any:
 VALUES = {
     "No report after the index date": "no_later_report",
     "Later reports do not tell": "not_told",
-    "None stated": "none",
     "Not stated": "none",
     "Version of another report": "merged_version",
 }

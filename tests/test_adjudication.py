@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from calcitrace.adjudication import Store, disagreements, finals
-from calcitrace.agreement import ac1, agreement, kappa
+from calcitrace.agreement import ac1, agreement, agreement_lines, kappa
 from calcitrace.decisions import ADJUDICATOR, Item, Opinion
 from calcitrace.errors import ConflictError, StoreError, UsageError
 from calcitrace.reviewed import OF_ANOTHER_RUN, Reviewed
@@ -206,6 +206,21 @@ def test_agreement_by_item_and_over_time(tmp_path: Path) -> None:
     assert found[("decision", "1-4")] == (4, 4)
     assert found[("decision", "5-8")] == (3, 4)
     assert found[("side", "all")] == (2, 3)
+
+
+def test_agreement_on_details_is_of_what_both_told(tmp_path: Path) -> None:
+    """What neither told is no agreement, what one told no disagreement; where both told nothing, no figure is given."""
+    with filled(tmp_path / "s", 5) as store:
+        for k, (a, b) in enumerate((("left", "left"), ("left", "right"), ("left", "none"), ("none", "none"))):
+            say(store, f"R{k}", "yes", "A", laterality=a, migration_type="subcortical")
+            say(store, f"R{k}", "yes", "B", laterality=b)
+        found = agreement(store, resamples=50)
+    told = {f.item: (f.percent.right, f.n, f.of) for f in found}
+    assert told["side"] == (1, 2, 4)
+    assert told["migration type"] == told["tendon"] == (None, 0, 4)
+    lines = agreement_lines(found)
+    assert lines[2] == "  migration type: told by both in none of 4"
+    assert lines[3].startswith("  side: told by both in 2 of 4; agree on 1/2, 0.500 (")
 
 
 def test_agreement_takes_the_blind_opinion(tmp_path: Path) -> None:

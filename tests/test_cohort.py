@@ -34,7 +34,7 @@ from calcitrace.flowdiagram import LINE, PADDING, SCALE, flow_png, layout
 from calcitrace.methods import exclusion_reasons, methods
 from calcitrace.review.queue import QueueOptions, make_queue
 from calcitrace.rules import load_rules, patterns_folder
-from calcitrace.selection import exclusion_names
+from calcitrace.selection import exclusion_names, steps_to_a_case
 from calcitrace.tableone import SHOWN, table_one
 
 MARK = "Zqxmarker"
@@ -256,13 +256,14 @@ def test_what_a_review_changed_is_told(tmp_path: Path, command: Command) -> None
     boxes = [tuple(re.split(r" {2,}(?=\d)", line)) for line in told]
     assert boxes[3:7] == [
         ("  No definite or probable report", "1"),
-        ("  of these, removed by review", "1"),
+        ("  of all without a case report, removed by review", "1"),
         ("with a case report", "4"),
         ("  of these, added by review", "2"),
     ]
     drawn, said = ((out / name).read_text(encoding="utf-8") for name in ("flow.svg", "methods.md"))
     drawn = drawn.replace("\N{NO-BREAK SPACE}", " ")
-    assert [f"of these, {w} by review (n = {n})" in drawn for w, n in (("added", 2), ("removed", 1))] == [True, True]
+    assert "of these, added by review (n = 2)" in drawn
+    assert re.search(r"of all without a case report, removed by review(</text>.*\n.*>)? +\(n = 1\)", drawn)
     assert "Because of the review alone, 2 patients have a case report, and 1 patient no longer has one." in said
     assert "| Review, above; add: accuracy of the rules (calcitrace evaluate) |" in said
     reviewed_alone = build_cohort(folder, own, tmp_path / "d.csv").flow
@@ -392,7 +393,7 @@ def test_counts_are_told_in_good_english(tmp_path: Path) -> None:
     assert "Of 3 rows read, 1 was rejected; of 2 reports, 2 count, of 2 patients." in told
     assert "; 1 patient was excluded; the cohort has 1 patient with 1 report." in told
     assert "Under 18 years: 1 patient." in told
-    assert 'Nobody was left out for "No full date of a case report", "Age not known", "An earlier case' in told
+    assert 'Nobody was left out for "No full date of a case report", "Age not known", "An earlier definite' in told
     assert "; 1 member |" in told
     assert ">1 patient in the cohort<" in drawn
     assert drawn.count("(n = ") == drawn.count("(n")
@@ -512,12 +513,13 @@ def test_the_boxes_of_the_diagram_are_told_on_the_terminal(tmp_path: Path, comma
         ("  No full date of a case report", "0"),
         ("  Age not known", "0"),
         ("  Under 18 years", "1"),
-        ("  An earlier case report within 10 days", "0"),
+        ("  An earlier definite or probable report within 10 days (of any modality)", "0"),
         ("in the cohort", "1"),
     ]
     assert max(map(len, told[:10])) <= 80
     drawn = (tmp_path / "cohort" / "flow.svg").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
-    assert all(f"{name.strip()} (n = {n})" in drawn for name, n in boxes[5:7] + boxes[8:-1])
+    assert all(f"{name.strip()} (n = {n})" in drawn for name, n in boxes[5:7] + boxes[8:-2])
+    assert "An earlier definite or probable report within 10" in drawn
 
 
 def test_nobody_in_the_cohort_is_told(tmp_path: Path, command: Command) -> None:
@@ -846,11 +848,29 @@ def test_pseudonyms_of_page_and_export_are_the_same(tmp_path: Path) -> None:
     assert (tmp_path / "cohort.key").stat().st_mode & 0o077 == 0
 
 
-def test_the_built_in_criteria_name_what_they_are() -> None:
-    """The Methods cite their title and hash."""
-    said = read_criteria()
-    assert said.title
-    assert len(said.sha256) == 64
+def test_methods_cite_the_title_and_hash_of_criteria(tmp_path: Path) -> None:
+    """A title only where the file gives one: that of other criteria would be wrong."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE)))
+    named, other = criteria(tmp_path, "title: Right shoulders\n"), tmp_path / "other.yml"
+    other.write_text("sides: [right]\n", encoding="utf-8")
+    digest = f"(SHA-256 {read_criteria(named).sha256[:12]})."
+    assert f'file {named.name}, "Right shoulders" {digest}' in methods(build_cohort(folder, named))
+    assert "file other.yml (SHA-256 " in methods(build_cohort(folder, other))
+    assert "by the built-in criteria (SHA-256 " in methods(build_cohort(folder))
+
+
+@pytest.mark.parametrize(
+    ("said", "apart"),
+    [
+        ("", ""),
+        ("sides: [right]\n", " (of any side)"),
+        ("modalities: [MR]\nsites: [a]\n", " (of any modality, from any site)"),
+    ],
+)
+def test_the_box_of_an_earlier_report_names_what_it_is(said: str, apart: str, tmp_path: Path) -> None:
+    """A report of the tiers, whatever the criteria ask of a case report besides."""
+    file = criteria(tmp_path, f"tiers: [definite]\nwashout_days: 365\n{said}")
+    assert exclusion_names(read_criteria(file))[-1] == f"An earlier definite report within 365 days{apart}"
 
 
 RULES_READ = "Migration type, tendon, bone and side are those that the rules read. "
@@ -958,6 +978,28 @@ def test_methods_tell_the_case_definition_in_its_own_words(tmp_path: Path) -> No
     later = methods(build_cohort(folder, reread=False))
     assert "The case definition was own. A case report was one with case status" in later
     assert "# Constituents" not in later
+
+
+CONDITIONS = {
+    "likely_case: yes": "that is a likely case by the model",
+    "adjudicated_only: yes": "on which a reviewer decided",
+    "probability: 0.5": "with a probability of at least 0.5",
+    "modalities: [MR, CT]": "whose modality is MR or CT",
+    "sites: [a]\nrun_sites: [a]": "from the site a",
+    "sides: [left, none]": "whose side is left or not stated",
+}
+
+
+def test_methods_tell_every_condition_of_a_case_report(tmp_path: Path) -> None:
+    """Each that is set, as the steps of the selection have it, and none that is not."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE)), prevalence=0.005)
+    first = "A case report was one with case status definite or probable"
+    assert f"{first}." in methods(build_cohort(folder))
+    for said, told in CONDITIONS.items():
+        assert f"{first}, {told}." in methods(build_cohort(folder, criteria(tmp_path, f"{said}\n"))), said
+    every = methods(build_cohort(folder, criteria(tmp_path, "\n".join(CONDITIONS))))
+    assert f"{first}, {', '.join(CONDITIONS.values())}." in every
+    assert len(steps_to_a_case(read_criteria(criteria(tmp_path, "\n".join(CONDITIONS))))) == 1 + len(CONDITIONS)
 
 
 def test_methods_tell_days_and_modalities_of_the_reports_that_count(tmp_path: Path) -> None:

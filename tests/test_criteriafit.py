@@ -71,11 +71,15 @@ def test_a_modality_that_no_rule_knows_is_told(tmp_path: Path, command: Command)
 
 
 def test_all_names_that_the_runs_do_not_know_are_told_at_once(tmp_path: Path) -> None:
-    """Every finding with the number of sites; then every modality and site with the order of dates."""
+    """What is wrong in the file, every finding and the number of sites; then modalities, sites and order of dates."""
     folder = run(tmp_path, with_modality(cases(1), "MRT"))
     both = "exclude: [{name: A, mention: surgry}, {name: B, mention: fractur}]\nrun_sites: [a, b]\n"
     with pytest.raises(CriteriaError, match=r"'surgry'.*\n.*'fractur'.*\n.*:2: run_sites names 2 sites"):
         build_cohort(folder, criteria(tmp_path, both))
+    with pytest.raises(CriteriaError, match=r":1: 'sides' holds 'L'.*\n.*:2: the exclusion 'A' names 'rheumatoid'"):
+        build_cohort(folder, criteria(tmp_path, "sides: [L]\nexclude: [{name: A, mention: rheumatoid}]\n"))
+    with pytest.raises(CriteriaError, match=r":1: 'sides' holds 'L'"):
+        build_cohort(tmp_path / "none", criteria(tmp_path, "sides: [L]\n"))
     with pytest.raises(CriteriaError, match=r":1: modalities names 'MRX'.*\n.*:2: 'sites' is given"):
         build_cohort(folder, criteria(tmp_path, "modalities: [MRX]\nsites: [a]\n"))
 

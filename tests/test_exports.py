@@ -32,9 +32,13 @@ from exported import (
     postgres,
     write_cohort,
 )
+from test_cohort import CASE, run
 
+from calcitrace import build_cohort, cohortfolder
 from calcitrace.errors import SourceError, UsageError
 from calcitrace.exports import EXPORTS, RECORD, Choice, Export, export
+from calcitrace.exports.variables import read_variables
+from calcitrace.methods import READ, definitions
 from calcitrace.pseudonyms import Pseudonyms
 
 AS_GIVEN = Choice(original_ids=True, with_text=True, all_patients=True)
@@ -334,17 +338,25 @@ def test_redcap_has_sex_and_age_on_the_form_of_the_patient(cohort: Cohort, key: 
     assert sorted((r["sex"], r["age"]) for r in rows) == [("", ""), ("F", "63.5")]
 
 
+def test_what_no_report_tells_is_labelled_alike() -> None:
+    """In every category of which none can be the value, but for a biopsy, of which none is an answer."""
+    found = {v.name: v.values["none"] for t in read_variables(False).values() for v in t if "none" in v.values}
+    assert found.pop("biopsy") == "None"
+    assert {*found.values()} == {"Not stated"}
+    assert {"migration_type", "laterality", "change"} == {*found}
+
+
 def test_redcap_gives_choices_for_texts_of_few_values(tmp_path: Path, key: Path) -> None:
     """Sex, tendon and bone are choices by the values that there are; one that is no single word makes them a text.
 
-    The labels of sex are the words of Table 1.
+    The labels of sex are the words of Table 1, and what no report tells is labelled as in the categories.
     """
     few = [{**PATIENTS[0], "tendon": "gluteus_medius", "sex": "F", "age": 52.0, "bone": "a bone"}, PATIENTS[1]]
     write_cohort(tmp_path / "cohort", few, [], [])
     export(tmp_path / "cohort", tmp_path / "out", "redcap", key_file=key)
     fields = {r["Variable / Field Name"]: r for r in rows_of(tmp_path / "out" / "data_dictionary.csv")}
     choices = {n: fields[n]["Choices, Calculations, OR Slider Labels"] for n in ("tendon", "sex", "bone")}
-    assert choices == {"tendon": "gluteus_medius, Gluteus medius | none, None", "sex": "F, Female", "bone": ""}
+    assert choices == {"tendon": "gluteus_medius, Gluteus medius | none, Not stated", "sex": "F, Female", "bone": ""}
     assert fields["bone"]["Field Type"] == "text"
     assert "evidence" not in fields
     (row,) = [r for r in rows_of(tmp_path / "out" / "import.csv") if r["sex"]]
@@ -401,7 +413,7 @@ def test_a_readme_tells_what_the_data_are(name: str, cohort: Cohort, key: Path, 
     sizes = {"patients": "2 patients", "reports": "4 reports", "mentions": "8 mentions"}
     held = ", ".join(sizes[table] for table in EXPORTS[name].tables)
     assert f" It holds {held}: the members of a cohort, with what rules read in the " in told
-    assert "methods.md in the folder of the cohort has the Methods" in told
+    assert "Whoever made it has the Methods (source, rules, case definition, review, criteria): methods.md" in told
     assert (
         "Definite, Probable or Possible, the surest first, or No where it meets none. Reviewers decided it for 1 "
         in told
@@ -419,6 +431,20 @@ def test_a_readme_tells_the_case_definition_as_methods_do(key: Path, tmp_path: P
     before, after = ((tmp_path / n / "README.txt").read_text(encoding="utf-8") for n in ("before", "after"))
     assert after.replace(f"{said}\n\n", "") == before
     assert "No reviewer decided it" in before
+
+
+def test_a_readme_defines_the_constituents_that_it_names(key: Path, tmp_path: Path) -> None:
+    """Each by a paragraph of its own, in the words of methods.md, which the receiver of an export does not have."""
+    row = {"report_id": "a", "patient_id": "P1", "study_date": "2019-03-04", "text": CASE}
+    cohort = build_cohort(run(tmp_path, [row]))
+    cohortfolder.write_cohort(cohort, tmp_path / "cohort", key)
+    export(tmp_path / "cohort", tmp_path / "out", "csv", key_file=key)
+    told = (tmp_path / "out" / "README.txt").read_text(encoding="utf-8")
+    paragraphs = [" ".join(part.split()) for part in told.split("\n\n")]
+    assert READ in paragraphs
+    assert [p for p in paragraphs if p.startswith('"')] == [f'"{name}": {said}.' for name, said in definitions(cohort)]
+    quoted = re.findall(r'"([a-z ]+)"', next(p for p in paragraphs if p.startswith("The case definition was ")))
+    assert {*quoted} <= {name for name, _ in definitions(cohort)}
 
 
 def test_the_readme_of_an_export_with_true_ids_and_texts_says_so(cohort: Cohort, key: Path, tmp_path: Path) -> None:

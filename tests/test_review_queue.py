@@ -162,6 +162,40 @@ def test_one_bad_row_keeps_a_file_from_being_saved(run: Path, tmp_path: Path) ->
         assert (done.saved, done.known) == (1, 1)
 
 
+def test_when_a_row_was_decided_is_a_day_or_time_of_iso(run: Path, tmp_path: Path) -> None:
+    """What could be read either way, or not at all, is a bad row; without it, it is the time of the import."""
+    days = (
+        "2026-04-03",
+        "2026-04-03T14:05:00.123456Z",
+        "2026-04-03 14:05",
+        "",
+        "yesterday",
+        "03/04/2026",
+        "2026-04-31",
+    )
+    rows = "".join(f"R{k:03},yes,B,{day}\n" for k, day in zip(range(0, 14, 2), days, strict=True))
+    (tmp_path / "in.csv").write_text(f"report_id,decision,reviewer,at\n{rows}", encoding="utf-8")
+    with Store(tmp_path / "s", create=True) as store:
+        make_queue(run, store)
+        done = import_decisions(store, tmp_path / "in.csv", "csv", partial=True)
+        assert [d.at for d in store.current()][:3] == list(days[:3])
+    told = "at is no day or time such as 2026-04-03 or 2026-04-03T14:05 (empty: now)"
+    assert [(r.row, r.reason) for r in done.rejects] == [(row, told) for row in (6, 7, 8)]
+
+
+def test_one_is_told_in_the_singular(run: Path, tmp_path: Path, command: Any) -> None:
+    """Of rows to save, of rows that were written and of reports on which readers differ."""
+    store = tmp_path / "s"
+    with Store(store, create=True) as queue:
+        make_queue(run, queue)
+    (tmp_path / "in.csv").write_text("report_id,decision,reviewer\nR000,yes,B\nR999,no,B\n", encoding="utf-8")
+    bad = command("decisions", "import", tmp_path / "in.csv", "--store", store)
+    assert "or save the 1 good row with --partial" in bad.err
+    (tmp_path / "in.csv").write_text("report_id,decision,reviewer\nR000,yes,B\nR000,no,A\n", encoding="utf-8")
+    assert command("decisions", "import", tmp_path / "in.csv", "--store", store).code == 0
+    assert "readers differ on 1 report: R000" in command("agreement", store).out
+
+
 def test_types_tendons_and_sides_are_words_that_can_be_chosen(run: Path, tmp_path: Path) -> None:
     """In any case and with blanks; another word is told with those that there are, and nothing of itself."""
     head = "report_id,decision,reviewer,migration_type,tendon,laterality\n"

@@ -31,6 +31,7 @@ class Agreement:
     Attributes:
         readers: the two, by name.
         item: decision, or (where both said yes) migration type, side or tendon.
+        n, of: of how many reports both told it, and of how many they could; of the decision the same.
         block: "all", or the stretch of reports in the order in which the second of the two decided.
         table: how often the first reader's value met the second's.
         percent, kappa, ac1: figures with intervals; None where they are not defined.
@@ -44,19 +45,21 @@ class Agreement:
     percent: Figure
     kappa: Figure
     ac1: Figure
+    of: int
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain values."""
         table = [{"first": a, "second": b, "n": n} for (a, b), n in sorted(self.table.items())]
         figures = {k: getattr(self, k).as_json() for k in ("percent", "kappa", "ac1")}
-        return {"readers": list(self.readers), "item": self.item, "block": self.block, "table": table, **figures}
+        named = {"readers": list(self.readers), "item": self.item, "block": self.block}
+        return {**named, "n": self.n, "of": self.of, "table": table, **figures}
 
 
 def agreement(store: Store, block: int = BLOCK, resamples: int = RESAMPLES) -> list[Agreement]:
     """The agreement of each two readers: by item over all reports, then the decision in blocks over time.
 
     What a reader said after having seen the reasons (a decision undone and given anew) does not count; the opinion
-    before does.
+    before does. Of type, side and tendon count reports of which both told them: what is not told is no answer.
 
     Args:
         store: with reports that two readers decided on.
@@ -108,7 +111,11 @@ def _agreement(
 ) -> Agreement:
     import numpy as np
 
-    value = ITEMS[item]
+    value, of = ITEMS[item], len(pairs)
+    pairs = [(a, b) for a, b in pairs if "none" not in (value(a), value(b))]
+    if not pairs:
+        unknown = Figure(None, 0)
+        return Agreement(readers, item, block, 0, {}, unknown, unknown, unknown, of)
     told = [(value(a), value(b)) for a, b in pairs]
     names = list(DECISIONS) if item == "decision" else sorted({v for pair in told for v in pair})
     place = {name: k for k, name in enumerate(names)}
@@ -128,6 +135,7 @@ def _agreement(
         draws.proportion((first == second).astype(float), np.ones(len(pairs))),
         draws.figure(lambda w: kappa(table(w)), len(pairs)),
         draws.figure(lambda w: ac1(table(w)), len(pairs)),
+        of,
     )
 
 
@@ -160,9 +168,16 @@ def agreement_lines(found: Sequence[Agreement]) -> list[str]:
         lines.append(f"{pair[0]} and {pair[1]}")
         for a in (a for a in found if a.readers == pair):
             name = a.item if a.block == "all" else f"{a.item}, reports {a.block}"
-            figures = f"kappa {_shown(a.kappa)}, AC1 {_shown(a.ac1)}"
-            lines.append(f"  {name}: agree on {a.percent.right}/{a.n}, {_shown(a.percent, a.percent.exact)}; {figures}")
+            told = "" if a.item == "decision" else f"told by both in {a.n or 'none'} of {a.of}"
+            lines.append(f"  {name}: {'; '.join(filter(None, (told, _figures(a))))}")
     return lines
+
+
+def _figures(a: Agreement) -> str:
+    if not a.n:
+        return ""
+    agreed = f"agree on {a.percent.right}/{a.n}, {_shown(a.percent, a.percent.exact)}"
+    return f"{agreed}; kappa {_shown(a.kappa)}, AC1 {_shown(a.ac1)}"
 
 
 def decision_sentences(found: Sequence[Agreement], blind: bool) -> list[str]:

@@ -74,7 +74,8 @@ class Archive:
 
     `adjudications`: the case status that reviewers decided, by report id; `details`: the type, tendon and side.
     `notes`: what to tell of the criteria; `unknown`: modalities of case patients that the rules do not know;
-    `either_order`: dates in which day and month could be either, where the criteria give no order.
+    `either_order`: dates in which day and month could be either, where the criteria give no order. `faults`: those of
+    the criteria that were found before, to be raised with those beside the runs.
     """
 
     folders: tuple[Path, ...]
@@ -88,17 +89,17 @@ class Archive:
     rules: list[RuleSet] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
     either_order: int = 0
+    faults: Faults = field(default_factory=Faults)
 
     def __post_init__(self) -> None:
         self.manifests = [_finished(folder) for folder in self.folders]
         self.rules = [load_rules(m["options"]["patterns"] or None) for m in self.manifests]
         self.criteria = _with_order(self.criteria, self.manifests)
-        faults = Faults()
-        with faults.kept():
+        with self.faults.kept():
             check_findings(self.criteria, self.rules)
-        with faults.kept():
+        with self.faults.kept():
             check_run_sites(self.criteria, len(self.folders))
-        faults.check()
+        self.faults.check()
         self._keep_known_details()
 
     def _keep_known_details(self) -> None:

@@ -17,10 +17,11 @@ from calcitrace.archive import Archive
 from calcitrace.criteria import Criteria, read_criteria
 from calcitrace.criteriafit import tell_codes, tell_modalities
 from calcitrace.criteriakeys import LEAVE_OUT
-from calcitrace.errors import RunError, UsageError
+from calcitrace.errors import CriteriaError, RunError, UsageError
 from calcitrace.flow import Flow
 from calcitrace.reviewed import Reviewed, reviewed
 from calcitrace.selection import ADDED, MEMBER, NO_PATIENT, REMOVED, History, highest, history
+from calcitrace.strictyaml import Faults
 from calcitrace.tableone import NOT_KNOWN, sex_in_words
 from calcitrace.tables import schema
 from calcitrace.timeline import (
@@ -163,9 +164,11 @@ def build_cohort(
     folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(r) for r in runs]
     if not folders or len({f.resolve() for f in folders}) < len(folders):
         raise UsageError("give one or more run folders, each once")
-    said = criteria if isinstance(criteria, Criteria) else read_criteria(criteria)
-    review = reviewed(adjudications)
-    archive = Archive(tuple(folders), said, review.statuses, review.details)
+    faults = Faults(CriteriaError)
+    said = criteria if isinstance(criteria, Criteria) else read_criteria(criteria, faults)
+    with faults.first():
+        review = reviewed(adjudications)
+        archive = Archive(tuple(folders), said, review.statuses, review.details, faults=faults)
     if not reread:
         _check_no_conditions(archive)
     made = _Made(archive, reread, on_progress)

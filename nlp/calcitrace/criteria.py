@@ -91,16 +91,25 @@ class Criteria:
         return CriteriaError(self.path or "criteria", getattr(at, "line", 0), message)
 
 
-def read_criteria(path: str | Path | None = None) -> Criteria:
+def read_criteria(path: str | Path | None = None, faults: Faults | None = None) -> Criteria:
     """The criteria of a file, or the built-in ones; what a file does not say is as in the built-in ones.
+
+    Args:
+        path: the file.
+        faults: where what is wrong in a file that can be read is kept, to be raised with what else is found; the
+            criteria then have the default in its place.
 
     Raises:
         CriteriaError: the file cannot be read, is no YAML or TOML, or says something unknown or impossible (path:line).
     """
+    kept = faults or Faults(CriteriaError)
     try:
-        return _read(Path(path) if path else BUILT_IN)
+        found = _read(Path(path) if path else BUILT_IN, kept)
     except RuleError as error:
         raise CriteriaError(error.path, error.line, error.message) from None
+    if faults is None:
+        kept.check()
+    return found
 
 
 def criteria_help() -> str:
@@ -108,10 +117,9 @@ def criteria_help() -> str:
     return "\n".join(told(CRITERIA, read_yaml(BUILT_IN, BUILT_IN.name)))
 
 
-def _read(source: Path) -> Criteria:
+def _read(source: Path, faults: Faults) -> Criteria:
     standard = read_yaml(BUILT_IN, BUILT_IN.name)
     given = standard if source == BUILT_IN else _table(source)
-    faults = Faults()
     with faults.kept():
         given.only(*CRITERIA)
     merged = Table({**standard, **given})
@@ -127,7 +135,7 @@ def _read(source: Path) -> Criteria:
 
 
 def _criteria(table: Table, source: Path, faults: Faults) -> Criteria:
-    """The criteria that a table says; every key is looked at before its faults, and those of before, are raised."""
+    """The criteria that a table says; every key is looked at, and those with faults have their default."""
     readers: dict[str, Callable[[], Any]] = {
         "title": lambda: table.text("title", ""),
         "tiers": lambda: _some_of(table, "tiers", TIERS),
@@ -156,7 +164,6 @@ def _criteria(table: Table, source: Path, faults: Faults) -> Criteria:
             said[name] = read()
     with faults.kept():
         said["exclude"] = tuple(_exclusions(table, source.parent, faults))
-    faults.check()
     file, digest = "" if source == BUILT_IN else source.name, sha256(source.read_bytes()).hexdigest()
     return Criteria(**said, file=file, sha256=digest, path=table.path)
 

@@ -58,7 +58,7 @@ EXCLUSION: Mapping[str, Key] = {
     "site": Key("the table's column of sites, where two sites share ids", COLUMN, "none: a code is of every site"),
 }
 CRITERIA: Mapping[str, Key] = {
-    "title": Key("what the cohort is called on its page and in the Methods", "a text"),
+    "title": Key("what the cohort is called on its page and in the Methods", "a text", "no title"),
     "tiers": Key("a report makes a case if its case status is one of these", f"a list of {', '.join(TIERS)}"),
     "likely_case": Key(
         "and if it is a likely case: at or above the threshold of the model of its run, which a decision of a reviewer "
@@ -98,7 +98,8 @@ CRITERIA: Mapping[str, Key] = {
         "leaves out who has no report at least so long before the index date", "a number of days", "0"
     ),
     "washout_days": Key(
-        "leaves out who has an earlier report of the tiers so shortly before the index date",
+        "leaves out who has an earlier report of the tiers so shortly before the index date: of any modality, site, "
+        "side and probability, decided by a reviewer or not",
         "a whole number of days",
         "0",
     ),

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from calcitrace.criteria import Criteria
-from calcitrace.selection import MEMBER, NO_FULL_DATE, NO_PATIENT, SUPERSEDED, exclusion_names, steps_to_a_case
+from calcitrace.selection import (
+    MEMBER,
+    NO_FULL_DATE,
+    NO_PATIENT,
+    REMOVED,
+    SUPERSEDED,
+    exclusion_names,
+    steps_to_a_case,
+)
 from calcitrace.timeline import COPIED, COUNTED, DUPLICATE, VERSION
 
 REPORT_BOXES = {
@@ -72,7 +80,7 @@ class Flow:
         Args:
             either_order: dates that are unclear for want of an order of day and month.
         """
-        no_case = tuple(name for name, _ in steps_to_a_case(criteria))
+        no_case = tuple(step.box for step in steps_to_a_case(criteria))
         excluded = tuple(exclusion_names(criteria))
         names = (*no_case, *excluded, MEMBER)
         return replace(
@@ -88,7 +96,8 @@ class Flow:
 
     def reviewed(self, what: str) -> list[tuple[str, int]]:
         """The line of the box of cases, or of no cases, that tells how many a review added or removed."""
-        return [(f"of these, {what}", self.by_review[what])] if self.by_review else []
+        of = "of all without a case report" if what == REMOVED else "of these"
+        return [(f"{of}, {what}", self.by_review[what])] if self.by_review else []
 
     def shown(self, box: str) -> str:
         """The name of a box of patients, with its hint."""

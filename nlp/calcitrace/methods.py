@@ -15,7 +15,7 @@ from calcitrace.decisions import DETAILS
 from calcitrace.flow import Flow
 from calcitrace.phrases import by, many
 from calcitrace.rules import load_rules
-from calcitrace.selection import ADDED, REMOVED, SUPERSEDED
+from calcitrace.selection import ADDED, REMOVED, SUPERSEDED, steps_to_a_case
 from calcitrace.summary import threshold_of
 from calcitrace.tableone import NOT_KNOWN
 from calcitrace.timeline import COPIED, COUNTED, DUPLICATE, STATUSES, VERSION
@@ -27,6 +27,7 @@ SAID = {"yes": "yes (a definite case)", "no": "no (no case)", "unsure": "unsure 
 WORDS = {"laterality": "side"}
 ALL_DATED = "All reports had a full date."
 STARTER = "STARTER MODEL"  # begins the note of the model that ships
+CONSTITUENTS = "# Constituents of the case definition"
 READ = (
     "Each constituent is a mention of a finding, with what the report says of it. Bones and sides match unless both "
     "are told and differ. A report without a conclusion has all but its history searched in place of it. A star stands "
@@ -54,7 +55,7 @@ def methods(cohort: Cohort, pictures: Sequence[str] = ("flow.svg",)) -> str:
     items = _items(cohort, pictures)
     told = [f"**{subject}.** {text}" for subject, text in paragraphs(cohort)]
     if defined := definitions(cohort):
-        told += ["# Constituents of the case definition", READ, _table(("constituent", "is"), defined)]
+        told += [CONSTITUENTS, READ, _table(("constituent", "is"), defined)]
     return "\n\n".join(["# Methods", *told, "# Reporting items", items]) + "\n"
 
 
@@ -115,10 +116,8 @@ def _case_definition(cohort: Cohort) -> Iterator[str]:
     for case in cohort.cases:
         yield from (tier_in_words(case, tier) for tier in criteria.tiers if any(t.tier == tier for t in case.tiers))
     if cohort.cases:
-        yield "The first tier that fits counts. The table of constituents defines what is in quotation marks."
-    and_likely = " that is a likely case by the model" if criteria.likely_case else ""
-    least = f" and a probability of at least {criteria.probability:g}" if criteria.probability is not None else ""
-    yield f"A case report was one with case status {' or '.join(criteria.tiers)}{least}{and_likely}."
+        yield "The first tier that fits counts. The constituents in quotation marks are defined below."
+    yield f"A case report was one {', '.join(step.said for step in steps_to_a_case(criteria))}."
     if criteria.asks_model:
         yield f"Probabilities are those of {_all(map(_model, runs))}."
 

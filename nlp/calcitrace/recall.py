@@ -107,7 +107,7 @@ def _waiting(items: Sequence[Any], said: Mapping[str, str]) -> str:
     if not left:
         return ""
     audit = sum(i.stratum != CANDIDATE for i in left)
-    return f"{len(left) - audit:,} candidates and {audit:,} reports of the audit have no final decision yet"
+    return f"{many(len(left) - audit, 'candidate')} and {many(audit, 'report')} of the audit have no final decision yet"
 
 
 def of_counts(
@@ -205,7 +205,7 @@ def _audit_told(audited: Mapping[str, Sampled]) -> str:
 
 def recall_lines(found: Recall) -> list[str]:
     """What was found in words: counts, estimate or refusal, advice, and the sentence for the Methods section."""
-    lines = [f"read {found.read:,} of {found.reports:,} reports: {found.found:,} cases"]
+    lines = [f"read {found.read:,} of {many(found.reports, 'report')}: {many(found.found, 'case')}"]
     for name, s in found.strata.items():
         if s.reports:
             drawn = "all" if s.drawn == s.reports else f"{s.drawn:,}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from calcitrace.criteria import Criteria, Exclusion
 from calcitrace.phrases import many
@@ -74,42 +75,60 @@ def _last_run(entries: Sequence[Entry]) -> list[Entry]:
     return [e for e in last.values() if e.counted != SUPERSEDED]
 
 
-Step = tuple[str, Callable[[Entry], bool]]
+class Step(NamedTuple):
+    """What a report must be to make a case.
+
+    Attributes:
+        box: of the patients who have no such report.
+        said: the condition as Methods tell it, after "A case report was one".
+        apart: what an earlier report may be all the same that counts for `washout_days`; empty where it may not.
+        passes: whether a report is so.
+    """
+
+    box: str
+    said: str
+    apart: str
+    passes: Callable[[Entry], bool]
 
 
 def steps_to_a_case(criteria: Criteria) -> list[Step]:
-    """What a report must be to make a case, in order, each with the box of patients who have no such report."""
-    c = criteria
-    steps: list[Step] = [(f"No {' or '.join(c.tiers)} report", lambda e: e.status in c.tiers)]
+    """What a report must be to make a case, in order: selection, flow diagram and Methods go by it."""
+    return list(_steps(criteria))
+
+
+def _steps(c: Criteria) -> Iterator[Step]:
+    tiers, kinds, sites, sides = (" or ".join(names) for names in (c.tiers, c.modalities, c.sites, c.sides))
+    yield Step(f"No {tiers} report", f"with case status {tiers}", "", lambda e: e.status in c.tiers)
     if c.likely_case:
-        steps.append(("No likely case by the model", lambda e: e.likely or bool(e.adjudicated)))
+        said = "that is a likely case by the model"
+        yield Step("No likely case by the model", said, "likely or not", lambda e: e.likely or bool(e.adjudicated))
     if c.adjudicated_only:
-        steps.append(("No adjudicated case report", lambda e: bool(e.adjudicated)))
-    if c.probability is not None:
-        least = c.probability
-        steps.append((f"Probability below {least:g}", lambda e: e.probability is not None and e.probability >= least))
-    if c.modalities:
-        wanted = {m.casefold() for m in c.modalities}
-        steps.append(
-            (
-                f"Modality not {' or '.join(c.modalities)}",
-                lambda e: bool({e.modality.casefold(), e.kind.casefold()} & wanted),
-            )
+        said = "on which a reviewer decided"
+        yield Step("No adjudicated case report", said, "reviewed or not", lambda e: bool(e.adjudicated))
+    if (least := c.probability) is not None:
+        box, said = f"Probability below {least:g}", f"with a probability of at least {least:g}"
+        yield Step(box, said, "of any probability", lambda e: e.probability is not None and e.probability >= least)
+    if wanted := {m.casefold() for m in c.modalities}:
+        yield Step(
+            f"Modality not {kinds}",
+            f"whose modality is {kinds}",
+            "of any modality",
+            lambda e: bool({e.modality.casefold(), e.kind.casefold()} & wanted),
         )
     if c.sites:
-        steps.append((f"Site not {' or '.join(c.sites)}", lambda e: e.site in c.sites))
+        yield Step(f"Site not {sites}", f"from the site {sites}", "from any site", lambda e: e.site in c.sites)
     if c.sides:
-        steps.append((f"Side not {' or '.join(c.sides)}", lambda e: e.laterality in c.sides))
-    return steps
+        told = sides.replace("none", "not stated")
+        yield Step(f"Side not {sides}", f"whose side is {told}", "of any side", lambda e: e.laterality in c.sides)
 
 
 def _case_reports(reports: Sequence[Entry], criteria: Criteria) -> tuple[list[Entry], str]:
     """The reports that pass every step, or none and the box of the step at which none was left."""
     left = list(reports)
-    for name, passes in steps_to_a_case(criteria):
-        left = [e for e in left if passes(e)]
+    for step in steps_to_a_case(criteria):
+        left = [e for e in left if step.passes(e)]
         if not left:
-            return [], name
+            return [], step.box
     return left, MEMBER
 
 
@@ -139,9 +158,16 @@ def _exclusions(criteria: Criteria) -> Iterator[tuple[str, Callable[[History], b
             lambda h: not _looks_back(h, c),
         )
     if c.washout_days:
-        yield f"An earlier case report within {many(c.washout_days, 'day')}", lambda h: _washed(h, c)
+        yield _washout(c), lambda h: _washed(h, c)
     for exclusion in c.exclude:
         yield exclusion.name, lambda h, e=exclusion: _applies(h, e, c.date_order)  # type: ignore[misc]
+
+
+def _washout(criteria: Criteria) -> str:
+    """The box of `washout_days`: an earlier report needs the tiers alone, whatever else makes a case report."""
+    apart = ", ".join(step.apart for step in _steps(criteria) if step.apart)
+    report = f"An earlier {' or '.join(criteria.tiers)} report within {many(criteria.washout_days, 'day')}"
+    return f"{report} ({apart})" if apart else report
 
 
 def exclusion_names(criteria: Criteria) -> list[str]:
@@ -171,7 +197,7 @@ def _looks_back(found: History, criteria: Criteria) -> bool:
 
 
 def _washed(found: History, criteria: Criteria) -> bool:
-    """Whether a report of the wanted tiers, of any modality, site or side, came in the days before the index date."""
+    """Whether a report of the wanted tiers came in the days before the index date."""
     day = found.index_date
     assert day is not None
     earlier = [e for e in found.reports if e.status in criteria.tiers and e.date.known and e.date.first < day]

@@ -15,15 +15,20 @@ from typing import Any
 
 import yaml
 
-from calcitrace.errors import RuleError
+from calcitrace.errors import CalcitraceError, RuleError
 
 _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 class Faults:
-    """Faults of what a user wrote, each kept where it is met, so that one does not hide another; raised as one."""
+    """Faults of what a user wrote, each kept where it is met, so that one does not hide another; raised as one.
 
-    def __init__(self) -> None:
+    Args:
+        kind: the error to raise; by default that of the first fault.
+    """
+
+    def __init__(self, kind: type[RuleError] | None = None) -> None:
+        self._kind = kind
         self._found: list[RuleError] = []
 
     @contextmanager
@@ -34,13 +39,22 @@ class Faults:
         except RuleError as error:
             self._found.append(error)
 
+    @contextmanager
+    def first(self) -> Iterator[None]:
+        """A context in whose place of an error of another kind the faults that were kept are raised."""
+        try:
+            yield
+        except CalcitraceError:
+            self.check()
+            raise
+
     def check(self) -> None:
         """Raise the faults that were kept: the first, with the others below it, each once."""
         if self._found:
             first = self._found[0]
             others = dict.fromkeys(map(str, self._found[1:]))
             others.pop(str(first), None)
-            raise type(first)(first.path, first.line, "\n".join([first.message, *others]))
+            raise (self._kind or type(first))(first.path, first.line, "\n".join([first.message, *others]))
 
 
 class Text(str):

@@ -80,6 +80,9 @@ def cohort(
     print(f"wrote {out}; open {out / 'cohort.html'} in a browser")
 
 
+WIDEST = 69  # of names, so that numbers end within 80 columns; a longer one moves its own number alone
+
+
 def _boxes(flow: Flow) -> Iterator[str]:
     """The boxes of the flow diagram, a line each: of patients all, of rows that are left out those that hold any."""
     from calcitrace.flow import REPORT_BOXES
@@ -99,5 +102,5 @@ def _boxes(flow: Flow) -> Iterator[str]:
         *((f"  {flow.shown(box)}", flow.patients[box]) for box in flow.excluded),
         ("in the cohort", flow.members),
     )
-    widest = max(len(name) for name, _ in shown)
+    widest = min(max(len(name) for name, _ in shown), WIDEST)
     yield from (f"{name:<{widest}} {n:>10,}" for name, n in shown)

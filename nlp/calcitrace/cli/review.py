@@ -81,7 +81,7 @@ def review(
     if no_page:
         with Store(store, create=True) as kept:
             make_queue(run, kept, options)
-            print(f"{store}: {len(kept.items()):,} reports to decide")
+            print(f"{store}: {many(len(kept.items()), 'report')} to decide")
         return
     say("reading the reports of the queue")
     with Store(store, create=True) as kept:
@@ -117,7 +117,8 @@ def agreement(
     """How far readers agree: percent, Cohen's kappa and Gwet's AC1 with 95 % intervals, by item and over time.
 
     Then the reports on which they differ, which `calcitrace review --adjudicate` gives to a third. Opinions count as
-    they were before the tool's reasons were seen. AC1 is the steadier of the two where cases are rare.
+    they were before the tool's reasons were seen; migration type, side and tendon count where both said yes and both
+    told them. AC1 is the steadier of the two where cases are rare.
 
     Example: calcitrace agreement review.sqlite
     """
@@ -135,8 +136,9 @@ def agreement(
         return
     print("\n".join(agreement_lines(found)))
     if changed:
-        print(f"{changed:,} decisions were given after the reasons had been seen; the opinions before count here")
-    print(f"readers differ on {len(open_ones):,} reports" + (": " + ", ".join(open_ones) if open_ones else ""))
+        given = f"{many(changed, 'decision')} {by(changed, 'was', 'were')} given"
+        print(f"{given} after the reasons had been seen; what was said before counts here")
+    print(f"readers differ on {many(len(open_ones), 'report')}" + (": " + ", ".join(open_ones) if open_ones else ""))
 
 
 @app.command()
@@ -192,7 +194,7 @@ def export_(
 
     with Store(store) as kept:
         rows = export_decisions(kept, out, to, run)
-    print(f"wrote {rows:,} rows to {out}")
+    print(f"wrote {many(rows, 'row')} to {out}")
     if to == "gold":
         say(f"note: {NO_SAMPLE}")
 
@@ -243,7 +245,7 @@ def import_(
     if done.advice:
         say(f"of the ids that are not in the queue, {done.advice}")
     if done.rejects and not partial:
-        rest = f", or save the {done.good:,} good rows with --partial" if done.good else ""
+        rest = f", or save the {many(done.good, 'good row')} with --partial" if done.good else ""
         say(f"a bad row keeps the file from being saved: mend it{rest}")
     if done.rejects:
         raise typer.Exit(ExitCode.REJECTS if partial else ExitCode.FAILURE)

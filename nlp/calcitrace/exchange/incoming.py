@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -192,11 +193,20 @@ def _opinion(row: Mapping[str, Any], reviewer: str) -> tuple[Opinion, str, str, 
     texts = {n: _plain(v.strip()) for n, v in texts.items()}
     if not texts["report_id"] or not texts["decision"]:
         raise UsageError("needs a report_id and a decision")
+    _check_day(texts["at"])
     words = {n: "_".join(texts[n].lower().split()) for n in DETAILS}  # Teres minor is teres_minor
     details = {n: (words[n] or "none") if texts["decision"].lower() == "yes" else "none" for n in DETAILS}
     flag = str(row.get("flag") or "").strip().lower() in ("1", "true", "yes")
     opinion = Opinion(texts["report_id"], texts["decision"].lower(), **details, comment=texts["comment"], flag=flag)
     return opinion, texts["reviewer"] or reviewer, texts["role"] or "reader", texts["at"]
+
+
+def _check_day(at: str) -> None:
+    """Refuse what is no day or time as ISO 8601 writes it; the message repeats nothing of it."""
+    try:
+        datetime.fromisoformat(at or "2000-01-01")
+    except ValueError:
+        raise UsageError("at is no day or time such as 2026-04-03 or 2026-04-03T14:05 (empty: now)") from None
 
 
 def _plain(cell: str) -> str:

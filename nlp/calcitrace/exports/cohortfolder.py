@@ -10,6 +10,7 @@ from typing import Any
 
 from calcitrace.errors import SourceError, UsageError
 from calcitrace.frames import read_run
+from calcitrace.methods import CONSTITUENTS
 from calcitrace.runfolder import MANIFEST
 
 METHODS = "methods.md"
@@ -41,14 +42,20 @@ class CohortFolder:
         """The members of the cohort, or every patient that was read."""
         return self._rows("patients" if all_patients else "members")
 
-    def told(self, subject: str) -> str:
-        """The paragraph of the cohort's Methods on a subject; empty where methods.md has none, or is gone."""
+    def case_definition(self) -> str:
+        """What the cohort's Methods say of it, a paragraph each; empty where methods.md has nothing of it, or is gone.
+
+        The constituents that it names come after it, each with what it is.
+        """
         try:
             text = (self.folder / METHODS).read_text(encoding="utf-8")
         except (OSError, ValueError):
             return ""
-        found = re.search(rf"^\*\*{subject}\.\*\* (.+)$", text, re.MULTILINE)
-        return found[1] if found else ""
+        told = re.search(r"^\*\*Case definition\.\*\* (.+)$", text, re.MULTILINE)
+        below = text.partition(f"{CONSTITUENTS}\n\n")[2].partition("\n# ")[0]
+        read, _, table = below.partition("\n\n")
+        defined = (f'"{name}": {said}.' for name, said in re.findall(r"^\| (.+?) \| (.+) \|$", table, re.MULTILINE)[2:])
+        return "\n\n".join(filter(None, [told[1] if told else "", read, *defined]))
 
     def reports(self) -> list[dict[str, Any]]:
         """The reports of the patients."""

@@ -41,7 +41,7 @@ class Choice:
 class Extract:
     """The rows of each table, by variable name, in the order of their keys, with the variables that describe them.
 
-    `case_definition` is what the cohort's Methods say of it, or empty.
+    `case_definition` is what the cohort's Methods say of it, a paragraph each, or empty.
     """
 
     patients: list[dict[str, Any]]
@@ -96,7 +96,7 @@ def extract(cohort: CohortFolder, names: Pseudonyms, choice: Choice) -> Extract:
     )
     seen = {"patients": patients, "reports": reports, "mentions": mentions}
     described = {name: tuple(v.seen_in(seen[name]) for v in variables[name]) for name in TABLES}
-    told = cohort.told("Case definition")
+    told = cohort.case_definition()
     return Extract(patients, reports, mentions, described, choice, cohort.system, cohort.made, told)
 
 

@@ -52,6 +52,7 @@ NOTES = (
     "the second, the numbers move, and the import writes over other reports: export the whole cohort again then, into "
     "a new project.",
 )
+UNSAID = "Not stated"  # as the categories of variables.yml have it
 UNVERIFIED = 1  # REDCap's form status: 0 incomplete, 1 unverified, 2 complete
 
 
@@ -92,7 +93,7 @@ def _choices(extract: Extract, table: str, variable: Variable) -> dict[str, str]
 
     values = sorted({row[variable.name] for row in extract.rows(table) if row[variable.name]} if variable.few else ())
     words = all(re.fullmatch(r"\w+", v, re.ASCII) for v in values) and len({v.lower() for v in values}) == len(values)
-    label = sex_in_words if variable.name == "sex" else lambda v: v.replace("_", " ")
+    label = sex_in_words if variable.name == "sex" else lambda v: UNSAID if v == "none" else v.replace("_", " ")
     shown = ((v, label(v)) for v in values if words)
     return {v: said if said.isupper() else said.capitalize() for v, said in shown}
 
