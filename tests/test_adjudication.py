@@ -243,5 +243,5 @@ def test_no_agreement_without_a_second_reader(tmp_path: Path) -> None:
     """It is said, not made up."""
     with filled(tmp_path / "s") as store:
         say(store, "R0", "yes", "A")
-        with pytest.raises(StoreError, match="two readers"):
+        with pytest.raises(UsageError, match="two readers"):
             agreement(store)

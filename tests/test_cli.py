@@ -161,14 +161,14 @@ def test_process_tells_what_it_chose_and_counted(command: Any, tmp_path: Path) -
 
 def test_process_tells_of_columns_that_it_does_not_know(command: Any, tmp_path: Path) -> None:
     """A line of its own names the fields that were not found, the options for them, and the columns left over."""
-    path = put(tmp_path, "r.csv", "ACC,PID,BEFUND\n1,P,Pain.\n")
+    path = put(tmp_path, "r.csv", "NR,PID,BEFUND\n1,P,Pain.\n")
     ended = command("process", path, "--out", tmp_path / "run", "--text-column", "BEFUND")
     assert ended.err.splitlines() == [
         "r.csv: encoding utf-8, delimiter ',', columns text = BEFUND",
         "r.csv: no column known for report_id, patient_id, study_date, modality, body_part, sex, age, "
         "birth_date (name it with --id-column, --patient-column, --date-column, --modality-column, "
         "--body-part-column, --sex-column, "
-        "--age-column, --birth-date-column); unused: ACC, PID",
+        "--age-column, --birth-date-column); unused: NR, PID",
     ]
 
 

@@ -272,7 +272,7 @@ def test_what_a_review_changed_is_told(tmp_path: Path, command: Command) -> None
 
 
 def test_methods_have_the_recall_of_a_review_that_is_finished(tmp_path: Path) -> None:
-    """Where the store of the review tells it; else what is to be added."""
+    """Where the store of the review tells it; else why it does not yet."""
     folder = run(tmp_path, rows_of(*((f"r{k}", f"P{k}", "2019-03-04", CASE if k < 2 else PLAIN) for k in range(4))))
     with Store(tmp_path / "review.sqlite", create=True) as store:
         make_queue(folder, store, QueueOptions(audit=2, double=0.0, calibration=0))
@@ -281,7 +281,10 @@ def test_methods_have_the_recall_of_a_review_that_is_finished(tmp_path: Path) ->
             store.decide(Opinion(report_id, "yes"), "A", f"key {report_id}")
         before = methods(build_cohort(folder, adjudications=store.path))
         store.decide(Opinion(last, "yes"), "A", f"key {last}")
-    assert "Recall of the review: add (calcitrace recall)." in before
+    assert (
+        "No recall of the review can be claimed yet: 1 candidate and 0 reports of the audit have no final decision yet."
+        in before
+    )
     assert (
         "Of 4 reports, 2 ranked candidates were read in full (2 cases). The other 2 were all read blind (2 cases). No "
         "report was left unread." in methods(build_cohort(folder, adjudications=tmp_path / "review.sqlite"))

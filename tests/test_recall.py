@@ -136,7 +136,7 @@ def test_recall_is_told_in_one_notation_and_each_interval_as_what_it_is(tmp_path
         lines = recall_lines(recall(store, target=0.7))
         assert lines[1:3] == [
             "  candidates: 30 reports, all in the queue, 18 cases",
-            "  others with a term of the rules: 100 reports, 50 in the queue, 2 cases",
+            "  audit: others with a term of the rules: 100 reports, 50 in the queue, 2 cases",
         ]
         assert lines[4:6] == [
             "recall 90.9%, exact 95 % interval 69.0% to 100.0% (2.5 % on either side)",

@@ -171,7 +171,7 @@ def test_one_file_may_mix_utf8_and_windows_1252(tmp_path: Path) -> None:
     path = put(tmp_path, "r.csv", "id,text\n1,caf\u00e9\n".encode() + "2,caf\u00e9 \u2013\n".encode("windows-1252"))
     got = read(path)
     assert got.texts == [("1", "caf\u00e9"), ("2", "caf\u00e9 \u2013")]
-    assert got.tally.chosen[str(path)].endswith("lines read as windows-1252: 1")
+    assert got.tally.chosen[str(path)].endswith("1 line not UTF-8, read as windows-1252")
 
 
 def test_an_encoding_that_is_asked_for_is_kept_to(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from calcitrace.adjudication import Store
 from calcitrace.decisions import DECISIONS, READER, Decision
-from calcitrace.errors import StoreError
+from calcitrace.errors import UsageError
 from calcitrace.evaluate.intervals import Figure, Numbers, Resampler
 from calcitrace.phrases import many
 
@@ -67,7 +67,7 @@ def agreement(store: Store, block: int = BLOCK, resamples: int = RESAMPLES) -> l
         resamples: draws of patients for the intervals.
 
     Raises:
-        StoreError: no report was decided by two readers.
+        UsageError: no report was decided by two readers.
     """
     found: list[Agreement] = []
     said = _blind(store)
@@ -86,7 +86,7 @@ def agreement(store: Store, block: int = BLOCK, resamples: int = RESAMPLES) -> l
                 name = f"{start + 1}-{start + len(part)}"
                 found.append(_agreement((a, b), "decision", name, part, units, resamples))
     if not found:
-        raise StoreError(f"{store.path}: no report was decided by two readers, so there is no agreement to measure")
+        raise UsageError(f"{store.path}: no report was decided by two readers, so there is no agreement to measure")
     return found
 
 

@@ -21,9 +21,9 @@ LEAST = 0.5  # an interval that reaches below this says too little to be told as
 CANDIDATE = "candidate"
 SHOWN = {
     CANDIDATE: "candidates",
-    "near_miss": "near misses (the next in rank)",
-    "read": "others with a term of the rules",
-    "unread": "others without one, or screened out",
+    "near_miss": "audit: near misses (the next in rank)",
+    "read": "audit: others with a term of the rules",
+    "unread": "audit: others without one, or screened out",
 }
 
 

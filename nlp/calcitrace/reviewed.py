@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from calcitrace.decisions import DETAILS
-from calcitrace.errors import StoreError, UsageError
+from calcitrace.errors import UsageError
 from calcitrace.runfolder import run_mark
 from calcitrace.timeline import STATUSES
 
@@ -25,8 +25,8 @@ class Reviewed:
 
     `open` counts reports on which readers disagree and nobody has adjudicated; these keep the status of the case
     definition. `agreed` tells in a sentence each how far two readers of a store agree, `recall` what its audit says of
-    cases that were missed ("" where that is not known, or too early to say). `details` are the migration type, tendon
-    and side of a yes, as far as they were told and readers do not differ. `run` is the mark of a store's run.
+    cases that were missed, or why it says nothing yet ("" where there is no store). `details` are the migration type,
+    tendon and side of a yes, as far as they were told and readers do not differ. `run` is the mark of a store's run.
     """
 
     said: Mapping[str, str] = field(default_factory=dict)
@@ -79,9 +79,11 @@ def _of_store(path: Path) -> tuple[int, tuple[str, ...], str, str]:
 
     agreed: tuple[str, ...] = ()
     with Store(path) as store:
-        with suppress(StoreError):
+        with suppress(UsageError):
             agreed = tuple(decision_sentences(agreement(store), blind=not store.from_files()))
-        return len(disagreements(store)), agreed, recall(store).sentence, store.about()["run"]
+        found = recall(store)
+        told = found.sentence or f"No recall of the review can be claimed yet: {found.refusal}."
+        return len(disagreements(store)), agreed, told, store.about()["run"]
 
 
 def _labels(path: Path) -> dict[str, str]:

@@ -37,7 +37,7 @@ REPORT_COLUMNS: dict[str, tuple[str, str]] = {
     "age": ("string", "as given"),
     "reasons": ("list<string>", "the constituents of the case definition that were met"),
     "size_mm": ("double", "largest stated dimension of the main deposit in millimetres"),
-    "flags": ("list<string>", "what to look at twice: side conflicts, contradictions, dictation slips"),
+    "flags": ("list<string>", "side conflicts, contradictions, slips; in pandas `['flags']` (`.flags` is its own)"),
     "phase": ("string", "resorptive, formative, resting, post_calcific, as stated of the deposit, or none"),
     "case_score": ("double", "order by the case definition alone: tier 0 to 3, moved within it by what else is said"),
     "contributions": (

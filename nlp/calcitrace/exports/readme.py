@@ -24,8 +24,8 @@ def readme(manual: str, notes: Sequence[str], extract: Extract, tables: Sequence
         notes, tables: as in `Export`.
         left_out: how many rows could not be exported.
     """
-    told = [_holds(extract, tables), _status(extract, tables), extract.case_definition, cleandoc(manual), *notes]
-    told += [_how(extract), _may_name(extract, tables), _files(left_out)]
+    told = [_holds(extract, tables), _status(extract, tables), cleandoc(manual), *notes, _how(extract)]
+    told += [_may_name(extract, tables), _files(left_out), extract.case_definition]
     paragraphs = (" ".join(part.split()) for text in told if text for part in text.split("\n\n"))
     return f"An export of {extract.system}\n\n" + "\n\n".join(textwrap.fill(p, WIDTH) for p in paragraphs) + "\n"
 

@@ -34,7 +34,7 @@ WORDS = {
 }
 FORMS = {
     "report_id": "report_id {rad}_accession_{number} {rad}_accession accession_id note_id {report}_{number} exam_id"
-    " study_id id {exam}_{number} rpt_id acc_{number} order_{number} order_id order_proc_id"
+    " study_id id {exam}_{number} rpt_id acc_{number} acc order_{number} order_id order_proc_id"
     " untersuchungsnummer befundnummer auftragsnummer",
     "text": "text report report_text note_text {rad}_report {rad}_{report}_{text} full_text {rad}_rpt full_report"
     " full_report_{text} report_full_text body body_text content_text content {adds}_narrative_{or text}",
@@ -46,7 +46,7 @@ FORMS = {
     " {performed}_{date} {date}_{performed} note_date report_date date datetime {report}_{date} result_time"
     " {report}_{final}_{date} {final}_{report}_{date} {exam}_{final}_{date} {final}_{date} {date}_{final}"
     " befunddatum datum",
-    "modality": "modality {study}_modality modality_code modalität modalitaet",
+    "modality": "modality {study}_modality modality_code mod modalität modalitaet",
     "body_part": "body_part body_part_examined procedure procedure_name exam {procedure}_{description} exam_name"
     " exam_title exam_procedure order_procedure procedure_title order_title proc_name order_name"
     " note_title report_title body_region body_site"

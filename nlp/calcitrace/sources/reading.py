@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from calcitrace.errors import SourceError, UsageError
+from calcitrace.phrases import many
 from calcitrace.sources.columns import REPORTED, Columns, is_name, is_piece
 
 MAX_TEXT = 20_000_000
@@ -265,7 +266,7 @@ class TextFile:
     ) -> None:
         self._handle.close()
         if self.windows_lines:
-            self._tally.say(self._path, f"lines read as {WINDOWS}: {self.windows_lines}")
+            self._tally.say(self._path, f"{many(self.windows_lines, 'line')} not UTF-8, read as {WINDOWS}")
 
     def lines(self) -> Iterator[str | None]:
         """The lines; None for one that is too long."""
