@@ -22,7 +22,7 @@ from calcitrace.words import FOLD, INVISIBLE, PREFIXES
 SCREENS = ("rules", "case", "none")
 LEAST, LEAST_REST = 3, 4  # letters
 MOST_TELLING = 6  # letters; more do not make a string rarer
-STRETCHES, MOST_LETTERS = 4_000, 200  # remembered: about 2 megabytes
+STRETCHES, MOST_LETTERS = 12_000, 200  # remembered: about 4 megabytes
 Claim = tuple[str, frozenset[str]]  # a finding that could be mentioned, and the findings of which one must be too
 
 
