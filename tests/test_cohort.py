@@ -347,8 +347,8 @@ def test_a_cohort_takes_the_type_tendon_and_side_that_reviewers_told(tmp_path: P
         ]
         assert [list(n) for n in made.timeline["by_reviewer"]] == [names, names[2:], names[::2], []]
         assert (
-            "An adjudicator settled 1 of them. 1 report was decided by one reviewer alone. Reviewers told the "
-            "migration type (2 reports), tendon (1 report) and side (3 reports), which take the place of what the "
+            "An adjudicator settled 1 of them. 1 report was decided by one reviewer alone. What the review told of the "
+            "migration type (2 reports), tendon (1 report) and side (3 reports) takes the place of what the "
             "rules read; a bone that the rules did not read is that of the tendon. All other details" in methods(made)
         )
         assert list(made.timeline["bone_involvement"]) == ["involved"] * 4

@@ -156,7 +156,7 @@ def _details(own: Mapping[str, int]) -> str:
         return "Migration type, tendon, bone and side are those that the rules read."
     bone = "; a bone that the rules did not read is that of the tendon" if own["tendon"] else ""
     return (
-        f"Reviewers told the {listed(theirs, 'and')}, which take the place of what the rules read{bone}. All other "
+        f"What the review told of the {listed(theirs, 'and')} takes the place of what the rules read{bone}. All other "
         "details are those of the rules."
     )
 

@@ -16,7 +16,7 @@ WORDS = {
     "report": ("report", "rpt", "note", "result"),
     "text": ("text", "txt", "body", "content", "contents"),
     "or text": ("", "text", "txt"),
-    "number": ("number", "num", "no", "nbr"),
+    "number": ("number", "num", "no", "nbr", "nr"),
     "patient": ("patient", "pat", "pt", "person", "subject"),
     "or patient": ("", "patient", "pat", "pt", "person", "subject"),
     "exam": ("study", "exam", "examination"),
