@@ -491,15 +491,15 @@ def test_labels_without_the_columns_are_told(tmp_path: Path) -> None:
     needs = "labels.csv:1: needs the columns report_id and label; missing: "
     for header, told in (
         ("id;y", "label; columns are: id, y$"),
-        ("ACCNR;label", "report_id; columns are: ACCNR, label; --id-column names the column of report ids$"),
-        ("ACCNR#label", r"report_id, label; only 1 column when split at ',' \(at '#' it would be 2\); save it with"),
+        ("ident;label", "report_id; columns are: ident, label; --id-column names the column of report ids$"),
+        ("ident#label", r"report_id, label; only 1 column when split at ',' \(at '#' it would be 2\); save it with"),
         ("r0;No fracture", r"report_id, label; none of its 2 columns has a usual name"),
     ):
         with pytest.raises(ModelError, match=needs + told):
             read_labels(labels_file(tmp_path, "r0;1\n", header))
     path = tmp_path / "labels.jsonl"
-    path.write_text('{"ACCNR": "r0", "label": 1}\n')
-    with pytest.raises(ModelError, match=r"needs report_id \(.*\) and label; columns are: ACCNR, label; --id-column"):
+    path.write_text('{"ident": "r0", "label": 1}\n')
+    with pytest.raises(ModelError, match=r"needs report_id \(.*\) and label; columns are: ident, label; --id-column"):
         read_labels(path)
 
 
