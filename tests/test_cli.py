@@ -827,6 +827,18 @@ def test_show_tells_a_rejected_row_and_a_patient_from_an_unknown_id(command: Any
     assert "holds no report 'X'; ids stand in the column report_id" in said["X"]
 
 
+def test_show_of_a_run_from_another_folder(command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An input that is gone is named, and where it was relative, the folder from which it counts."""
+    put(tmp_path, "r.csv", GOOD)
+    monkeypatch.chdir(tmp_path)
+    assert command("process", "r.csv", "--out", "run").code == 0
+    monkeypatch.chdir(tmp_path / "run")
+    ended = command("show", "1", "--run", ".")
+    assert (ended.code, ended.out) == (6, "")
+    assert ended.err.startswith("error: r.csv: cannot be read (No such file or directory); the run's inputs are needed")
+    assert ended.err.endswith(", where the run read them; run this in the folder in which the run was started\n")
+
+
 def test_show_of_a_run_whose_model_has_changed(command: Any, tmp_path: Path) -> None:
     """It is not explained by another model than it was read with."""
     starter = starter_path("intraosseous_migration")

@@ -402,6 +402,9 @@ def test_a_readme_tells_the_manual_and_what_may_name_somebody(
         "reports": "of reports report_id, patient_id, study_date, merged_into, site, study_date_partial, sex, age",
         "mentions": "of mentions mention_id, report_id",
     }
+    if name == "redcap":  # its own names, and no field of a report for what the record tells
+        ids["reports"] = "of reports report_id, report_study_date, report_merged_into, report_study_date_partial, "
+        ids["reports"] += "report_sex, report_age"
     assert f"identifying: {'; '.join(ids[table] for table in EXPORTS[name].tables)}. Ages above 89" in told
 
 
@@ -453,7 +456,7 @@ def test_the_readme_of_an_export_with_true_ids_and_texts_says_so(cohort: Cohort,
     told = " ".join((tmp_path / "out" / "README.txt").read_text(encoding="utf-8").split())
     assert "Ids are as the archive gives them. Dates are the true ones (calcitrace export --shift-dates " in told
     assert "Words of reports are in it." in told
-    assert "of reports report_id, patient_id, study_date, merged_into, text, site" in told
+    assert "of reports report_id, report_study_date, report_merged_into, report_text, report_study_date_" in told
     assert "If data_dictionary.csv of the second batch has another one, add it in REDCap to the" in told
 
 
@@ -670,7 +673,7 @@ def test_the_data_dictionary_keeps_redcaps_rules(cohort: Cohort, key: Path, tmp_
     marked = {row["Variable / Field Name"] for row in found if row["Identifier?"] == "y"}
     ids = {"patient_id", "report_id", "report_merged_into", "report_text"}
     dates = {"index_date", "report_study_date", "report_study_date_partial"}
-    assert marked == ids | dates | {"site", "age", "report_age"}
+    assert marked == ids | dates | {"site", "sex", "age", "report_sex", "report_age"}
 
 
 def test_the_checker_of_redcaps_rules_sees_faults() -> None:

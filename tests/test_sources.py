@@ -174,6 +174,27 @@ def test_one_file_may_mix_utf8_and_windows_1252(tmp_path: Path) -> None:
     assert got.tally.chosen[str(path)].endswith("1 line not UTF-8, read as windows-1252")
 
 
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (["caf\u00e9", "plain", "na\u00efve"], ""),
+        (["caf\u00e9", "plain"] * 9_000, ""),  # more than is looked at to tell it
+        (["caf\u00e9", "utf-8 \u00e9", "utf-8 \u00e9"], ", 1 line not UTF-8, read as windows-1252"),
+        (["caf\u00e9"] * 9_000 + ["utf-8 \u00e9"], ", 1 line read as UTF-8"),
+        (["plain"] * 9_000 + ["caf\u00e9"], ", 1 line not UTF-8, read as windows-1252"),
+    ],
+)
+def test_a_file_of_windows_1252_throughout_is_told_as_one(rows: list[str], told: str, tmp_path: Path) -> None:
+    """By its first lines, before it is read; lines of the other encoding are told at the end."""
+    lines = [f"{n},{row}\n".encode("utf-8" if "utf-8" in row else "windows-1252") for n, row in enumerate(rows)]
+    path = put(tmp_path, "r.csv", b"id,text\n" + b"".join(lines))
+    got = read(path)
+    assert [text for _, text in got.texts] == rows
+    first = rows[0] == "plain" or rows[1].startswith("utf-8")
+    said = f"encoding {'utf-8' if first else 'windows-1252'}, delimiter ',', columns report_id = id, text = text{told}"
+    assert got.tally.chosen[str(path)] == said
+
+
 def test_an_encoding_that_is_asked_for_is_kept_to(tmp_path: Path) -> None:
     """With --encoding utf-8 a row with other bytes is a reject; the rows around it are read."""
     data = "id,text\n1,caf\u00e9\n".encode() + "2,caf\u00e9\n".encode("windows-1252") + b"3,plain\n"

@@ -60,7 +60,7 @@ def contents(flow: Flow, outcomes: Mapping[str, int]) -> list[tuple[list[str], l
     counted = [f"Reports that count (n = {flow.counted:,})", f"of patients (n = {flow.all_patients:,})"]
     members = [
         f"{many(flow.members, 'patient')} in the cohort",
-        f"with reports (n = {flow.reports_of_members:,})",
+        f"their reports that count (n = {flow.reports_of_members:,})",
     ]
     follow_up = [
         "Bone involvement at last follow-up",

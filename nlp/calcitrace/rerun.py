@@ -73,9 +73,11 @@ class Rerun:
             try:
                 digest = place.described()["sha256"] if isinstance(place, Query) else file_hash(place)
             except OSError as error:
+                whole = Path(file["path"]).is_absolute()
+                here = "" if whole else "; run this in the folder in which the run was started"
                 raise RunError(
                     f"{file['path']}: cannot be read ({error.strerror}); the run's inputs are needed again, "
-                    "where the run read them"
+                    f"where the run read them{here}"
                 ) from None
             if digest != file["sha256"]:
                 raise RunError(f"{file['path']}: has changed since the run; process it again")

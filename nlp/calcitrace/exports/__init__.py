@@ -14,8 +14,8 @@ from calcitrace.exports.fhir import write_fhir
 from calcitrace.exports.files import write_csv, write_parquet, write_spss, write_stata, write_table
 from calcitrace.exports.omop import read_concepts, write_omop
 from calcitrace.exports.readme import README, readme
-from calcitrace.exports.redcap import NOTES, write_redcap
-from calcitrace.exports.variables import TABLES
+from calcitrace.exports.redcap import NOTES, field_name, write_redcap
+from calcitrace.exports.variables import TABLES, Variable
 
 __all__ = ["EXPORTS", "Choice", "Export", "Exported", "Extract", "LeftOut", "export", "read_concepts"]
 
@@ -33,6 +33,7 @@ class Export:
         exact: whether every value can be read back as it was; if not, each row is there, with its ids but for blanks.
         then: what is to be done with its files, for the terminal.
         notes: what README.txt in its folder tells besides the manual, a paragraph each.
+        field: how it calls a variable of a table; "" where it does not hold it.
     """
 
     write: Callable[[Extract, Path], list[LeftOut]]
@@ -42,6 +43,7 @@ class Export:
     exact: bool = True
     then: str = ""
     notes: Sequence[str] = ()
+    field: Callable[[str, Variable], str] = lambda _, variable: variable.name
 
 
 # To add an export, write such a function and name it here; nothing else knows the names.
@@ -53,6 +55,7 @@ EXPORTS: Mapping[str, Export] = {
         then="in a new REDCap project: upload data_dictionary.csv, enable imaging_report as a repeating instrument, "
         "then import import.csv with dates as Y-M-D; README.txt tells more",
         notes=NOTES,
+        field=field_name,
     ),
     "omop": Export(write_omop),
     "fhir": Export(write_fhir),
@@ -153,7 +156,7 @@ def _work_folder(target: Path) -> Path:
 def _record(work: Path, to: str, found: Extract, result: Exported) -> None:
     """Write README.txt, how the export was made, without any id, and what was left out."""
     how, left_out = EXPORTS[to], result.left_out
-    said = readme(how.write.__doc__ or "", how.notes, found, how.tables, len(left_out))
+    said = readme(how, found, len(left_out))
     (work / README).write_text(said, encoding="utf-8")
     choice = {key: value for key, value in asdict(found.choice).items() if key != "concepts"}
     counts = {"patients": result.patients, "reports": result.reports, "reports_that_count": result.counted}

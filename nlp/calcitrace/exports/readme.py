@@ -7,25 +7,26 @@ from collections.abc import Sequence
 from inspect import cleandoc
 from typing import TYPE_CHECKING
 
+from calcitrace.exports.variables import INDIRECT
 from calcitrace.phrases import many
 
 if TYPE_CHECKING:
+    from calcitrace.exports import Export
     from calcitrace.exports.extract import Extract
 
 README, WIDTH = "README.txt", 100
-INDIRECT = ("site", "sex", "age", "study_date_partial")  # beside ids, dates and words of reports
 
 
-def readme(manual: str, notes: Sequence[str], extract: Extract, tables: Sequence[str], left_out: int) -> str:
+def readme(how: Export, extract: Extract, left_out: int) -> str:
     """The text of README.txt, by paragraphs; it holds no id and no word of a report.
 
     Args:
-        manual: the docstring of the writer.
-        notes, tables: as in `Export`.
+        how: the export that was made.
         left_out: how many rows could not be exported.
     """
-    told = [_holds(extract, tables), _status(extract, tables), cleandoc(manual), *notes, _how(extract)]
-    told += [_may_name(extract, tables), _files(left_out), extract.case_definition]
+    manual = cleandoc(how.write.__doc__ or "")
+    told = [_holds(extract, how.tables), _status(extract, how.tables), manual, *how.notes, _how(extract)]
+    told += [_may_name(extract, how), _files(left_out), extract.case_definition]
     paragraphs = (" ".join(part.split()) for text in told if text for part in text.split("\n\n"))
     return f"An export of {extract.system}\n\n" + "\n\n".join(textwrap.fill(p, WIDTH) for p in paragraphs) + "\n"
 
@@ -69,13 +70,12 @@ def _how(extract: Extract) -> str:
     return f"Ids are {ids}. Dates are {dates}. {words}"
 
 
-def _may_name(extract: Extract, tables: Sequence[str]) -> str:
-    """The variables that an ethics office may take for identifying, by table."""
-    found = {
-        table: [v.name for v in extract.variables[table] if v.identifier or v.free_text or v.kind == "date"]
-        + [v.name for v in extract.variables[table] if v.name in INDIRECT]
-        for table in tables
-    }
+def _may_name(extract: Extract, how: Export) -> str:
+    """What an ethics office may take for identifying, by table: ids, words of reports and dates before the others."""
+    found = dict[str, list[str]]()
+    for table in how.tables:
+        variables = sorted(filter(lambda v: v.may_name, extract.variables[table]), key=lambda v: v.name in INDIRECT)
+        found[table] = [name for name in (how.field(table, v) for v in variables) if name]
     told = "; ".join(f"of {table} {', '.join(names)}" for table, names in found.items() if names)
     return (
         f"An ethics or data protection office may take for identifying: {told}. Ages above 89, a rare tendon or bone "

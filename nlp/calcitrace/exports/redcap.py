@@ -52,6 +52,7 @@ NOTES = (
     "the second, the numbers move, and the import writes over other reports: export the whole cohort again then, into "
     "a new project.",
 )
+OF_RECORD = ("patient_id", "site")
 UNSAID = "Not stated"  # as the categories of variables.yml have it
 UNVERIFIED = 1  # REDCap's form status: 0 incomplete, 1 unverified, 2 complete
 
@@ -74,15 +75,19 @@ def write_redcap(extract: Extract, folder: Path) -> list[LeftOut]:
 
 
 def field_name(table: str, variable: Variable) -> str:
-    """The field of a variable: names are unique in a REDCap project, so those of reports begin with `report_`."""
+    """The field of a variable: names are unique in a REDCap project, so those of reports begin with `report_`.
+
+    The empty string for what a report has no field for, since its record tells the patient.
+    """
+    if table == "reports" and variable.name in OF_RECORD:
+        return ""
     plain = table == "patients" or variable.name.startswith("report_")
     return variable.name if plain else f"report_{variable.name}"
 
 
 def _variables(extract: Extract, table: str) -> Sequence[Variable]:
-    """The variables that become fields; a report's record tells its patient, and mentions have no record."""
-    of_report = extract.variables[table]
-    return of_report if table == "patients" else [v for v in of_report if v.name not in ("patient_id", "site")]
+    """The variables that become fields; mentions have no record."""
+    return [v for v in extract.variables[table] if field_name(table, v)]
 
 
 def _choices(extract: Extract, table: str, variable: Variable) -> dict[str, str]:

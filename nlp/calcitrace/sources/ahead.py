@@ -24,7 +24,7 @@ def worth_a_look(path: Path, source: str) -> bool:
     try:
         with binary(path) as handle:
             kept = handle.read(CHUNK)
-            if encoding_of(kept[:4096]).startswith("utf-16") or encoding_of(kept[:4096]).startswith("utf-32"):
+            if encoding_of(kept).startswith(("utf-16", "utf-32")):
                 return True
             while len(kept) > 1:
                 if AHEAD[source].search(kept):

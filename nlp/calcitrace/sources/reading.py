@@ -21,6 +21,7 @@ from calcitrace.sources.columns import REPORTED, Columns, is_name, is_piece
 MAX_TEXT = 20_000_000
 WINDOWS = "windows-1252"
 WRONG_BYTES = "bytes that are not valid in this encoding"
+HEAD = 65_536  # bytes at which an encoding is told
 SAMPLE, LONG = 20, 100  # rows in which columns are looked at, and mean characters of a cell that is report text
 NOTE = "note: "  # begins what is told of an input in a line of its own
 Row = Mapping[str, Any]
@@ -173,11 +174,20 @@ _MARKS = (
 )
 
 
+def _all_windows(head: bytes) -> bool:
+    """Whether, of the first lines, those with more than ASCII are all no UTF-8."""
+    *lines, last = head.splitlines(keepends=True) or [b""]
+    lines += [last] if not lines or last.endswith(b"\n") else []  # it may be cut
+    wide = [line for line in lines if not line.isascii()]
+    return bool(wide) and all(unread(line.decode("utf-8", "surrogateescape")) for line in wide)
+
+
 def encoding_of(head: bytes) -> str:
     """The encoding by the first bytes: a byte order mark, UTF-16 by its zero bytes, else UTF-8."""
     for mark, name in _MARKS:
         if head.startswith(mark):
             return name
+    head = head[:4096]
     even, odd = head[::2].count(0), head[1::2].count(0)
     if len(head) >= 4 and max(even, odd) > len(head) // 5 and min(even, odd) <= len(head) // 50:
         return "utf-16-le" if odd > even else "utf-16-be"
@@ -213,7 +223,7 @@ def mended(text: str, encoding: str, guess: bool) -> str:
 
 def decode(data: bytes) -> str:
     """The text of some bytes, in whatever usual encoding they are."""
-    encoding = encoding_of(data[:4096])
+    encoding = encoding_of(data)
     return mended(data.decode(encoding, _errors(encoding)), encoding, True)
 
 
@@ -231,17 +241,19 @@ class TextFile:
 
     def __init__(self, path: Path, options: Options, tally: Tally) -> None:
         self.guess = options.encoding == "auto"
-        self.windows_lines = 0
+        self._windows_lines = self._utf8_lines = 0
         self._path, self._tally = path, tally
         try:
-            self.encoding = self._head() if self.guess else options.encoding.lower().replace("_", "-")
+            head = self._head() if self.guess else b""
+            self.encoding = encoding_of(head) if self.guess else options.encoding.lower().replace("_", "-")
+            self._all_windows = self.guess and self.encoding == "utf-8" and _all_windows(head)
             self._handle = self._open()
         except (OSError, EOFError, zlib.error) as error:
             raise SourceError(f"cannot be read ({why(error)})") from None
 
-    def _head(self) -> str:
+    def _head(self) -> bytes:
         with binary(self._path) as handle:
-            return encoding_of(handle.read1(4096))
+            return bytes(handle.read1(HEAD))
 
     def _open(self) -> IO[str]:
         if self.encoding in ("utf-8", "utf8"):
@@ -249,7 +261,7 @@ class TextFile:
         raw = binary(self._path)
         under: Any = raw.fileobj if isinstance(raw, gzip.GzipFile) else raw
         self._tally.position = lambda: under.tell() if under and not under.closed else 0
-        self._tally.say(self._path, f"encoding {self.encoding.removesuffix('-sig')}")
+        self._tally.say(self._path, f"encoding {WINDOWS if self._all_windows else self.encoding.removesuffix('-sig')}")
         try:
             return io.TextIOWrapper(raw, encoding=self.encoding, errors=_errors(self.encoding), newline="")
         except (LookupError, ValueError):
@@ -265,8 +277,10 @@ class TextFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._handle.close()
-        if self.windows_lines:
-            self._tally.say(self._path, f"{many(self.windows_lines, 'line')} not UTF-8, read as {WINDOWS}")
+        if self._all_windows and self._utf8_lines:
+            self._tally.say(self._path, f"{many(self._utf8_lines, 'line')} read as UTF-8")
+        elif self._windows_lines and not self._all_windows:
+            self._tally.say(self._path, f"{many(self._windows_lines, 'line')} not UTF-8, read as {WINDOWS}")
 
     def lines(self) -> Iterator[str | None]:
         """The lines; None for one that is too long."""
@@ -284,7 +298,9 @@ class TextFile:
 
     def _mend(self, text: str) -> str:
         whole = mended(text, self.encoding, self.guess)
-        self.windows_lines += self.guess and unread(text) and not _SURROGATE.search(whole)
+        windows = self.guess and unread(text) and not _SURROGATE.search(whole)
+        self._windows_lines += windows
+        self._utf8_lines += not windows
         return whole
 
     def whole(self) -> str:
