@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from calcitrace.shards import merge
 from calcitrace.sieve import Screen, plain, telling_findings
 from calcitrace.sources.seen import Seen
 from calcitrace.sources.versions import Versions
+from calcitrace.words import PREFIXES
 from calcitrace.workers import Setup, Worker, audited
 
 GOLD = Path(__file__).parents[1] / "evaluation" / "gold"
@@ -111,8 +113,12 @@ def test_the_case_screen_lets_through_what_is_only_told_of_a_deposit(tmp_path: P
     assert screened(report)["report"]["case_status"] == whole(report)["report"]["case_status"]
 
 
+PREFIXED = re.compile(rf"(?i)\b({'|'.join(PREFIXES)})-?(?=[a-z]{{4}})")
 MUTATIONS = (
     str.upper,
+    lambda t: PREFIXED.sub(r"\1 ", t),
+    lambda t: PREFIXED.sub(r"\1- \n", t),
+    lambda t: PREFIXED.sub(r"\1-\n        ", t),
     lambda t: t.replace("subcortical", "sub-cortical").replace("intra", "intra-"),
     lambda t: t.replace(" ", "\n", t.count(" ") // 2),
     lambda t: t.replace("i", "i\u200b"),

@@ -65,7 +65,8 @@ class Session(Circumstances):
 
     def pass_by(self, sentence: Sentence) -> None:
         """A sentence without a target only becomes the memory for the next."""
-        self._remember(self._sites(sentence))
+        if sentence.judged.sites:
+            self._remember(self._sites(sentence))
 
     def claims(self, sentence: Sentence, start: int) -> frozenset[Claim]:
         """What the sentence, which starts there, could mention, by the place of its hits."""

@@ -41,6 +41,7 @@ def _after_a_word() -> str:
 _WHOLE = re.compile(rf"\.(?=\s[A-Z]){_after_a_word()}")
 _WHOLE_OR_LINE = re.compile(rf"\.(?:(?=\s[A-Z]){_after_a_word()}|(?=\s*\n)(?<=[^:\n]\.))")
 _WHOLE_OR_MAYBE = re.compile(rf"(?P<whole>{_WHOLE.pattern})|[\n.!?\f\u2022]")
+_MAYBE = re.compile(r"[\n!?\f\u2022]|\.(?!\d)")
 _LEAD = re.compile(
     r"\b(?:none of the following|no evidence of(?: any)?(?: of)? the following|negative for the following)\b", re.I
 )
@@ -65,16 +66,23 @@ def split_sentences(text: str, start: int = 0, end: int | None = None, width: in
             maybe = maybe or stop >= begin
             continue
         if maybe or stop - begin >= MAX_SENTENCE:
-            for cut in (*_breaks(text, begin, stop, (start, end), width), stop + 1):
+            for cut in (*_cuts(text, begin, stop, (start, end), width), stop + 1):
                 _add(sentences, text, begin, cut)
                 begin = cut
         else:
             sentences.append((begin, stop + 1))
         begin, maybe = stop + 2, False  # white space, and the capital
-    for cut in (*_breaks(text, begin, end, (start, end), width), end):
+    for cut in (*_cuts(text, begin, end, (start, end), width), end):
         _add(sentences, text, begin, cut)
         begin = cut
     return sentences
+
+
+def _cuts(text: str, begin: int, until: int, of: Sentence, width: int) -> Iterable[int]:
+    """The same as `_breaks`; most stretches hold nothing that may end a sentence but white space around them."""
+    said = text[begin:until].strip()
+    last = len(said) - (until == of[1])  # a stop that ends a section ends no more than that
+    return _breaks(text, begin, until, of, width) if _MAYBE.search(said, 0, last) else ()
 
 
 def pieces(text: str) -> list[str]:

@@ -78,12 +78,15 @@ def _letters(text: str) -> bytes:
     return b" %b " % text.encode("ascii", "replace").translate(_LETTERS, b"\0")
 
 
+BLANK, MOST_BLANKS = "_", 4  # in a needle; where a word may be cut, more are not told apart
 MARKS = "#,"  # they can be all that is left of a word
 _LETTERS = bytes(c if chr(c).islower() else ord(" ") for c in bytes(range(128)).lower() + b" " * 128)
 
 
 def _needle(string: str) -> str:
     """What must stand among the letters of a text that holds the string: its longest stretch of letters, or a mark."""
+    if BLANK in string:
+        return string.replace(BLANK, " ")
     blanked = _letters(string).decode()[1:]
     stretches = [f" {w}" if f" {w}" in blanked else w for w in blanked.split()]
     return max(stretches, key=len) if stretches else next((c for c in string if c in MARKS), "")
@@ -254,20 +257,28 @@ def _word(string: str, common: frozenset[str]) -> str:
 
 def _written(piece: str, spelt: Iterable[tuple[str, str]], common: frozenset[str]) -> Iterator[str]:
     """What stands in the raw text where a standard word has this piece: itself, and its other spellings."""
-    yield _unjoined(piece, common)
+    yield from _unjoined(piece, common)
     for word, standard in spelt:
         if piece in f" {standard}":
-            yield _unjoined(f" {word}", common)
+            yield from _unjoined(f" {word}", common)
 
 
-def _unjoined(piece: str, common: frozenset[str]) -> str:
-    """What is left of a piece if its word may be cut after a prefix ("sub-cortical", "supra spinatus")."""
+def _unjoined(piece: str, common: frozenset[str]) -> Iterator[str]:
+    """What stands for a piece whose word may be cut after a prefix ("sub-cortical", "supra spinatus").
+
+    Its rest, if that tells enough; else the word with as many blanks in it as there may be.
+    """
     word = piece.lstrip()
-    for prefix in PREFIXES:
-        if word.startswith(prefix) and len(word) > len(prefix):
-            rest = word[len(prefix) :]
-            return rest if len(rest) >= LEAST_REST and rest not in common else prefix
-    return piece
+    prefix = next((p for p in PREFIXES if word.startswith(p) and len(word) > len(p)), "")
+    rest = word[len(prefix) :]
+    if not prefix:
+        yield piece
+    elif len(rest) >= LEAST_REST and rest not in common:
+        yield rest
+    else:
+        before = piece[: -len(rest)]
+        yield from (f"{before}{BLANK * blanks}{rest}" for blanks in range(MOST_BLANKS))
+        yield f"{before}{BLANK * MOST_BLANKS}"
 
 
 def could_be(case: CaseDefinition, named: Iterable[str]) -> bool:
