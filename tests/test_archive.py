@@ -145,6 +145,20 @@ def test_the_screen_sees_through_what_reading_sees_through(annotator: Annotator,
             assert screen(text)
 
 
+def test_reading_no_further_than_is_enough_decides_the_same(workers: dict[str, Worker]) -> None:
+    """A report in which enough is found before its end, and one in which that never is, pass the screen or not."""
+    screen, annotator = workers["case"]._could_be_case, workers["case"]._annotator
+    assert screen
+    lets, sooner = screen._screen.lets, 0
+    for report in gold("train4", "everyday"):
+        whole = annotator.could_mention(report)
+        found = annotator.could_mention(report, enough=lets)
+        assert found <= whole
+        assert lets(found) == lets(whole)
+        sooner += found < whole
+    assert sooner > 10
+
+
 PIECES = st.sampled_from(
     [
         "FINDINGS: ", "Findings ", "IMPRESSION:\n", "IMPRESSION ", "Rotator cuff: ", "Lungs: ", "CT CHEST\n", "1. ",
@@ -366,7 +380,7 @@ def test_versions_and_repeats_are_told_apart(rows: list[tuple[str, str]]) -> Non
     """Each id and text is kept once, under an id of its own that leads back to the one given."""
     versions, kept, given_ = Versions(Seen()), {}, set()
     for number, (report_id, text) in enumerate(rows):
-        made = versions.settle(Report(report_id, text), "s", number, report_id)
+        made = versions.settle(Report(report_id, text), "s", number, str)
         assert isinstance(made, Report) == ((report_id, text) not in given_)
         given_.add((report_id, text))
         if isinstance(made, Report):
@@ -420,7 +434,7 @@ class Counting(Seen):
 def test_the_thousandth_version_costs_what_the_first_does() -> None:
     """An id of very many texts (a wrong column, say) is no trap: no more than four looks a report."""
     versions = Versions(seen := Counting())
-    made = [versions.settle(Report("same", str(k)), "s", k, "same") for k in range(2_000)]
+    made = [versions.settle(Report("same", str(k)), "s", k, str) for k in range(2_000)]
     assert isinstance(made[-1], Report)
     assert made[-1].report_id == "same~v2000"
     assert seen.asked <= 4 * 2_000

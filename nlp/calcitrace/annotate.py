@@ -39,6 +39,7 @@ MARK = 13  # characters; a full stop further on does not end the mark of a list 
 NOWHERE = Report("", "")
 _LINE_END = re.compile("\n")
 _NOTHING: frozenset[str] = frozenset()
+Enough = Callable[[frozenset[str]], bool]  # whether these findings and conditions are
 _NEVER = Outcomes[Any]()  # filled: it is for hits, and shared by all sentences that have none
 
 
@@ -160,11 +161,14 @@ class Annotator:
         session = Session(self.linker, report)
         return session.region_is_sure and session.elsewhere()
 
-    def could_mention(self, report: Report) -> frozenset[str]:
-        """The findings and conditions that have a term at a place where it counts: all that a mention can be of."""
+    def could_mention(self, report: Report, enough: Enough = lambda _: False) -> frozenset[str]:
+        """The findings and conditions that have a term at a place where it counts: all that a mention can be of.
+
+        No more of the report is read once these are `enough`, and it is surely not of another body region.
+        """
         sections, sentences = self._layout(report.text)
         session, section = Session(self.linker, report), -1
-        claims: set[Claim] = set()
+        here, claims = session.region_is_sure and not session.elsewhere(), set[Claim]()
         for start, end, place in sentences:
             sentence = self._read(report.text[start:end])
             if place != section and sentence.words.forms:
@@ -172,8 +176,11 @@ class Annotator:
                 session.open(sections[place])
             if sentence.hits:
                 known = len(sentence.claims_in)
+                before = len(claims)
                 claims |= session.claims(sentence, start)
                 self._read.grew(sentence.text, sentence, STEP * (len(sentence.claims_in) - known))
+                if here and len(claims) > before and enough(named := self._named(claims, False)):
+                    return named
             session.pass_by(sentence)
         return self._named(claims, session.elsewhere())
 

@@ -39,7 +39,8 @@ class CaseScreen:
 
     def __call__(self, report: Report) -> bool:
         """Whether the report must be read in full."""
-        return self._decides(report) and self._screen.lets(self._annotator.could_mention(report))
+        lets = self._screen.lets
+        return self._decides(report) and lets(self._annotator.could_mention(report, enough=lets))
 
     def _decides(self, report: Report) -> bool:
         """Whether a decisive finding could be mentioned."""

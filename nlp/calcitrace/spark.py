@@ -126,7 +126,7 @@ def records(batch: pd.DataFrame) -> list[dict[str, Any]]:
 def made_of(row: Mapping[str, Any], source: str, versions: Versions, date_order: str = "") -> Report | Reject:
     """The report that a row of text is, or why it is none."""
     made = report_of({k: v for k, v in row.items() if k[0] != "_" and isinstance(v, str)}, source, 0, date_order)
-    return made if isinstance(made, Reject) else versions.settle(made, source, 0, shown_id(made.report_id))
+    return made if isinstance(made, Reject) else versions.settle(made, source, 0, shown_id)
 
 
 def _output() -> Any:

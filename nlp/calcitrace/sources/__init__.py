@@ -126,8 +126,8 @@ def _settled(
                 raise SourceError(f"{path}: {row.reason}" if isinstance(row, Bad) else str(path))
             made = report_of(row, name, number, options.date_order)
             if isinstance(made, Report):
-                odd.look(made, f"{name}:{number}", bool(not isinstance(row, Bad) and row.get("birth_date")))
-                made = versions.settle(made, name, number, shown_id(made.report_id))
+                odd.look(made, (name, number), bool(not isinstance(row, Bad) and row.get("birth_date")))
+                made = versions.settle(made, name, number, shown_id)
             tally.rows += 1
             if isinstance(made, Reject):
                 tally.rejects += 1

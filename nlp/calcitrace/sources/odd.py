@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from calcitrace.model import Report
 from calcitrace.sources.columns import FLAGS
@@ -21,30 +22,30 @@ class Odd:
 
     def __init__(self, date_order: str = "") -> None:
         self._order = date_order
-        self._counts, self._first = Counter[str](), dict[str, str]()
+        self._counts, self._first = Counter[str](), dict[str, Sequence[object]]()
 
-    def look(self, report: Report, where: str, born: bool = False) -> None:
-        """Look at a report at its place; `born` says whether its row has a birth date."""
+    def look(self, report: Report, where: Sequence[object], born: bool = False) -> None:
+        """Look at a report at its place (input and row); `born` says whether its row has a birth date."""
         self.add_date(report.study_date, 1, where)
         self.add_age(report.age, 1, where)
         self.add_births(int(born and not report.age), where)
 
-    def add_date(self, written: str, n: int, where: str = "") -> None:
+    def add_date(self, written: str, n: int, where: Sequence[object] = ()) -> None:
         """Count `n` reports with this study date."""
         if written:
             self._add(reading_of(written), n, where)
 
-    def add_age(self, written: str, n: int, where: str = "") -> None:
+    def add_age(self, written: str, n: int, where: Sequence[object] = ()) -> None:
         """Count `n` reports with this age."""
         if written.strip() and age_in_years(written) is None:
             self._add(AGE, n, where)
 
-    def add_births(self, n: int, where: str = "") -> None:
+    def add_births(self, n: int, where: Sequence[object] = ()) -> None:
         """Count `n` reports with a birth date from which no age can be worked out."""
         if n:
             self._add(BIRTH, n, where)
 
-    def _add(self, kind: str, n: int, where: str) -> None:
+    def _add(self, kind: str, n: int, where: Sequence[object]) -> None:
         self._counts[kind] += n
         self._first.setdefault(kind, where)
 
@@ -92,5 +93,5 @@ class Odd:
             )
 
     def _told(self, kind: str) -> str:
-        where = self._first[kind]
+        where = ":".join(map(str, self._first[kind]))
         return f"{self._counts[kind]:,}" + (f" (the first at {where})" if where else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 
 from calcitrace.model import Reject, Report
@@ -27,14 +28,14 @@ class Versions:
     def __init__(self, seen: Seen) -> None:
         self._seen = seen
 
-    def settle(self, report: Report, source: str, row: int, shown: str) -> Report | Reject:
-        """The report (renamed if it is a later version), or the reject if its id and text have come before."""
+    def settle(self, report: Report, source: str, row: int, shown: Callable[[str], str]) -> Report | Reject:
+        """The report (renamed if a later version), or the reject, which shows its id so, if id and text came before."""
         seen, text = self._seen, _digest(report.text)
         first = seen.add(_key(report.report_id), text)
         if first is None:
             return report
         if text == first or seen.add(_key(f"{text:x} {report.report_id}", b"later"), MADE) is not None:
-            return Reject(source, row, REPEATED, shown)
+            return Reject(source, row, REPEATED, shown(report.report_id))
         counter = _key(report.report_id, b"number")
         number = (seen.add(counter, 1) or 1) + 1
         while seen.add(_key(made := f"{report.report_id}{VERSION_MARK}{number}"), MADE) is not None:
