@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from calcitrace.compiled import compile_all
@@ -17,6 +17,7 @@ from calcitrace.screen import prepare
 from calcitrace.sites import CueHit, Hit, Judged, Looking, no_cues
 
 UNLABELLED = "caller"
+REMEMBERED = 4000  # terms at a place of a sentence: many sentences share one
 
 
 class MedspacyJudge:
@@ -110,6 +111,7 @@ class FastJudge:
     def __init__(self, rules: RuleSet) -> None:
         prepare(rules)
         self._rules = rules
+        self._hits_at = lru_cache(REMEMBERED)(self._all_at)
         self._matcher: dict[Term, Any] = {}
         self._owners = owners_of(rules)
         terms = [(n, own[0][2]) for n, own in enumerate(self._owners)]
@@ -129,8 +131,11 @@ class FastJudge:
     def hits(self, forms: Sequence[str]) -> list[Hit]:
         """Every target rule that matches, before any is pruned, in order of the words."""
         found = self._tokens.find(forms) + self._phrases.find(forms) + self._regexes.find(forms)
-        hits = [Hit(what, name, term, i, j) for n, i, j in found for what, name, term in self._owners[n]]
+        hits = [hit for place in found for hit in self._hits_at(*place)]
         return sorted(hits, key=lambda h: (h.i, -h.j))
+
+    def _all_at(self, number: int, i: int, j: int) -> tuple[Hit, ...]:
+        return tuple(Hit(what, name, term, i, j) for what, name, term in self._owners[number])
 
     def modifiers(self, forms: Sequence[str]) -> tuple[list[Modifier], list[Modifier]]:
         """The context rules that match: those that count, with the scope that is left to them, and those pruned."""
