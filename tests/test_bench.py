@@ -142,7 +142,7 @@ def test_rules_diff_prints_no_text(command: Any, changed: Path, tmp_path: Path) 
     assert f"A7: added fracture {at}-{at + 7}: assertion=absent (fracture:spicule; context absent_before:" in done.out
     assert f" of {patterns_folder().name}/context/presence.yml)" in done.out
     assert "A7: case status stays no\n" in done.out
-    assert "1 reports, 1 change" in done.out
+    assert "1 report, 1 change" in done.out
     assert "\ncase status changes in 0 reports\n" in done.out
     assert SECRET not in done.out + done.err
     told = json.loads(command("rules", "diff", patterns_folder(), changed, "--on", corpus, "--json").out)
@@ -216,6 +216,24 @@ def test_columns_of_ones_own_are_read(command: Any, changed: Path, tmp_path: Pat
         done = command(*words, *told)
         assert (done.code, done.err) == (0, "")
         assert "A7: added fracture" in done.out
+
+
+@pytest.mark.parametrize("name", ["check", "diff"])
+def test_a_table_without_the_columns_that_were_named_is_told(
+    name: str, command: Any, changed: Path, tmp_path: Path
+) -> None:
+    """Beside one that has them it is no silent all-clear; nor is a row that is no report."""
+    for file, rows in (("own.csv", f'KEY;ZEBRA\nA7;"{TEXT}"\nA8;\n'), ("other.csv", f'report_id,text\nT1,"{TEXT}"\n')):
+        (tmp_path / file).write_text(rows, "utf-8")
+    on = [word for file in ("other.csv", "own.csv") for word in ("--on", tmp_path / file)]
+    folders = (patterns_folder(), changed) if name == "diff" else ("--patterns", patterns_folder())
+    done = command("rules", name, *folders, *on, "--text-column", "ZEBRA", "--id-column", "KEY")
+    assert done.code == 3
+    first, second, last = done.err.splitlines()
+    assert first.startswith("rejected other.csv: no column 'KEY' for report_id; columns are: report_id, text.")
+    assert second == f"rejected own.csv:{3 + TEXT.count(chr(10))}: empty text"
+    assert last == "2 rejected in all, and not looked at"
+    assert "1 report" in done.out
 
 
 # show --why

@@ -13,6 +13,7 @@ from calcitrace.model import Report
 from calcitrace.ruleset import Fault, RuleSet, Term
 
 SLOW_US = 100.0
+AGAIN = 3  # times that a slow one is measured, since the machine may be busy
 TIMED_SENTENCES = 2000
 FEW_REPORTS = 1000  # so few call for few of the lines, and say nothing of the others
 
@@ -70,10 +71,15 @@ def _slow(rules: RuleSet, sentences: Sequence[str]) -> Iterator[Fault]:
         if not term.regex or not sentences:
             continue
         pattern = re.compile(term.regex, re.IGNORECASE)
-        began = time.perf_counter()
-        for sentence in sentences:
-            pattern.search(sentence)
-        mean = (time.perf_counter() - began) / len(sentences) * 1e6
-        if mean > SLOW_US:
+        mean = _microseconds(pattern, sentences)
+        if mean > SLOW_US and (mean := min(_microseconds(pattern, sentences) for _ in range(AGAIN))) > SLOW_US:
             name = term.rule_id.split(":", 1)[1]
             yield Fault(term.where, "warning", f"{name} is slow: {mean:,.0f} us a sentence on average")
+
+
+def _microseconds(pattern: re.Pattern[str], sentences: Sequence[str]) -> float:
+    """How long a search takes, of a sentence on average."""
+    began = time.process_time()
+    for sentence in sentences:
+        pattern.search(sentence)
+    return (time.process_time() - began) / len(sentences) * 1e6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ from calcitrace.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from calcitrace.corpus import RunResult
+    from calcitrace.model import Reject
     from calcitrace.sources import Inputs
 
 
@@ -282,11 +283,18 @@ def _report_result(result: RunResult) -> None:
         say("no row was read: does the input hold more than a header?")
     if result.left_out:
         say(f"left out, of no known format: {_endings(Counter(result.left_out))}")
-    for reject in result.first_rejects:
-        say(f"rejected {reject.source}{f':{reject.row}' if reject.row else ''}: {reject.reason}")
     if result.rejects:
-        say(f"{result.rejects:,} rejected in all; see {result.folder / 'rejects.jsonl'}")
+        tell_rejects(result.first_rejects, result.rejects, f"; see {result.folder / 'rejects.jsonl'}")
         raise typer.Exit(ExitCode.REJECTS)
+
+
+def tell_rejects(first: Iterable[Reject], n: int, more: str = "") -> None:
+    """Say of the first rows that are no reports where they stand and why, of how many in all, and where to see more."""
+    from calcitrace.sources import place
+
+    for reject in first:
+        say(f"rejected {place(reject)}: {reject.reason}")
+    say(f"{n:,} rejected in all{more}")
 
 
 def _tell_other_rules(result: RunResult, manifest: Mapping[str, Any]) -> None:

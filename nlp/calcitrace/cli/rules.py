@@ -35,7 +35,7 @@ def rules_check(
     Errors make a rule wrong; warnings are rules that cannot act, act twice, add nothing, may be slow, or lack what
     shows that they are right. With --on, notes are lines that no report calls for, counted by file, and not counted
     where the reports are under 1,000 (--verbose names each); the reports are read as by `process`. Exit code 1 if there
-    is an error.
+    is an error, 3 if rows of --on are no reports, which are told.
 
     Example: calcitrace rules check --patterns my-rules --on reports.csv --text-column REPORT_BODY
     """
@@ -101,7 +101,8 @@ def rules_diff(
     Of each report that changes, the last line tells whether its case status does. A mention whose words become more
     or fewer is one change (span longer, span shorter). The reports are read as by `process`: a table needs a column of
     report text, and report ids if the changes are to be told by them (else by file and row). Patient and modality count
-    where they are there; all others do not matter.
+    where they are there; all others do not matter. Rows that are no reports, and tables that cannot be read, are told,
+    with exit code 3.
 
     Example: calcitrace rules diff patterns my-rules --on reports.csv --text-column REPORT_BODY
     """
@@ -119,7 +120,7 @@ def rules_diff(
     for report_id, own in groupby(found, key=lambda d: d.report_id):
         print("\n".join(_told(report_id, list(own))))
     cases = {d.report_id: (d.case_before, d.case_after) for d in found}
-    print(f"{bar.done:,} reports, {len(cases):,} change: {olds.hash[:8]} -> {news.hash[:8]}")
+    print(f"{many(bar.done, 'report')}, {len(cases):,} change: {olds.hash[:8]} -> {news.hash[:8]}")
     moved = Counter(f"{was} -> {now}" for was, now in cases.values() if was != now)
     told = ": " + ", ".join(f"{step} ({n:,})" for step, n in moved.most_common()) if moved else ""
     print(f"case status changes in {many(moved.total(), 'report')}{told}")
