@@ -315,7 +315,7 @@ def test_a_lost_key_is_not_replaced_unasked(cohort: Cohort, tmp_path: Path, comm
     assert command(*words, tmp_path / "1").code == 0
     made.rename(tmp_path / "moved.key")
     gone = command(*words, tmp_path / "2")
-    assert (gone.code, "the key of this cohort's pseudonyms is gone" in gone.err) == (2, True)
+    assert (gone.code, "the key of this cohort's pseudonyms is not there" in gone.err) == (2, True)
     assert "--new-key" in gone.err
     assert not made.exists()
     made.write_text("another key, as long as need be", encoding="ascii")
@@ -399,12 +399,13 @@ def test_a_readme_tells_the_manual_and_what_may_name_somebody(
     assert ("left_out.csv tells of" in told) == bool(done.left_out)
     ids = {
         "patients": "of patients patient_id, index_date, site, sex, age",
-        "reports": "of reports report_id, patient_id, study_date, merged_into, site, study_date_partial, sex, age",
+        "reports": "of reports report_id, patient_id, study_date, merged_into, site, study_date_partial, modality, "
+        "body_part, sex, age",
         "mentions": "of mentions mention_id, report_id",
     }
     if name == "redcap":  # its own names, and no field of a report for what the record tells
         ids["reports"] = "of reports report_id, report_study_date, report_merged_into, report_study_date_partial, "
-        ids["reports"] += "report_sex, report_age"
+        ids["reports"] += "report_modality, report_body_part, report_sex, report_age"
     assert f"identifying: {'; '.join(ids[table] for table in EXPORTS[name].tables)}. Ages above 89" in told
 
 
@@ -671,9 +672,17 @@ def test_the_data_dictionary_keeps_redcaps_rules(cohort: Cohort, key: Path, tmp_
     assert list(found[0]) == next(csv.reader([HEADER]))
     assert redcap_faults(found) == []
     marked = {row["Variable / Field Name"] for row in found if row["Identifier?"] == "y"}
-    ids = {"patient_id", "report_id", "report_merged_into", "report_text"}
+    ids = {"record_id", "patient_id", "report_id", "report_merged_into", "report_text"}
     dates = {"index_date", "report_study_date", "report_study_date_partial"}
-    assert marked == ids | dates | {"site", "sex", "age", "report_sex", "report_age"}
+    assert marked == ids | dates | {
+        "site",
+        "sex",
+        "age",
+        "report_sex",
+        "report_age",
+        "report_modality",
+        "report_body_part",
+    }
 
 
 def test_the_checker_of_redcaps_rules_sees_faults() -> None:

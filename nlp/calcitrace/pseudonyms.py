@@ -65,7 +65,7 @@ def pseudonyms(folder: Path, key_file: Path | None = None, new_key: bool = False
     known = "" if key_file or new_key else _known(check)
     try:
         if known and not path.exists():
-            raise UsageError(f"{path}: the key of this cohort's pseudonyms is gone; {ADVICE}")
+            raise UsageError(f"{path}: the key of this cohort's pseudonyms is not there; {ADVICE}")
         if key_file is None and not path.exists():
             _make_key(path)
         names = Pseudonyms(path.read_bytes().strip())

@@ -37,7 +37,8 @@ def _holds(extract: Extract, tables: Sequence[str]) -> str:
     of = "every patient that was read" if extract.choice.all_patients else "the members of a cohort"
     return (
         f"It holds {', '.join(held)}: {of}, with what rules read in the radiology reports. Whoever made it has the "
-        "Methods (source, rules, case definition, review, criteria): methods.md in the folder of the cohort."
+        "Methods (source, rules, case definition, review, criteria): methods.md in the folder of the cohort; and the "
+        "file of the case definition."
     )
 
 

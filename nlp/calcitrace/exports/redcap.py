@@ -44,10 +44,11 @@ NOTES = (
     "Fields of reports have names that begin with report_. record_id is what REDCap asks for; patient_id is the same "
     "pseudonym, or with --original-ids the id that the archive gives. report_adjudicated is what reviewers decided; "
     "report_case_status has it, too, and elsewhere what the rules read.",
-    "A second batch needs the same key, so that a patient keeps the record. The choices of sex, modality, tendon "
-    "and bone are the values of one export. If data_dictionary.csv of the second batch has another one, add it in "
-    "REDCap to the choices of the field (Online Designer; the code is the word) before the import, which is refused "
-    "otherwise; an upload of the second dictionary would take away the choices that only the first batch has.",
+    "A second batch needs the same key, so that a patient keeps the record. The choices of sex, kind of modality, "
+    "tendon and bone are the values of one export. If data_dictionary.csv of the second batch has another one, "
+    "add it in REDCap to the choices of the field (Online Designer; the code is the word) before the import, "
+    "which is refused otherwise; an upload of the second dictionary would take away the choices that only the "
+    "first batch has.",
     "Reports are instances 1, 2, 3 ... of a patient by date. Where a patient of the first batch has more reports in "
     "the second, the numbers move, and the import writes over other reports: export the whole cohort again then, into "
     "a new project.",
@@ -63,9 +64,9 @@ def write_redcap(extract: Extract, folder: Path) -> list[LeftOut]:
     In REDCap: upload data_dictionary.csv under Project Setup, Data Dictionary (it replaces all instruments: use a new
     project); enable "imaging_report" as a repeating instrument under Project Setup; then import import.csv with the
     Data Import Tool, dates as Y-M-D. Choices are imported by their codes, and forms are marked unverified. The record
-    id is always a pseudonym, so that patients of two hospitals with one id stay apart. Sex, tendon and bone are choices
-    of the values that there are (a text, where one of them is no single word), sex with the words of Table 1 as labels.
-    Mentions, and their ids as evidence, are not exported.
+    id is always a pseudonym, so that patients of two hospitals with one id stay apart. Sex, kind of modality, tendon
+    and bone are choices of the values that there are (a text, where one of them is no single word), sex with the words
+    of Table 1 as labels. Mentions, and their ids as evidence, are not exported.
     """
     write_table(folder / "data_dictionary.csv", COLUMNS, _dictionary(extract))
     header = [RECORD, *REPEAT, *_names(extract, "patients"), f"{PATIENT}_complete"]
@@ -108,7 +109,7 @@ def _names(extract: Extract, table: str) -> list[str]:
 
 
 def _dictionary(extract: Extract) -> Iterator[list[str]]:
-    yield _row(RECORD, PATIENT, "text", "Record (pseudonym)")
+    yield _row(RECORD, PATIENT, "text", "Record (pseudonym)", may_name=True)
     for table, form in (("patients", PATIENT), ("reports", REPORT)):
         for v in _variables(extract, table):
             choices = _choices(extract, table, v)
@@ -117,12 +118,20 @@ def _dictionary(extract: Extract) -> Iterator[list[str]]:
             yield _row(field_name(table, v), form, kind, v.label, told, v)
 
 
-def _row(name: str, form: str, kind: str, label: str, choices: str = "", variable: Variable | None = None) -> list[str]:
+def _row(
+    name: str,
+    form: str,
+    kind: str,
+    label: str,
+    choices: str = "",
+    variable: Variable | None = None,
+    may_name: bool = False,
+) -> list[str]:
     said = dict.fromkeys(COLUMNS, "")
     said |= {COLUMNS[0]: name, "Form Name": form, "Field Type": kind, "Field Label": label, COLUMNS[5]: choices}
     if variable:
         said[COLUMNS[7]] = VALIDATION.get(variable.kind, "")
-        said["Identifier?"] = "y" if variable.may_name else ""
+    said["Identifier?"] = "y" if may_name or (variable and variable.may_name) else ""
     return list(said.values())
 
 

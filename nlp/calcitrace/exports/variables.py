@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from calcitrace.strictyaml import Table
 
 TABLES = ("patients", "reports", "mentions")
-INDIRECT = ("site", "sex", "age", "study_date_partial")
+INDIRECT = ("site", "body_part", "modality", "sex", "age", "study_date_partial")  # as the archive gives them
 Row = Mapping[str, Any]
 DICTIONARY = ("table", "variable", "label", "kind", "values", "identifier")
 
@@ -44,7 +44,7 @@ class Variable:
 
     @property
     def may_name(self) -> bool:
-        """Whether it can name a patient, by itself or with others: ids, words of reports, dates, site, sex and age."""
+        """Whether it can name a patient, by itself or with others: ids, words of reports, dates and `INDIRECT`."""
         return self.identifier or self.free_text or self.kind == "date" or self.name in INDIRECT
 
     @property
