@@ -612,7 +612,7 @@ def test_a_cohort_is_not_written_over_with_another_key_unasked(tmp_path: Path, c
     assert command("cohort", folder, "--out", out).code == 0
     (tmp_path / "cohort.key").unlink()
     again = command("cohort", folder, "--out", out, "--overwrite")
-    assert (again.code, "is gone" in again.err, (out / "manifest.json").exists()) == (2, True, True)
+    assert (again.code, "is not there" in again.err, (out / "manifest.json").exists()) == (2, True, True)
     assert command("cohort", folder, "--out", out, "--overwrite", "--new-key").code == 0
     assert command("export", out, "--to", "csv", "--out", tmp_path / "csv").code == 0
 
