@@ -44,11 +44,13 @@ NOTES = (
     "Fields of reports have names that begin with report_. record_id is what REDCap asks for; patient_id is the same "
     "pseudonym, or with --original-ids the id that the archive gives. report_adjudicated is what reviewers decided; "
     "report_case_status has it, too, and elsewhere what the rules read.",
-    "A second batch needs the same key, so that a patient keeps the record. The choices of sex, kind of modality, "
-    "tendon and bone are the values of one export. If data_dictionary.csv of the second batch has another one, "
-    "add it in REDCap to the choices of the field (Online Designer; the code is the word) before the import, "
-    "which is refused otherwise; an upload of the second dictionary would take away the choices that only the "
-    "first batch has.",
+    "A second batch needs the same key, so that a patient keeps the record; the same criteria, or else its values "
+    "of a patient (index date, age, outcome) are written over those of the first; and dates that are moved in "
+    "both or in neither, or else the two together tell by how much. The choices of sex, kind of modality, tendon "
+    "and bone are the values of one export. If data_dictionary.csv of the second batch has another one, add it in "
+    "REDCap to the choices of the field (Online Designer; the code is the word) before the import, which is "
+    "refused otherwise; an upload of the second dictionary would take away the choices that only the first batch "
+    "has.",
     "Reports are instances 1, 2, 3 ... of a patient by date. Where a patient of the first batch has more reports in "
     "the second, the numbers move, and the import writes over other reports: export the whole cohort again then, into "
     "a new project.",
