@@ -312,6 +312,8 @@ def test_a_file_replaces_decisions_of_its_reviewer_where_it_is_asked_to(
     told = "1 decision; 1 replaced; 1 was there before; 0 rows rejected\n"
     assert command(*words, tmp_path / "mended.csv", "--dry-run").out == f"a dry run: would save {told}"
     assert command(*words, tmp_path / "mended.csv").out == f"saved {told}"
+    dry = command(*words, tmp_path / "bad.csv", "--dry-run").out
+    assert dry == "a dry run: would save 0 decisions; 0 were there before; 2 rows rejected\n"
     assert command(*words, tmp_path / "bad.csv").out == "saved 0 decisions; 0 were there before; 2 rows rejected\n"
     with Store(store) as made:
         assert [(d.decision, d.reviewer) for d in made.current() if d.report_id == "R000"] == [

@@ -230,8 +230,9 @@ def import_(
 
     with Store(store) as kept:
         done = import_decisions(kept, file, form, reviewer, partial, dry_run, replace)
-    parts = [f"would save {many(done.good, 'decision')}" if dry_run else f"saved {many(done.saved, 'decision')}"]
-    if done.replaced and (dry_run or done.saved):
+    good = done.good if partial or not done.rejects else 0
+    parts = [f"would save {many(good, 'decision')}" if dry_run else f"saved {many(done.saved, 'decision')}"]
+    if done.replaced and (good if dry_run else done.saved):
         parts.append(f"{done.replaced:,} replaced")
     parts.append(f"{done.known:,} {by(done.known, 'was', 'were')} there before")
     parts.append(f"{many(len(done.rejects), 'row')} rejected")
