@@ -422,7 +422,8 @@ def test_a_readme_tells_what_the_data_are(name: str, cohort: Cohort, key: Path, 
         "Definite, Probable or Possible, the surest first, or No where it meets none. Reviewers decided it for 1 "
         in told
     )
-    assert ("adjudicated tells their decision" in told) == ("reports" in EXPORTS[name].tables)
+    field = "report_adjudicated" if name == "redcap" else "adjudicated"
+    assert (f"no No); {field} tells their decision" in told) == ("reports" in EXPORTS[name].tables)
 
 
 def test_a_readme_tells_the_case_definition_as_methods_do(key: Path, tmp_path: Path) -> None:
@@ -435,6 +436,22 @@ def test_a_readme_tells_the_case_definition_as_methods_do(key: Path, tmp_path: P
     before, after = ((tmp_path / n / "README.txt").read_text(encoding="utf-8") for n in ("before", "after"))
     assert after.replace(f"\n{said}\n", "") == before
     assert "No reviewer decided it" in before
+
+
+def test_a_readme_tells_the_criteria_the_history_and_the_model(key: Path, tmp_path: Path) -> None:
+    """Of which cohort it is, what an episode is, and at which share of cases probabilities hold."""
+    row = {"report_id": "a", "patient_id": "P1", "study_date": "2019-03-04", "text": CASE}
+    own = tmp_path / "own.yml"
+    own.write_text("title: Adults\ntiers: [definite, probable, possible]\n", encoding="utf-8")
+    cohort = build_cohort(run(tmp_path, [row], prevalence=0.005), own)
+    cohortfolder.write_cohort(cohort, tmp_path / "cohort", key)
+    export(tmp_path / "cohort", tmp_path / "out", "redcap", key_file=key)
+    told = " ".join((tmp_path / "out" / "README.txt").read_text(encoding="utf-8").split())
+    assert 'Patients were selected by the criteria file own.yml, "Adults" (SHA-256 ' in told
+    assert "The index date is that of the first case report with a full date. Case reports were grouped into ep" in told
+    assert "at the same bone and side: tumor (mass or neoplasm) or infection (infection), and none where" in told
+    assert "at a prevalence of 0.5 %: by the starter model, which was trained on synthetic reports. They hold" in told
+    assert "A case report was one with case status definite, probable or possible." in told
 
 
 def test_a_readme_defines_the_constituents_that_it_names(key: Path, tmp_path: Path) -> None:

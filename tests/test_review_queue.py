@@ -226,6 +226,18 @@ def test_a_mistyped_word_is_told_with_those_near_it(run: Path, tmp_path: Path) -
     assert reject.reason == "the tendon is not known; near words are: supraspinatus, infraspinatus"
 
 
+def test_all_unknown_words_of_a_row_are_told_at_once(run: Path, tmp_path: Path) -> None:
+    """So that the second is not found only once the first is mended."""
+    rows = "report_id,decision,tendon,laterality\nR000,yes,supraspinatu,top\n"
+    (tmp_path / "in.csv").write_text(rows, encoding="utf-8")
+    with Store(tmp_path / "s", create=True) as store:
+        make_queue(run, store)
+        (reject,) = import_decisions(store, tmp_path / "in.csv", "csv", "B").rejects
+    assert reject.row == 2
+    assert "the tendon is not known; near words are: supraspinatus, infraspinatus" in reject.reason
+    assert "the laterality is not one of left, right, bilateral, none" in reject.reason
+
+
 def test_columns_of_decisions_are_known_in_any_case_and_others_named(run: Path, command: Any, tmp_path: Path) -> None:
     """`Migration Type` is migration_type; a column that is no such name is lost, and told before it is."""
     text = "Report ID,Place,Decision,Migration Type,Side\nR000,1,yes,subcortical,left\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -78,17 +78,22 @@ def check_opinion(opinion: Opinion, choices: Mapping[str, Sequence[str]]) -> Non
     Raises:
         UsageError: one that makes no sense; the message repeats nothing of it.
     """
+    if faults := list(_faults(opinion, choices)):
+        raise UsageError("; ".join(faults))
+
+
+def _faults(opinion: Opinion, choices: Mapping[str, Sequence[str]]) -> Iterator[str]:
     if opinion.decision not in DECISIONS:
-        raise UsageError(f"the decision is not one of {', '.join(DECISIONS)}")
+        yield f"the decision is not one of {', '.join(DECISIONS)}"
     for name, words in choices.items():
         if getattr(opinion, name) not in words:
             near = get_close_matches(getattr(opinion, name)[:MAX_WORD], words)
             known = f"known; near words are: {', '.join(near)}" if near else f"one of {', '.join(words)}"
-            raise UsageError(f"the {name} is not {known}")
+            yield f"the {name} is not {known}"
     if len(opinion.comment) > MAX_COMMENT:
-        raise UsageError(f"the comment has more than {MAX_COMMENT:,} characters")
+        yield f"the comment has more than {MAX_COMMENT:,} characters"
     if max(len(opinion.migration_type), len(opinion.tendon)) > MAX_WORD:
-        raise UsageError("migration type or tendon is too long")
+        yield "migration type or tendon is too long"
 
 
 def check_reviewer(name: str) -> None:

@@ -35,13 +35,13 @@ READ = (
 )
 OUTCOME = (
     "The index date is that of the first case report with a full date. Case reports were grouped into episodes by bone "
-    "and side; the migration type is the deepest of the index episode. The outcome is what the last report after the "
-    "index date says of the bone involvement at the same bone and side (resolved, residual cyst, persistent); it is "
-    '"not told" where no later report says it, and "no later report" where no report has a full date after the index '
-    "date."
+    "and side; the migration type is the deepest of the index episode, that of the index report. The outcome is what "
+    "the last report after the index date says of the bone involvement at the same bone and side (resolved, residual "
+    'cyst, persistent); it is "not told" where no later report says it, and "no later report" where no report has a '
+    "full date after the index date."
 )
 OVERRULED = (
-    " Bone involvement that was read in a later report does not count where a reviewer decided that the report is no "
+    "Bone involvement that was read in a later report does not count where a reviewer decided that the report is no "
     "case, against the case definition."
 )
 
@@ -69,7 +69,7 @@ def paragraphs(cohort: Cohort) -> list[tuple[str, str]]:
         ("Review", " ".join(_review(cohort))),
         ("Criteria", " ".join(_criteria(criteria, flow))),
         ("Cohort", _members(flow)),
-        ("Index date and outcome", OUTCOME + OVERRULED * ("no" in cohort.review.said.values())),
+        ("Index date and outcome", " ".join(_history(cohort))),
         ("Dates", " ".join(_dates(cohort))),
     ]
 
@@ -78,6 +78,16 @@ def definitions(cohort: Cohort) -> list[tuple[str, str]]:
     """Each constituent that the paragraphs name, with what it is by the file of the case definition."""
     named = ((case.constituents, named_in(case, cohort.criteria.tiers)) for case in cohort.cases)
     return list(dict.fromkeys((n.replace("_", " "), in_words(found[n])) for found, names in named for n in names))
+
+
+def probabilities(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Of which model the probabilities of runs are, and where they hold; empty where no run had a model."""
+    if not any(run.get("model") for run in runs):
+        return ""
+    return (
+        f"Probabilities are those of {_all(map(_model, runs))}: by {_all(map(_model_from, runs))}. They hold where so "
+        "many of the reports are cases, and are too high where fewer are."
+    )
 
 
 def _source(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -167,6 +177,17 @@ def _changed(flow: Flow) -> str:
     return (
         f"Because of the review alone, {many(added, 'patient')} {by(added, 'has', 'have')} a case report, and "
         f"{many(removed, 'patient')} no longer {by(removed, 'has', 'have')} one."
+    )
+
+
+def _history(cohort: Cohort) -> Iterator[str]:
+    yield OUTCOME
+    if "no" in cohort.review.said.values():
+        yield OVERRULED
+    found = (f"{name} ({listed(sorted(of), 'or')})" for name, of in cohort.criteria.first_diagnosis.items())
+    yield (
+        "What a case was first read as is what the reports before the index report state, or else suspect, at the same "
+        f"bone and side: {listed(found, 'or')}, and none where they name neither or there are no such reports."
     )
 
 

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from calcitrace.criteria import Criteria, Exclusion
-from calcitrace.phrases import many
+from calcitrace.phrases import either, many
 from calcitrace.studydate import study_date
 from calcitrace.timeline import STATUSES, Entry, Place, count_once, episodes, place_of
 
@@ -97,7 +97,7 @@ def steps_to_a_case(criteria: Criteria) -> list[Step]:
 
 
 def _steps(c: Criteria) -> Iterator[Step]:
-    tiers, kinds, sites, sides = (" or ".join(names) for names in (c.tiers, c.modalities, c.sites, c.sides))
+    tiers, kinds, sites, sides = (either(names) for names in (c.tiers, c.modalities, c.sites, c.sides))
     yield Step(f"No {tiers} report", f"with case status {tiers}", "", lambda e: e.status in c.tiers)
     if c.likely_case:
         said = "that is a likely case by the model"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,7 +81,7 @@ def cohort(
     print(f"wrote {out}; open {out / 'cohort.html'} in a browser")
 
 
-WIDEST = 69  # of names, so that numbers end within 80 columns; a longer one moves its own number alone
+WIDEST = 69  # of names, so that numbers end within 80 columns; a longer one takes several lines
 
 
 def _boxes(flow: Flow) -> Iterator[str]:
@@ -103,4 +104,6 @@ def _boxes(flow: Flow) -> Iterator[str]:
         ("in the cohort", flow.members),
     )
     widest = min(max(len(name) for name, _ in shown), WIDEST)
-    yield from (f"{name:<{widest}} {n:>10,}" for name, n in shown)
+    for name, n in shown:
+        *first, last = textwrap.wrap(name, widest, subsequent_indent="    ")
+        yield from (*first, f"{last:<{widest}} {n:>10,}")

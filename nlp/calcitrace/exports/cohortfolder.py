@@ -10,10 +10,11 @@ from typing import Any
 
 from calcitrace.errors import SourceError, UsageError
 from calcitrace.frames import read_run
-from calcitrace.methods import CONSTITUENTS
+from calcitrace.methods import CONSTITUENTS, probabilities
 from calcitrace.runfolder import MANIFEST
 
 METHODS = "methods.md"
+SUBJECTS = ("Criteria", "Case definition", "Index date and outcome")  # of its paragraphs, those that data need
 Row = Mapping[str, Any]
 
 
@@ -32,6 +33,7 @@ class CohortFolder:
         try:
             manifest = json.loads((folder / MANIFEST).read_bytes())
             self.runs = [Path(run["folder"]) for run in manifest["runs"]]
+            self.probabilities = probabilities(manifest["runs"])
             rules = sorted({run["ruleset_hash"][:12] for run in manifest["runs"]})
             self.system = f"calcitrace {manifest['version']} rules:{'+'.join(rules)}"
             self.made = str(manifest["finished"])
@@ -42,20 +44,20 @@ class CohortFolder:
         """The members of the cohort, or every patient that was read."""
         return self._rows("patients" if all_patients else "members")
 
-    def case_definition(self) -> str:
-        """What the cohort's Methods say of it, a paragraph each; empty where methods.md has nothing of it, or is gone.
+    def methods(self) -> str:
+        """What the cohort's Methods say of `SUBJECTS`, a paragraph each; empty where methods.md is gone.
 
-        The constituents that it names come after it, each with what it is.
+        The constituents of the case definition come after them, each with what it is.
         """
         try:
             text = (self.folder / METHODS).read_text(encoding="utf-8")
         except (OSError, ValueError):
             return ""
-        told = re.search(r"^\*\*Case definition\.\*\* (.+)$", text, re.MULTILINE)
+        found = dict(re.findall(r"^\*\*(.+?)\.\*\* (.+)$", text, re.MULTILINE))
         below = text.partition(f"{CONSTITUENTS}\n\n")[2].partition("\n# ")[0]
         read, _, table = below.partition("\n\n")
         defined = (f'"{name}": {said}.' for name, said in re.findall(r"^\| (.+?) \| (.+) \|$", table, re.MULTILINE)[2:])
-        return "\n\n".join(filter(None, [told[1] if told else "", read, *defined]))
+        return "\n\n".join(filter(None, [*(found.get(subject) for subject in SUBJECTS), read, *defined]))
 
     def reports(self) -> list[dict[str, Any]]:
         """The reports of the patients."""

@@ -41,7 +41,8 @@ class Choice:
 class Extract:
     """The rows of each table, by variable name, in the order of their keys, with the variables that describe them.
 
-    `case_definition` is what the cohort's Methods say of it, a paragraph each, or empty.
+    `methods` is what the cohort's Methods say of what it holds, a paragraph each; `probabilities`, of which model they
+    are, and where they hold. Both may be empty.
     """
 
     patients: list[dict[str, Any]]
@@ -51,7 +52,8 @@ class Extract:
     choice: Choice
     system: str
     made: str
-    case_definition: str
+    methods: str
+    probabilities: str
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """The rows of a table."""
@@ -96,8 +98,8 @@ def extract(cohort: CohortFolder, names: Pseudonyms, choice: Choice) -> Extract:
     )
     seen = {"patients": patients, "reports": reports, "mentions": mentions}
     described = {name: tuple(v.seen_in(seen[name]) for v in variables[name]) for name in TABLES}
-    told = cohort.case_definition()
-    return Extract(patients, reports, mentions, described, choice, cohort.system, cohort.made, told)
+    told = (cohort.system, cohort.made, cohort.methods(), cohort.probabilities)
+    return Extract(patients, reports, mentions, described, choice, *told)
 
 
 def _key(row: Row) -> str:

@@ -25,8 +25,8 @@ def readme(how: Export, extract: Extract, left_out: int) -> str:
         left_out: how many rows could not be exported.
     """
     manual = cleandoc(how.write.__doc__ or "")
-    told = [_holds(extract, how.tables), _status(extract, how.tables), manual, *how.notes, _how(extract)]
-    told += [_may_name(extract, how), _files(left_out), extract.case_definition]
+    told = [_holds(extract, how.tables), _status(extract, how), extract.probabilities * ("reports" in how.tables)]
+    told += [manual, *how.notes, _how(extract), _may_name(extract, how), _files(left_out), extract.methods]
     paragraphs = (" ".join(part.split()) for text in told if text for part in text.split("\n\n"))
     return f"An export of {extract.system}\n\n" + "\n\n".join(textwrap.fill(p, WIDTH) for p in paragraphs) + "\n"
 
@@ -42,15 +42,16 @@ def _holds(extract: Extract, tables: Sequence[str]) -> str:
     )
 
 
-def _status(extract: Extract, tables: Sequence[str]) -> str:
+def _status(extract: Extract, how: Export) -> str:
     """What the values of the case status mean, and how far reviewers decided it."""
     decided = sum(row["adjudicated"] is not None for row in extract.reports)
-    column = "reports" in tables
+    column = next((how.field("reports", v) for v in extract.variables["reports"] if v.name == "adjudicated"), "")
+    column *= "reports" in how.tables
     who = (
         f"Reviewers decided it for {many(decided, 'report')}, in place of the rules (yes is Definite, unsure Possible, "
-        f"no No){'; adjudicated tells their decision and is empty for all other reports' * column}."
+        f"no No){f'; {column} tells their decision and is empty for all other reports' * bool(column)}."
         if decided
-        else f"No reviewer decided it for any of the reports{', so that adjudicated is empty' * column}."
+        else f"No reviewer decided it for any of the reports{f', so that {column} is empty' * bool(column)}."
     )
     return (
         "The case status of a report is the tier of the case definition that it meets: Definite, Probable or Possible, "
