@@ -139,6 +139,48 @@ def test_addenda_repeats_and_copies_count_once(tmp_path: Path) -> None:
     assert sum(counted.values()) == made.flow.rows == 5
 
 
+def test_what_an_addendum_leaves_open_stands_as_the_report_told_it(tmp_path: Path) -> None:
+    """It decides the case; tendon, bone, side, size and day are those of the report to which it belongs."""
+    first = "MRI right shoulder. 6 mm calcific deposit of the supraspinatus with migration into the greater tuberosity."
+    addendum = "ADDENDUM: Findings confirmed: intraosseous migration of calcific tendinitis."
+    rows = rows_of(("a", "P1", "2020-01-03", first), ("a", "P1", "2020-01-08", addendum))
+    made = build_cohort(run(tmp_path, rows))
+    (row,) = made.members.to_dict("records")
+    assert (row["index_report"], row["index_date"], row["size_mm"]) == ("a~v2", "2020-01-03", 6.0)
+    assert (row["tendon"], row["bone"], row["laterality"]) == ("supraspinatus", "humerus", "right")
+    assert list(made.timeline["counted"]) == ["merged_version", "counted"]
+
+
+def test_an_addendum_that_takes_a_case_back_or_puts_it_elsewhere_holds(tmp_path: Path) -> None:
+    """What it does say is not filled from the first text: no case, and another side without the size of the first."""
+    first = "MRI right shoulder. 6 mm calcific deposit of the supraspinatus with migration into the greater tuberosity."
+    back = "ADDENDUM: On review there is no intraosseous migration and no erosion. The deposit lies in the tendon."
+    left = "ADDENDUM: Calcific deposit of the left supraspinatus with migration into the greater tuberosity."
+    rows = rows_of(("a", "P1", "2020-01-03", first), ("a", "P1", "2020-01-03", back))
+    assert not patient(build_cohort(run(tmp_path, rows)))["is_case"]
+    rows = rows_of(("b", "P2", "2020-01-03", first), ("b", "P2", "2020-01-03", left))
+    row = patient(build_cohort(run(tmp_path, rows, "other")), "P2")
+    assert (row["laterality"], row["tendon"]) == ("left", "supraspinatus")
+    assert row["size_mm"] != row["size_mm"]
+
+
+def test_details_that_a_reviewer_told_of_an_earlier_version_hold(tmp_path: Path) -> None:
+    """Where the version that decides was decided without them; there they go before what the rules read."""
+    addendum = "ADDENDUM: Findings confirmed: intraosseous migration of calcific tendinitis of the infraspinatus."
+    rows = rows_of(("a", "P1", "2020-01-03", CASE), ("a", "P1", "2020-01-08", addendum))
+    told = {"migration_type": "intramedullary", "tendon": "subscapularis", "laterality": "left"}
+    none = dict.fromkeys(told, "none")
+    given = tmp_path / "decided.csv"
+    lines = ["patient_id,report_id,decision,migration_type,tendon,laterality,by,reviewers,at"]
+    for report_id, details in (("a", told), ("a~v2", none)):
+        lines.append(f"P1,{report_id},yes,{','.join(details.values())},all readers,A,2026-01-01")
+    given.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    made = build_cohort(run(tmp_path, rows), adjudications=given)
+    row = patient(made)
+    assert {name: row[name] for name in told} == told
+    assert [list(names) for names in made.timeline["by_reviewer"]][1] == list(told)
+
+
 def test_dates_that_mean_no_day_are_not_guessed(tmp_path: Path) -> None:
     """03/04 is March or April unless the criteria say which; a patient with no full date is left out by name."""
     folder = run(tmp_path, rows_of(("a", "P1", "03/04/2019", CASE), ("b", "P2", "2019-05", CASE)))

@@ -36,7 +36,8 @@ from test_cohort import CASE, run
 
 from calcitrace import build_cohort, cohortfolder
 from calcitrace.errors import SourceError, UsageError
-from calcitrace.exports import EXPORTS, RECORD, Choice, Export, export
+from calcitrace.exports import EXPORTS, RECORD, Choice, Export, Extract, LeftOut, export
+from calcitrace.exports.files import write_dictionary
 from calcitrace.exports.variables import read_variables
 from calcitrace.methods import READ, definitions
 from calcitrace.pseudonyms import Pseudonyms
@@ -431,11 +432,27 @@ def test_a_readme_tells_the_case_definition_as_methods_do(key: Path, tmp_path: P
     write_cohort(tmp_path / "cohort", PATIENTS, [], [])
     export(tmp_path / "cohort", tmp_path / "before", "csv", key_file=key)
     said = "The case definition was ours. A definite report has a deposit."
-    (tmp_path / "cohort" / "methods.md").write_text(f"# M\n\n**Case definition.** {said}\n\n**Review.** R.\n", "utf-8")
+    (tmp_path / "cohort" / "methods.md").write_text(f"# M\n\n**Case definition.** {said}\n\n**Source.** S.\n", "utf-8")
     export(tmp_path / "cohort", tmp_path / "after", "csv", key_file=key)
     before, after = ((tmp_path / n / "README.txt").read_text(encoding="utf-8") for n in ("before", "after"))
     assert after.replace(f"\n{said}\n", "") == before
     assert "No reviewer decided it" in before
+
+
+def test_a_dictionary_holds_the_tables_of_its_export_alone(
+    cohort: Cohort, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export of fewer tables that is made like another one does not describe what it has not."""
+    monkeypatch.setitem(EXPORTS, "few", replace(EXPORTS["csv"], write=_only_dictionary, tables=("patients", "reports")))  # type: ignore[arg-type]
+    export(cohort.folder, tmp_path / "out", "few", key_file=key)
+    rows = list(csv.DictReader((tmp_path / "out" / "data_dictionary.csv").open(encoding="utf-8")))
+    assert {row["table"] for row in rows} == {"patients", "reports"}
+
+
+def _only_dictionary(extract: Extract, folder: Path) -> list[LeftOut]:
+    """A dictionary."""
+    write_dictionary(extract, folder)
+    return []
 
 
 def test_a_readme_tells_the_criteria_the_history_and_the_model(key: Path, tmp_path: Path) -> None:

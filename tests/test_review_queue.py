@@ -238,6 +238,28 @@ def test_all_unknown_words_of_a_row_are_told_at_once(run: Path, tmp_path: Path) 
     assert "the laterality is not one of left, right, bilateral, none" in reject.reason
 
 
+def test_rows_of_a_file_that_contradict_each_other_are_told_by_their_rows(run: Path, tmp_path: Path) -> None:
+    """Nothing has been decided before that could be undone; a day that is none is told with unknown words."""
+    rows = "report_id,decision,reviewer,tendon,at\nR000,yes,B,,\nR000,no,B,,\nR001,maybe,B,,27.11.2026\n"
+    (tmp_path / "in.csv").write_text(rows, encoding="utf-8")
+    with Store(tmp_path / "s", create=True) as store:
+        make_queue(run, store)
+        told = {r.row: r.reason for r in import_decisions(store, tmp_path / "in.csv", "csv").rejects}
+    assert told[3] == "row 2 is of the same report and the same reviewer; keep one of them"
+    assert told[4].startswith("at is no day or time such as ")
+    assert told[4].endswith("; the decision is not one of yes, no, unsure")
+
+
+def test_details_of_what_is_no_yes_are_told(run: Path, command: Any, tmp_path: Path) -> None:
+    """They are not kept, and the row may have been meant as a yes."""
+    (tmp_path / "in.csv").write_text("report_id,decision,tendon\nR000,no,supraspinatus\nR001,no,\n", encoding="utf-8")
+    with Store(tmp_path / "s", create=True) as store:
+        make_queue(run, store)
+    done = command("decisions", "import", tmp_path / "in.csv", "--store", tmp_path / "s", "--reviewer", "B")
+    assert done.code == 0
+    assert "row 2: a type, tendon or side of what is no yes is not kept; is it a yes?" in done.err
+
+
 def test_columns_of_decisions_are_known_in_any_case_and_others_named(run: Path, command: Any, tmp_path: Path) -> None:
     """`Migration Type` is migration_type; a column that is no such name is lost, and told before it is."""
     text = "Report ID,Place,Decision,Migration Type,Side\nR000,1,yes,subcortical,left\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from calcitrace.criteria import Criteria, Exclusion, Person, read_criteria
+from calcitrace.criteria import Criteria, Exclusion, read_criteria
 from calcitrace.criteriakeys import WHEN
 from calcitrace.ids import lost_zeros, not_there
 from calcitrace.modality import OTHER, unknown_said
@@ -153,19 +153,20 @@ def tell_codes(criteria: Criteria, found: Mapping[str, int]) -> Iterator[str]:
             yield said if n else f"{said}; nobody is left out by {exclusion.name!r} (ids must be written as there)"
             if not exclusion.codes:
                 yield f"{exclusion.table}: no row has a code of {exclusion.name!r}"
-            yield from _tell_days(exclusion, exclusion.codes, criteria.date_order)
+            yield from tell_days(exclusion, criteria.date_order)
 
 
-def _tell_days(exclusion: Exclusion, codes: Mapping[Person, Sequence[str]], order: str) -> Iterator[str]:
+def tell_days(exclusion: Exclusion, order: str) -> Iterator[str]:
     """What to tell of codes that count by their day and have none that can be read."""
-    days = [day for found in codes.values() for day in found]
+    days = [day for found in (exclusion.codes or {}).values() for day in found]
     lost = [day for day in days if study_date(day, order).day is None]
     if lost and exclusion.when != WHEN[0]:
         either = sum(reading_of(day) == EITHER for day in lost)
         advice = f" (of {either:,} day and month could be either way: say date_order)" if either else ""
         yield (
             f"{exclusion.table}: {len(lost):,} of {many(len(days), 'code')} of {exclusion.name!r} "
-            f"{by(len(lost), 'has', 'have')} no day that can be read{advice}; they leave nobody out"
+            f"{by(len(lost), 'has', 'have')} no day that can be read{advice}; "
+            f"{by(len(lost), 'it leaves', 'they leave')} nobody out"
         )
 
 

@@ -15,6 +15,7 @@ READER, ADJUDICATOR = "reader", "adjudicator"
 DETAILS = ("migration_type", "tendon", "laterality")
 UNDO = "undo"
 MAX_COMMENT, MAX_WORD = 4_000, 200
+FEW = 6  # words that are all told where none of them was meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +79,17 @@ def check_opinion(opinion: Opinion, choices: Mapping[str, Sequence[str]]) -> Non
     Raises:
         UsageError: one that makes no sense; the message repeats nothing of it.
     """
-    if faults := list(_faults(opinion, choices)):
+    if faults := list(faults_of(opinion, choices)):
         raise UsageError("; ".join(faults))
 
 
-def _faults(opinion: Opinion, choices: Mapping[str, Sequence[str]]) -> Iterator[str]:
+def faults_of(opinion: Opinion, choices: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """What makes no sense in an opinion."""
     if opinion.decision not in DECISIONS:
         yield f"the decision is not one of {', '.join(DECISIONS)}"
     for name, words in choices.items():
         if getattr(opinion, name) not in words:
-            near = get_close_matches(getattr(opinion, name)[:MAX_WORD], words)
+            near = get_close_matches(getattr(opinion, name)[:MAX_WORD], words) if len(words) > FEW else []
             known = f"known; near words are: {', '.join(near)}" if near else f"one of {', '.join(words)}"
             yield f"the {name} is not {known}"
     if len(opinion.comment) > MAX_COMMENT:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from calcitrace.casewords import in_words, listed, named_in, tier_in_words
 from calcitrace.criteria import Criteria, Exclusion
-from calcitrace.criteriafit import SAYS
+from calcitrace.criteriafit import SAYS, tell_days
 from calcitrace.decisions import DETAILS
 from calcitrace.flow import Flow
 from calcitrace.phrases import by, many
@@ -237,6 +237,7 @@ def _criteria(criteria: Criteria, flow: Flow) -> Iterator[str]:
         yield f"Patients were left out for the first of these reasons that applied, in this order. {'. '.join(left)}."
     if nobody := [f'"{n}"{why.get(n, "")}' for n in names if not flow.patients[n]]:
         yield f"Nobody was left out for {', '.join(nobody)}."
+    yield from (f"{told}." for e in criteria.exclude for told in tell_days(e, criteria.date_order))
 
 
 def exclusion_reasons(exclusions: Sequence[Exclusion]) -> dict[str, str]:

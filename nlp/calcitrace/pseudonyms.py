@@ -13,7 +13,10 @@ from calcitrace.errors import UsageError
 
 SHORTEST_KEY = 16  # bytes
 CHECK = "pseudonyms.json"
-ADVICE = "put it there, name it with --key, or give --new-key: pseudonyms then match no earlier page or export"
+ADVICE = (
+    "put it there, name it with --key (the same as `calcitrace cohort` was given, if it was), or give --new-key: "
+    "pseudonyms then match no earlier page or export"
+)
 FARTHEST = 365  # days that a patient's dates are moved by at most, either way
 
 

@@ -67,9 +67,9 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
 def count_once(entries: Sequence[Entry], criteria: Criteria) -> list[Entry]:
     """The reports that count, in order; the others are marked with the report that they are merged into.
 
-    Later versions of one report (addenda, amended texts) make one with it: the last that speaks of the bone decides,
-    and what it does not speak of stands as the earlier ones said. Of equal texts on one day one counts; a text copied
-    forward to a later day tells nothing new and does not count.
+    Later versions of one report (addenda, amended texts) make one with it, of the earliest day: the last that speaks
+    of the bone decides, and what it does not speak of (findings, tendon, bone, side, size) stands as the others said.
+    Of equal texts on one day one counts; a text copied forward to a later day tells nothing new and does not count.
     """
     studies: dict[tuple[int, str], list[Entry]] = {}
     for entry in sorted(entries, key=lambda e: (e.run, e.place)):
@@ -90,7 +90,23 @@ def _merged(versions: Sequence[Entry], criteria: Criteria) -> Entry:
             own = [m for m in other.mentions if m["finding"] not in said]
             decides.mentions = [*decides.mentions, *own]
             said |= {m["finding"] for m in own}
+            _complete(decides, other)
+    decides.date = min((v.date for v in versions if v.date.day), key=lambda d: (d.first, d.time), default=decides.date)
     return decides
+
+
+def _complete(entry: Entry, other: Entry) -> None:
+    """Let stand as another version told it what a version leaves open; of details, what a reviewer told goes before."""
+    for name in ("migration_type",) * (entry.status != "no") + ("tendon", "laterality"):
+        told = name in other.by_reviewer and name not in entry.by_reviewer
+        if told or getattr(entry, name) == "none":
+            setattr(entry, name, getattr(other, name))
+            entry.by_reviewer += (name,) * told
+    entry.bone = other.bone if entry.bone == "none" else entry.bone
+    if entry.size_mm is None and (entry.tendon, entry.laterality) == (other.tendon, other.laterality):
+        entry.size_mm = other.size_mm
+    for name in ("modality", "kind", "body_part", "sex", "age"):
+        setattr(entry, name, getattr(entry, name) or getattr(other, name))
 
 
 def _without_copies(entries: Sequence[Entry], criteria: Criteria) -> list[Entry]:

@@ -239,6 +239,8 @@ def import_(
     if done.undecided:
         parts.append(f"{many(done.undecided, 'row')} {by(done.undecided, 'has', 'have')} no decision yet")
     print(("a dry run: " if dry_run else "") + "; ".join(parts))
+    if done.detailed:
+        say(f"note: {_rows(done.detailed)}: a type, tendon or side of what is no yes is not kept; is it a yes?")
     if done.passed:
         say(f"note: columns that are passed over: {short(done.passed)}; {IMPORTS}")
     for line in reject_lines(done.rejects):

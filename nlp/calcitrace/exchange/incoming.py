@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from calcitrace.adjudication import IMPORTED, Store
-from calcitrace.decisions import DECISIONS, DETAILS, Decision, Opinion, check_opinion
+from calcitrace.decisions import DECISIONS, DETAILS, Decision, Opinion, faults_of
 from calcitrace.errors import ConflictError, SourceError, UsageError
 from calcitrace.exchange.outgoing import ROW_COLUMNS, cohort_rows
 from calcitrace.ids import lost_zeros
@@ -38,9 +38,9 @@ class Imported:
     """What an import did: rows saved, rows that were there before, and rejects with their reasons.
 
     `good` counts the rows that were saved, or would have been, and `replaced` those of them that took the place of
-    another decision; `undecided` those of a CSV file that name a report and no decision yet. `advice` tells of ids that
-    the queue has with other leading zeros, "" where there is none. `passed` are columns of a CSV file that an import
-    does not know.
+    another decision; `undecided` those of a CSV file that name a report and no decision yet. `detailed` are the rows
+    that tell a type, tendon or side of what is no yes, which is not kept. `advice` tells of ids that the queue has with
+    other leading zeros, "" where there is none. `passed` are columns of a CSV file that an import does not know.
     """
 
     saved: int
@@ -51,6 +51,7 @@ class Imported:
     undecided: int = 0
     passed: tuple[str, ...] = ()
     replaced: int = 0
+    detailed: tuple[int, ...] = ()
 
 
 class _NothingSavedError(Exception):
@@ -142,7 +143,8 @@ def import_decisions(
         raise UsageError(f"{form!r} is not one of {', '.join(READERS)}")
     path, rejects, missing, passed = Path(path), list[Reject](), set[str](), tuple[str, ...]()
     good = known = undecided = replaced = 0
-    queue = {item.report_id for item in store.items()}
+    rows, detailed = dict[tuple[str, str, str], int](), list[int]()
+    queue, choices = {item.report_id for item in store.items()}, store.choices()
     given, saved = READERS[form](path), False
     with suppress(_NothingSavedError), store.together():
         before = {(d.report_id, d.reviewer, d.role): d for d in store.current()}
@@ -156,13 +158,20 @@ def import_decisions(
             try:
                 opinion, who, role, at = _opinion(row, reviewer)
                 missing |= {opinion.report_id} - queue
+                if faults := [*_faults_of_day(at), *faults_of(opinion, choices)]:
+                    raise UsageError("; ".join(faults))
+                first = rows.setdefault((opinion.report_id, who, role), number)
+                if first != number:
+                    raise ConflictError(f"row {first} is of the same report and the same reviewer; keep one of them")
+                if opinion.decision != "yes" and any(row.get(name) for name in DETAILS):
+                    detailed.append(number)
                 there = before.get((opinion.report_id, who, role))
                 if there and all(getattr(there, f.name) == getattr(opinion, f.name) for f in fields(Opinion)):
                     known += 1
                     continue
                 key = _key(opinion, who, role, number, turns[opinion.report_id, who])
                 if there:
-                    _make_room(store, there, opinion, key, replace)
+                    _make_room(store, there, key, replace)
                 replaced += bool(before.pop((opinion.report_id, who, role), None))
                 store.decide(opinion, who, key, role, at=at)
                 good += 1
@@ -172,12 +181,12 @@ def import_decisions(
             raise _NothingSavedError
         saved = True
     advice = lost_zeros(missing, queue).removeprefix("; ")
-    return Imported(good if saved else 0, known, tuple(rejects), advice, good, undecided, passed, replaced)
+    counts = good, undecided, passed, replaced, tuple(detailed)
+    return Imported(good if saved else 0, known, tuple(rejects), advice, *counts)
 
 
-def _make_room(store: Store, there: Decision, opinion: Opinion, key: str, replace: bool) -> None:
-    """Undo what a reviewer decided otherwise before; a bad row leaves it."""
-    check_opinion(opinion, store.choices())
+def _make_room(store: Store, there: Decision, key: str, replace: bool) -> None:
+    """Undo what a reviewer decided otherwise before."""
     if not replace:
         raise ConflictError(
             "this reviewer has decided on the report otherwise; undo that decision on the review page, or let this "
@@ -193,7 +202,6 @@ def _opinion(row: Mapping[str, Any], reviewer: str) -> tuple[Opinion, str, str, 
     texts = {n: _plain(v.strip()) for n, v in texts.items()}
     if not texts["report_id"] or not texts["decision"]:
         raise UsageError("needs a report_id and a decision")
-    _check_day(texts["at"])
     words = {n: "_".join(texts[n].lower().split()) for n in DETAILS}  # Teres minor is teres_minor
     details = {n: (words[n] or "none") if texts["decision"].lower() == "yes" else "none" for n in DETAILS}
     flag = str(row.get("flag") or "").strip().lower() in ("1", "true", "yes")
@@ -201,12 +209,12 @@ def _opinion(row: Mapping[str, Any], reviewer: str) -> tuple[Opinion, str, str, 
     return opinion, texts["reviewer"] or reviewer, texts["role"] or "reader", texts["at"]
 
 
-def _check_day(at: str) -> None:
-    """Refuse what is no day or time as ISO 8601 writes it; the message repeats nothing of it."""
+def _faults_of_day(at: str) -> Iterator[str]:
+    """What to tell of what is no day or time as ISO 8601 writes it; it repeats nothing of it."""
     try:
         datetime.fromisoformat(at or "2000-01-01")
     except ValueError:
-        raise UsageError("at is no day or time such as 2026-04-03 or 2026-04-03T14:05 (empty: now)") from None
+        yield "at is no day or time such as 2026-04-03 or 2026-04-03T14:05 (empty: now)"
 
 
 def _plain(cell: str) -> str:

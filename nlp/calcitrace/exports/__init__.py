@@ -122,7 +122,7 @@ def export(
     folder = CohortFolder(Path(cohort))
     names = pseudonyms(folder.folder, Path(key_file) if key_file else None, new_key)
     found = extract(folder, names, choice)
-    found = found if how.lists else found.without_lists()
+    found = (found if how.lists else found.without_lists()).of(how.tables)
     work = _work_folder(target)
     try:
         left_out = how.write(found, work)

@@ -14,7 +14,12 @@ from calcitrace.methods import CONSTITUENTS, probabilities
 from calcitrace.runfolder import MANIFEST
 
 METHODS = "methods.md"
-SUBJECTS = ("Criteria", "Case definition", "Index date and outcome")  # of its paragraphs, those that data need
+SUBJECTS = (
+    "Criteria",
+    "Case definition",
+    "Review",
+    "Index date and outcome",
+)  # what data need
 Row = Mapping[str, Any]
 
 

@@ -8,7 +8,7 @@ and `report` keys that it belongs to.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -41,8 +41,8 @@ class Choice:
 class Extract:
     """The rows of each table, by variable name, in the order of their keys, with the variables that describe them.
 
-    `methods` is what the cohort's Methods say of what it holds, a paragraph each; `probabilities`, of which model they
-    are, and where they hold. Both may be empty.
+    `variables` are those of the tables that the export holds. `methods` is what the cohort's Methods say of what it
+    holds, a paragraph each; `probabilities`, of which model they are, and where they hold. Both may be empty.
     """
 
     patients: list[dict[str, Any]]
@@ -66,6 +66,10 @@ class Extract:
     def mentions_of(self) -> dict[str, list[dict[str, Any]]]:
         """The mentions of each report, by the report's key."""
         return _grouped(self.mentions, "report")
+
+    def of(self, tables: Sequence[str]) -> Extract:
+        """The same with the variables of these tables alone."""
+        return replace(self, variables={name: self.variables[name] for name in tables})
 
     def without_lists(self) -> Extract:
         """The same without the variables that are lists, and without their values."""

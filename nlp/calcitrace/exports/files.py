@@ -38,8 +38,7 @@ def _cell(value: Any) -> str:
 
 def write_dictionary(extract: Extract, folder: Path) -> None:
     """Write data_dictionary.csv: the variables with their labels, kinds and codes."""
-    rows = dictionary({table: extract.variables[table] for table in TABLES})
-    write_table(folder / "data_dictionary.csv", DICTIONARY, (row.values() for row in rows))
+    write_table(folder / "data_dictionary.csv", DICTIONARY, (row.values() for row in dictionary(extract.variables)))
 
 
 def write_csv(extract: Extract, folder: Path) -> list[LeftOut]:

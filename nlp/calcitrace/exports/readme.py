@@ -28,7 +28,8 @@ def readme(how: Export, extract: Extract, left_out: int) -> str:
     told = [_holds(extract, how.tables), _status(extract, how), extract.probabilities * ("reports" in how.tables)]
     told += [manual, *how.notes, _how(extract), _may_name(extract, how), _files(left_out), extract.methods]
     paragraphs = (" ".join(part.split()) for text in told if text for part in text.split("\n\n"))
-    return f"An export of {extract.system}\n\n" + "\n\n".join(textwrap.fill(p, WIDTH) for p in paragraphs) + "\n"
+    filled = (textwrap.fill(p, WIDTH, break_on_hyphens=False, break_long_words=False) for p in paragraphs)
+    return f"An export of {extract.system}\n\n" + "\n\n".join(filled) + "\n"
 
 
 def _holds(extract: Extract, tables: Sequence[str]) -> str:
@@ -36,17 +37,18 @@ def _holds(extract: Extract, tables: Sequence[str]) -> str:
     held = [many(len(extract.rows(table)), table.removesuffix("s")) for table in tables]
     of = "every patient that was read" if extract.choice.all_patients else "the members of a cohort"
     return (
-        f"It holds {', '.join(held)}: {of}, with what rules read in the radiology reports. Whoever made it has the "
-        "Methods (source, rules, case definition, review, criteria): methods.md in the folder of the cohort; and the "
-        "file of the case definition."
+        f"It holds {', '.join(held)}: {of}, with what rules read in the radiology reports, and what reviewers decided "
+        "where they did. Whoever made it has the Methods (source, rules, case definition, review, criteria): "
+        "methods.md in the folder of the cohort; and the file of the case definition."
     )
 
 
 def _status(extract: Extract, how: Export) -> str:
     """What the values of the case status mean, and how far reviewers decided it."""
     decided = sum(row["adjudicated"] is not None for row in extract.reports)
-    column = next((how.field("reports", v) for v in extract.variables["reports"] if v.name == "adjudicated"), "")
-    column *= "reports" in how.tables
+    column = next(
+        (how.field("reports", v) for v in extract.variables.get("reports", ()) if v.name == "adjudicated"), ""
+    )
     who = (
         f"Reviewers decided it for {many(decided, 'report')}, in place of the rules (yes is Definite, unsure Possible, "
         f"no No){f'; {column} tells their decision and is empty for all other reports' * bool(column)}."
@@ -64,7 +66,8 @@ def _how(extract: Extract) -> str:
     choice = extract.choice
     ids = "as the archive gives them" if choice.original_ids else "pseudonyms, the same as long as the key is the same"
     dates = (
-        "moved by the same number of days for all of one patient, so that intervals stay"
+        "moved by the same number of days for all of one patient, so that intervals stay; limits in the criteria are "
+        "of the true ones"
         if choice.shift_dates
         else "the true ones (calcitrace export --shift-dates moves them)"
     )

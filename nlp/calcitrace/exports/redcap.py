@@ -64,11 +64,12 @@ def write_redcap(extract: Extract, folder: Path) -> list[LeftOut]:
     """REDCap: data_dictionary.csv (18 columns) and import.csv, one record a patient, reports as a repeating instrument.
 
     In REDCap: upload data_dictionary.csv under Project Setup, Data Dictionary (it replaces all instruments: use a new
-    project); enable "imaging_report" as a repeating instrument under Project Setup; then import import.csv with the
-    Data Import Tool, dates as Y-M-D. Choices are imported by their codes, and forms are marked unverified. The record
-    id is always a pseudonym, so that patients of two hospitals with one id stay apart. Sex, kind of modality, tendon
-    and bone are choices of the values that there are (a text, where one of them is no single word), sex with the words
-    of Table 1 as labels. Mentions, and their ids as evidence, are not exported.
+    project); enable "imaging_report" as a repeating instrument under Project Setup, optional modules, Repeating
+    instruments; then import import.csv with the Data Import Tool, dates as Y-M-D. Choices are imported by their codes,
+    and forms are marked unverified. The record id is always a pseudonym, so that patients of two hospitals with one id
+    stay apart. Sex, kind of modality, tendon and bone are choices of the values that there are (a text, where one of
+    them is no single word), sex with the words of Table 1 as labels. Mentions, and their ids as evidence, are not
+    exported.
     """
     write_table(folder / "data_dictionary.csv", COLUMNS, _dictionary(extract))
     header = [RECORD, *REPEAT, *_names(extract, "patients"), f"{PATIENT}_complete"]
