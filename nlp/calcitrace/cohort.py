@@ -84,10 +84,7 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "report_id": ("string", "as in the run"),
     "run": ("int32", "number of the run, from 1, in the order given"),
     "study_date": ("string", "as given"),
-    "date": (
-        "string",
-        "YYYY-MM-DD where it means one day, the earliest of versions; YYYY-MM or YYYY if partial",
-    ),
+    "date": ("string", "YYYY-MM-DD where it means one day (of versions the first); YYYY-MM or YYYY if partial"),
     "date_kind": ("string", "day, partial, unclear (day and month could be either, or no date at all) or missing"),
     "days_from_index": ("int32", "days from the index date; null where either has no day"),
     "modality": ("string", "as given"),

@@ -141,48 +141,82 @@ def import_decisions(
     """
     if form not in READERS:
         raise UsageError(f"{form!r} is not one of {', '.join(READERS)}")
-    path, rejects, missing, passed = Path(path), list[Reject](), set[str](), tuple[str, ...]()
-    good = known = undecided = replaced = 0
-    rows, detailed = dict[tuple[str, str, str], int](), list[int]()
-    queue, choices = {item.report_id for item in store.items()}, store.choices()
-    given, saved = READERS[form](path), False
+    given, saved, work = READERS[form](Path(path)), False, _Import(store, Path(path).name, reviewer, replace)
     with suppress(_NothingSavedError), store.together():
-        before = {(d.report_id, d.reviewer, d.role): d for d in store.current()}
-        turns = Counter((d.report_id, d.reviewer) for d in store.history())
+        work.begin()
         for number, row in given:
-            if form == "csv":
-                passed = tuple(name for name in row if name not in (*ROW_COLUMNS, *OF_QUEUE))
-                if row["report_id"].strip() and not row["decision"].strip():
-                    undecided += 1
-                    continue
-            try:
-                opinion, who, role, at = _opinion(row, reviewer)
-                missing |= {opinion.report_id} - queue
-                if faults := [*_faults_of_day(at), *faults_of(opinion, choices)]:
-                    raise UsageError("; ".join(faults))
-                first = rows.setdefault((opinion.report_id, who, role), number)
-                if first != number:
-                    raise ConflictError(f"row {first} is of the same report and the same reviewer; keep one of them")
-                if opinion.decision != "yes" and any(row.get(name) for name in DETAILS):
-                    detailed.append(number)
-                there = before.get((opinion.report_id, who, role))
-                if there and all(getattr(there, f.name) == getattr(opinion, f.name) for f in fields(Opinion)):
-                    known += 1
-                    continue
-                key = _key(opinion, who, role, number, turns[opinion.report_id, who])
-                if there:
-                    _make_room(store, there, key, replace)
-                replaced += bool(before.pop((opinion.report_id, who, role), None))
-                store.decide(opinion, who, key, role, at=at)
-                good += 1
-            except (UsageError, ConflictError) as error:
-                rejects.append(Reject(path.name, number, str(error)))
-        if dry_run or (rejects and not partial):
+            if form != "csv" or work.takes(row):
+                work.save(number, row)
+        if dry_run or (work.rejects and not partial):
             raise _NothingSavedError
         saved = True
-    advice = lost_zeros(missing, queue).removeprefix("; ")
-    counts = good, undecided, passed, replaced, tuple(detailed)
-    return Imported(good if saved else 0, known, tuple(rejects), advice, *counts)
+    return work.result(saved)
+
+
+class _Import:
+    """An import of a file while it goes on: what was there before it, and what became of its rows so far."""
+
+    def __init__(self, store: Store, name: str, reviewer: str, replace: bool) -> None:
+        self._store, self._name, self._reviewer, self._replace = store, name, reviewer, replace
+        self._queue, self._choices = {item.report_id for item in store.items()}, store.choices()
+        self._rows = dict[tuple[str, str, str], int]()  # the first of each report, reviewer and role
+        self._missing, self._passed, self._detailed = set[str](), tuple[str, ...](), list[int]()
+        self._good = self._known = self._undecided = self._replaced = 0
+        self.rejects: list[Reject] = []
+
+    def begin(self) -> None:
+        """Note what holds before the first row."""
+        self._before = {(d.report_id, d.reviewer, d.role): d for d in self._store.current()}
+        self._turns = Counter((d.report_id, d.reviewer) for d in self._store.history())
+
+    def takes(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row of a CSV file has a decision, or should; one that names a report and has none is counted."""
+        self._passed = tuple(name for name in row if name not in (*ROW_COLUMNS, *OF_QUEUE))
+        undecided = bool(row["report_id"].strip()) and not row["decision"].strip()
+        self._undecided += undecided
+        return not undecided
+
+    def save(self, number: int, row: Mapping[str, Any]) -> None:
+        """Save a row, or note why it is bad."""
+        try:
+            self._save(number, row)
+        except (UsageError, ConflictError) as error:
+            self.rejects.append(Reject(self._name, number, str(error)))
+
+    def _save(self, number: int, row: Mapping[str, Any]) -> None:
+        opinion, who, role, at = _opinion(row, self._reviewer)
+        self._missing |= {opinion.report_id} - self._queue
+        if faults := [*_faults_of_day(at), *faults_of(opinion, self._choices)]:
+            raise UsageError("; ".join(faults))
+        of = opinion.report_id, who, role
+        if (first := self._rows.setdefault(of, number)) != number:
+            raise ConflictError(f"row {first} is of the same report and the same reviewer; keep one of them")
+        if opinion.decision != "yes" and any(row.get(name) for name in DETAILS):
+            self._detailed.append(number)
+        there = self._before.get(of)
+        if there and all(getattr(there, f.name) == getattr(opinion, f.name) for f in fields(Opinion)):
+            self._known += 1
+            return
+        key = _key(opinion, who, role, number, self._turns[opinion.report_id, who])
+        if there:
+            _make_room(self._store, there, key, self._replace)
+        self._replaced += bool(self._before.pop(of, None))
+        self._store.decide(opinion, who, key, role, at=at)
+        self._good += 1
+
+    def result(self, saved: bool) -> Imported:
+        """What it did, or would have done."""
+        return Imported(
+            saved=self._good if saved else 0,
+            known=self._known,
+            rejects=tuple(self.rejects),
+            advice=lost_zeros(self._missing, self._queue).removeprefix("; "),
+            good=self._good,
+            undecided=self._undecided,
+            passed=self._passed,
+            replaced=self._replaced,
+            detailed=tuple(self._detailed),
+        )
 
 
 def _make_room(store: Store, there: Decision, key: str, replace: bool) -> None:
