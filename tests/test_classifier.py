@@ -465,6 +465,16 @@ def test_labels_that_cannot_be_learned_from_are_told(tmp_path: Path, run: Path, 
     assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "labels.csv"])
 
 
+def test_all_bad_labels_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+    """The first ten by their lines, and how many more there are."""
+    rows = "".join(f"r{k},1\nr{k},perhaps\n" for k in range(12))
+    with pytest.raises(ModelError) as told:
+        read_labels(labels_file(tmp_path, f"{rows},0\nr99,perhaps\n"))
+    *lines, more = str(told.value).split("\n")
+    assert [int(line.split(":")[1]) for line in lines] == list(range(3, 23, 2))
+    assert more == "and 4 more"
+
+
 def test_labels_of_other_reports_are_left_out_and_told(tmp_path: Path, run: Path) -> None:
     """How many, the first of them and what a spreadsheet may have made of their ids; the card counts them, too."""
     made = train(labels_file(tmp_path, right_labels() + "x3,1\nx1,0\nx4,0\nx2,0\n"), run, tmp_path / "m.json")

@@ -19,6 +19,7 @@ CASE = frozenset({"1", "yes", "true", "case", "definite", "probable"})
 NO_CASE = frozenset({"0", "no", "false", "none"})
 LEFT_OUT = frozenset({"possible", "unsure", ""})
 JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
+MOST_FAULTS = 10  # in a message
 NAME_IDS = "; --id-column names the column of report ids"
 
 
@@ -56,30 +57,33 @@ def read_labels(path: Path, id_column: str = "") -> tuple[dict[str, Label], int]
     """The labels of a file by report id, and how many rows say neither yes nor no (possible).
 
     Raises:
-        ModelError: the file cannot be read, lacks a column, a label is unknown or an id is given twice (path:line), or
-            all labels are the same.
+        ModelError: the file cannot be read, lacks a column, labels are unknown or ids given twice (path:line, the first
+            ten), or all labels are the same.
     """
     found: dict[str, Label] = {}
     lines: dict[str, int] = {}
-    left_out = 0
+    left_out, faults = 0, list[str]()
     for line, row in label_rows(path, id_column, NAME_IDS):
         report_id, word = row.get("report_id", ""), row.get("label", "").strip()
         said = word.lower()
         if not report_id:
-            raise ModelError(f"{path}:{line}: no report_id; give the columns report_id and label")
-        if report_id in lines:
-            raise ModelError(
+            faults.append(f"{path}:{line}: no report_id; give the columns report_id and label")
+        elif report_id in lines:
+            faults.append(
                 f"{path}:{line}: report id {shown_id(report_id)!r} was labelled before (line {lines[report_id]})"
             )
-        lines[report_id] = line
-        if said in LEFT_OUT:
+        elif said in LEFT_OUT:
             left_out += 1
         elif said in CASE | NO_CASE:
             found[report_id] = Label(said in CASE, row.get("group", ""))
         else:
             known = sorted(CASE | NO_CASE | LEFT_OUT - {""})
             what = f"{path}:{line}: the label{quoted(word)} is not one of {', '.join(known)}"
-            raise ModelError(f"{what}{meant(said, known, '')}")
+            faults.append(f"{what}{meant(said, known, '')}")
+        lines.setdefault(report_id, line)
+    if faults:
+        more = [f"and {len(faults) - MOST_FAULTS:,} more"] if len(faults) > MOST_FAULTS else []
+        raise ModelError("\n".join([*faults[:MOST_FAULTS], *more]))
     check_both_kinds(found, path)
     return found, left_out
 
