@@ -219,8 +219,8 @@ def test_a_constituent_in_words_tells_all_that_it_asks_for() -> None:
     assert in_words(whole) == (
         "a mention of cortical erosion or osteolysis that is read as possible or present, with a change that is read "
         'as new, at the same bone and side as "deposit" or "past deposit", in a sentence that has "due to", "caus*", '
-        '"from" or one further expression of the case file as well as a mention of calcification that is read '
-        "as present, in the conclusion, on any modality but XR"
+        '"from" or "by" as well as a mention of calcification that is read as present, in the conclusion, on any '
+        "modality but XR"
     )
 
 

@@ -31,7 +31,7 @@ from calcitrace.errors import RunError, SourceError, UsageError
 from calcitrace.exchange import export_decisions
 from calcitrace.exports import EXPORTS, export
 from calcitrace.flowdiagram import LINE, PADDING, SCALE, flow_png, layout
-from calcitrace.methods import exclusion_reasons, methods
+from calcitrace.methods import exclusion_reasons, methods, paragraphs
 from calcitrace.review.queue import QueueOptions, make_queue
 from calcitrace.rules import load_rules, patterns_folder
 from calcitrace.selection import exclusion_names, steps_to_a_case
@@ -149,6 +149,8 @@ def test_what_an_addendum_leaves_open_stands_as_the_report_told_it(tmp_path: Pat
     assert (row["index_report"], row["index_date"], row["size_mm"]) == ("a~v2", "2020-01-03", 6.0)
     assert (row["tendon"], row["bone"], row["laterality"]) == ("supraspinatus", "humerus", "right")
     assert list(made.timeline["counted"]) == ["merged_version", "counted"]
+    told = dict(paragraphs(made))["Source"]
+    assert "Versions of a report count as one, of the earliest day: the last that speaks of the bone decides," in told
 
 
 def test_an_addendum_that_takes_a_case_back_or_puts_it_elsewhere_holds(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_all_names_that_the_runs_do_not_know_are_told_at_once(tmp_path: Path) ->
         ("title: x\nmodalities: [MRX, CT]\n", 2, "modalities names 'MRX', which is no modality of these runs; did you"),
         ("modalities: [MRX]\n", 1, "did you mean 'MR'? known are CT, MR, MRT, US, XR, other"),
         ("run_sites: [north]\nsites: [nord]\n", 2, "'nord', which is no site of these runs; did you mean 'north'?"),
-        ("sites: [nowhere]\n", 1, "these runs tell no sites; name them with run_sites"),
+        ("sites: [nowhere]\n", 1, "the runs have none; give each site its own run, and name them with run_sites"),
         ("run_sites: [a, b]\n", 1, "run_sites names 2 sites for 1 run"),
         (
             "exclude:\n  - {name: Old, mention: surgrey}\n",

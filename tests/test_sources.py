@@ -551,7 +551,7 @@ def test_what_was_chosen_is_told(tmp_path: Path) -> None:
 
 
 def test_fields_without_a_column_are_told_with_the_columns_that_may_be_meant(tmp_path: Path) -> None:
-    """Only where a column is left over: the fields, the options that name them, and the unused columns."""
+    """Only where a column is left over: the fields, the options that name them, and the columns that are not read."""
     names = "report_id,text,patient_id,study_date,modality,body_part,sex"
 
     def lacking(header: str) -> list[str]:
@@ -562,7 +562,10 @@ def test_fields_without_a_column_are_told_with_the_columns_that_may_be_meant(tmp
         "no column known for age, birth_date (name it with --age-column, --birth-date-column); unused: JAHRE, X"
     ]
     assert lacking(names) == [""]
-    assert lacking(f"{names},age,X") == [""]
+    assert lacking(f"{names},age,X") == ["columns that are not read: X"]
+    unread, hospital = lacking(f"{names},age,Performing Site")[0].split("\n")
+    assert unread == "columns that are not read: Performing Site"
+    assert hospital.startswith("Performing Site: where that is more than one hospital, process a file of each by it")
 
 
 def test_fields_that_no_row_of_json_has_are_told(tmp_path: Path) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from calcitrace.ruleset import CaseDefinition, Constituent
-
-SHOWN = 3  # of the expressions that a constituent asks for in its sentence
+from calcitrace.ruleset import CaseDefinition, Constituent, Depth
 
 
 def listed(names: Iterable[str], last: str) -> str:
@@ -56,9 +54,23 @@ def _conditions(c: Constituent) -> Iterator[str]:
 
 def _beside(c: Constituent) -> Iterator[str]:
     """What must stand in the sentence of the mention."""
-    if words := [" ".join(phrase) for phrase in c.with_words]:
-        more = len(words) - SHOWN
-        rest = [f"{f'any of {more} further expressions' if more > 1 else 'one further expression'} of the case file"]
-        yield listed([*(f'"{word}"' for word in words[:SHOWN]), *rest * (more > 0)], "or")
+    if c.with_words:
+        yield _expressions(c.with_words)
     if c.with_findings:
         yield f"a mention of {listed(sorted(c.with_findings), 'or')} that is read as present"
+
+
+def _expressions(phrases: Iterable[Sequence[str]]) -> str:
+    return listed((f'"{" ".join(phrase)}"' for phrase in phrases), "or")
+
+
+def depths_in_words(case: CaseDefinition) -> str:
+    """How the migration type of a report that meets a tier is told."""
+    return f"The migration type of a case report is {'; else '.join(map(_depth, case.types))}; else none."
+
+
+def _depth(depth: Depth) -> str:
+    """What shows a migration type."""
+    said = f" that has {_expressions(depth.words)}" if depth.words else ""
+    said += f", or stands in a sentence with {_expressions(depth.with_words)}" if depth.with_words else ""
+    return f"{depth.type.replace('_', ' ')} where there is a mention of {_quoted(depth.of, 'or')}{said}"

@@ -74,7 +74,7 @@ def check_values(
     named = sorted(filter(None, sites))
     if criteria.sites and not named:
         with faults.kept():
-            what = "'sites' is given, but these runs tell no sites; name them with run_sites"
+            what = "'sites' is given, but the runs have none; give each site its own run, and name them with run_sites"
             raise criteria.fail(what, criteria.sites[0])
     else:
         _check(criteria, "sites", criteria.sites, named, "site of these runs", faults)

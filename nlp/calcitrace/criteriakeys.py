@@ -78,9 +78,7 @@ CRITERIA: Mapping[str, Key] = {
         "a list of kinds (XR, US, CT, MR as patterns/modalities.yml has them; other), or of the archive's own names",
         "every modality",
     ),
-    "sites": Key(
-        "and if it comes from one of these sites", "a list of sites, as the tables or run_sites name them", "every site"
-    ),
+    "sites": Key("and if it comes from one of these sites", "a list of names of run_sites", "every site"),
     "sides": Key("and if its side is one of these", f"a list of {', '.join(SIDES)}", "every side"),
     "dates": Key(
         "span of the index date; other patients are left out",
@@ -121,7 +119,8 @@ CRITERIA: Mapping[str, Key] = {
         LEAVE_OUT,
     ),
     "run_sites": Key(
-        "the site of each run, in the order of the runs, where the tables name none",
+        "the site (hospital, archive) of each run, in the order of the runs: a table of several is split first, a file "
+        "and a run for each, since two hospitals may give the same ids",
         "a list of as many names as there are runs",
         "none: equal patient ids are one patient",
     ),

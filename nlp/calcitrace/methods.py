@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calcitrace.casewords import in_words, listed, named_in, tier_in_words
+from calcitrace.casewords import depths_in_words, in_words, listed, named_in, tier_in_words
 from calcitrace.criteria import Criteria, Exclusion
 from calcitrace.criteriafit import SAYS, tell_days
 from calcitrace.decisions import DETAILS
@@ -32,6 +32,10 @@ READ = (
     "Each constituent is a mention of a finding, with what the report says of it. Bones and sides match unless both "
     "are told and differ. A report without a conclusion has all but its history searched in place of it. A star stands "
     "for any ending of a word."
+)
+VERSIONS = (
+    "Versions of a report count as one, of the earliest day: the last that speaks of the bone decides, and what it "
+    "leaves open stands as the others told it."
 )
 OUTCOME = (
     "The index date is that of the first case report with a full date. Case reports were grouped into episodes by bone "
@@ -63,7 +67,7 @@ def paragraphs(cohort: Cohort) -> list[tuple[str, str]]:
     """The paragraphs of Methods: the subject of each, and what there is to say of it."""
     flow, criteria, runs = cohort.flow, cohort.criteria, cohort.manifests
     return [
-        ("Source", " ".join((_source(runs), _counted(flow), *_span(cohort)))),
+        ("Source", " ".join((_source(runs), *_counted(flow), *_span(cohort)))),
         ("Extraction", _extraction(runs, criteria)),
         ("Case definition", " ".join(_case_definition(cohort))),
         ("Review", " ".join(_review(cohort))),
@@ -127,6 +131,7 @@ def _case_definition(cohort: Cohort) -> Iterator[str]:
         yield from (tier_in_words(case, tier) for tier in criteria.tiers if any(t.tier == tier for t in case.tiers))
     if cohort.cases:
         yield "The first tier that fits counts. The constituents in quotation marks are defined below."
+    yield from dict.fromkeys(map(depths_in_words, cohort.cases))
     yield f"A case report was one {', '.join(step.said for step in steps_to_a_case(criteria))}."
     if criteria.asks_model:
         yield f"Probabilities are those of {_all(map(_model, runs))}."
@@ -208,7 +213,7 @@ def _dates(cohort: Cohort) -> Iterator[str]:
     yield f"{many(unclear, 'report')} had no full date{why}; no date was guessed." if unclear else ALL_DATED
 
 
-def _counted(flow: Flow) -> str:
+def _counted(flow: Flow) -> Iterator[str]:
     left_out = ", ".join(
         f"{flow.reports[box]:,} {said}"
         for box, said in (
@@ -220,11 +225,13 @@ def _counted(flow: Flow) -> str:
     )
     rejected, reports = flow.rows - sum(flow.reports.values()), sum(flow.reports.values())
     told = f"{rejected:,} {by(rejected, 'was', 'were')}" if rejected else "none was"
-    return (
+    yield (
         f"Of {many(flow.rows, 'row')} read, {told} rejected; of {many(reports, 'report')}, {flow.counted:,} "
         f"{by(flow.counted, 'counts', 'count')}{f' (left out: {left_out})' if left_out else ''}, of "
         f"{many(flow.all_patients, 'patient')}."
     )
+    if flow.reports.get(VERSION):
+        yield VERSIONS
 
 
 def _criteria(criteria: Criteria, flow: Flow) -> Iterator[str]:

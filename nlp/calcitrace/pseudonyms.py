@@ -83,6 +83,11 @@ def pseudonyms(folder: Path, key_file: Path | None = None, new_key: bool = False
     return names
 
 
+def of_another_key(folder: Path, names: Pseudonyms) -> bool:
+    """Whether a cohort folder's pseudonyms are by another key than these."""
+    return _known(folder / CHECK) not in ("", names.check)
+
+
 def note_key(folder: Path, names: Pseudonyms) -> None:
     """Keep in a cohort folder the check of the key that its pseudonyms were made by."""
     folder.mkdir(parents=True, exist_ok=True)

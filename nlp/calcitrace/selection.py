@@ -166,7 +166,7 @@ def _exclusions(criteria: Criteria) -> Iterator[tuple[str, Callable[[History], b
 def _washout(criteria: Criteria) -> str:
     """The box of `washout_days`: an earlier report needs the tiers alone, whatever else makes a case report."""
     apart = ", ".join(step.apart for step in _steps(criteria) if step.apart)
-    report = f"An earlier {' or '.join(criteria.tiers)} report within {many(criteria.washout_days, 'day')}"
+    report = f"An earlier {either(criteria.tiers)} report within {many(criteria.washout_days, 'day')}"
     return f"{report} ({apart})" if apart else report
 
 

@@ -58,6 +58,8 @@ def export(
         )
     if EXPORTS[to].then:
         print(EXPORTS[to].then)
+    if done.other_key:
+        say("note: the key is not that of the cohort's own page, so pseudonyms here do not match those on it")
     if shift_dates and with_text:
         say("warning: the dates are shifted, those within the texts are not: who reads both knows by how much")
     if not done.patients:

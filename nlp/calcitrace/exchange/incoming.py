@@ -75,7 +75,8 @@ def read_adjudications(path: str | Path) -> dict[str, dict[str, str]]:
     for line, row in _decision_rows(path):
         report_id = _plain(row["report_id"])
         if row["decision"] not in DECISIONS or report_id in found or not report_id:
-            raise SourceError(f"{path}:{line}: needs a report id that has not come before, and yes, no or unsure")
+            wanted = "needs a report id that has not come before, and yes, no or unsure"
+            raise SourceError(f"{path}:{line}: {wanted}. {OWN.format(file=shlex.quote(path.name))}")
         found[report_id] = {name: _plain(row.get(name, "")) for name in OF_DECISION}
     return found
 

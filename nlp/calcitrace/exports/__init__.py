@@ -71,6 +71,7 @@ RECORD, LEFT_OUT = "export.json", "left_out.csv"
 class Exported:
     """What an export wrote: how many rows of each table (0 of one that it does not hold), and what it left out.
 
+    `other_key` says that its pseudonyms are by another key than those of the cohort's own page.
     The reports that do not count (versions, duplicates, copies) are exported too, with the reason in `counted`.
     """
 
@@ -79,6 +80,7 @@ class Exported:
     mentions: int
     left_out: tuple[LeftOut, ...]
     counted: int = 0
+    other_key: bool = False
 
 
 def export(
@@ -108,7 +110,7 @@ def export(
     import shutil
 
     from calcitrace.exports.cohortfolder import CohortFolder
-    from calcitrace.pseudonyms import pseudonyms
+    from calcitrace.pseudonyms import of_another_key, pseudonyms
     from calcitrace.strictyaml import meant
     from calcitrace.timeline import COUNTED
 
@@ -122,14 +124,15 @@ def export(
     folder = CohortFolder(Path(cohort))
     names = pseudonyms(folder.folder, Path(key_file) if key_file else None, new_key)
     found = extract(folder, names, choice)
+    other_key = not choice.original_ids and of_another_key(folder.folder, names)
     found = (found if how.lists else found.without_lists()).of(how.tables)
     work = _work_folder(target)
     try:
         left_out = how.write(found, work)
         sizes = {table: len(found.rows(table)) if table in how.tables else 0 for table in TABLES}
         counted = sum(row["counted"] == COUNTED for row in found.reports) if sizes["reports"] else 0
-        result = Exported(**sizes, left_out=tuple(left_out), counted=counted)
-        _record(work, to, found, result)
+        result = Exported(**sizes, left_out=tuple(left_out), counted=counted, other_key=other_key)
+        _record(work, to, found, result, names.check)
         if target.exists():
             target.rmdir()
         os.replace(work, target)
@@ -153,15 +156,18 @@ def _work_folder(target: Path) -> Path:
         raise UsageError(f"{target}: cannot be made ({error.strerror}); choose another --out") from None
 
 
-def _record(work: Path, to: str, found: Extract, result: Exported) -> None:
-    """Write README.txt, how the export was made, without any id, and what was left out."""
+def _record(work: Path, to: str, found: Extract, result: Exported, key_check: str) -> None:
+    """Write README.txt, how the export was made, without any id, and what was left out.
+
+    Equal checks of the key tell that two exports were made by the same one; nothing of the key is in it.
+    """
     how, left_out = EXPORTS[to], result.left_out
     said = readme(how, found, len(left_out))
     (work / README).write_text(said, encoding="utf-8")
     choice = {key: value for key, value in asdict(found.choice).items() if key != "concepts"}
     counts = {"patients": result.patients, "reports": result.reports, "reports_that_count": result.counted}
     counts["mentions"] = result.mentions
-    told = {"to": to, "system": found.system, "cohort_made": found.made, **choice, **counts}
+    told = {"to": to, "system": found.system, "cohort_made": found.made, **choice, "key_check": key_check, **counts}
     told["left_out"] = len(left_out)
     (work / RECORD).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     if left_out:

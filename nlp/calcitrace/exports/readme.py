@@ -91,4 +91,7 @@ def _may_name(extract: Extract, how: Export) -> str:
 
 def _files(left_out: int) -> str:
     rows = f" left_out.csv tells of {many(left_out, 'row')} that could not be exported, and why." if left_out else ""
-    return f"export.json tells how this export was made.{rows}"
+    return (
+        "export.json tells how this export was made; two exports whose key_check is the same have the same key, and so "
+        f"the same pseudonyms.{rows}"
+    )

@@ -133,7 +133,7 @@ def _row(
     said = dict.fromkeys(COLUMNS, "")
     said |= {COLUMNS[0]: name, "Form Name": form, "Field Type": kind, "Field Label": label, COLUMNS[5]: choices}
     if variable:
-        said[COLUMNS[7]] = VALIDATION.get(variable.kind, "")
+        said["Field Note"], said[COLUMNS[7]] = variable.note, VALIDATION.get(variable.kind, "")
     said["Identifier?"] = "y" if may_name or (variable and variable.may_name) else ""
     return list(said.values())
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TABLES = ("patients", "reports", "mentions")
 INDIRECT = ("site", "body_part", "modality", "sex", "age", "study_date_partial")  # as the archive gives them
 Row = Mapping[str, Any]
-DICTIONARY = ("table", "variable", "label", "kind", "values", "identifier")
+DICTIONARY = ("table", "variable", "label", "kind", "values", "identifier", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Variable:
         free_text: whether it holds words of a report.
         column: its name in the cohort's tables.
         few: of a text, whether it has few values, each a word.
+        note: what a reader of the label may ask.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Variable:
     free_text: bool
     column: str
     few: bool = False
+    note: str = ""
 
     @property
     def may_name(self) -> bool:
@@ -93,12 +95,12 @@ def read_variables(free_text: bool) -> dict[str, tuple[Variable, ...]]:
 
 
 def _variable(name: str, said: Table) -> Variable:
-    said.only("label", "kind", "values", "identifier", "free_text", "column", "few")
+    said.only("label", "kind", "values", "identifier", "free_text", "column", "few", "note")
     values = {str(k): str(v) for k, v in said.table("values").items()}
     identifier, free_text, few = (said.text(key, "no") == "yes" for key in ("identifier", "free_text", "few"))
     column = str(said.text("column", name))
     told = str(name), str(said.text("label")), str(said.text("kind"))
-    return Variable(*told, values, identifier, free_text, column, few)
+    return Variable(*told, values, identifier, free_text, column, few, str(said.text("note", "")))
 
 
 def plain(value: Any, kind: str) -> Any:
@@ -145,13 +147,12 @@ def as_text(value: Any) -> str:
 
 def dictionary(variables: Mapping[str, Iterable[Variable]]) -> list[dict[str, str]]:
     """The data dictionary, one row a variable; values as `code = value (label)`, one a line."""
-    return [
-        dict(
-            zip(DICTIONARY, (table, v.name, v.label, v.kind, _values(v), "yes" if v.identifier else "no"), strict=True)
-        )
+    told = (
+        (table, v.name, v.label, v.kind, _values(v), "yes" if v.identifier else "no", v.note)
         for table, found in variables.items()
         for v in found
-    ]
+    )
+    return [dict(zip(DICTIONARY, row, strict=True)) for row in told]
 
 
 def _values(variable: Variable) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
 from calcitrace.errors import SourceError
-from calcitrace.sources.names import FIELDS, PIECES, like_date, like_text, plain
+from calcitrace.sources.names import FIELDS, PIECES, like_date, like_site, like_text, plain
 
 CHOICES = (*FIELDS, *PIECES)
 AGES = ("age", "birth_date")  # one of them is enough
@@ -97,16 +97,26 @@ class Columns:
 
         Empty where no column is left over that may be meant. `named`: with those left over, if they are surely names.
         """
-        return "\n".join(filter(None, (self._without(named), self._beside())))
+        return "\n".join(filter(None, (self._without(named), self._beside(), *(self._sites() if named else ()))))
 
     def _without(self, named: bool) -> str:
         known = {*self.chosen, "text", *(AGES if any(name in self.chosen for name in AGES) else ())}
         fields = [name for name in FIELDS if name not in known]
-        if not fields or not self.unused:
+        if not self.unused:
             return ""
+        if not fields:
+            return f"columns that are not read: {short(self.unused)}" if named else ""
         flags = ", ".join(FLAGS[name] for name in fields)
         said = f"no column known for {', '.join(fields)} (name it with {flags})"
         return f"{said}; unused: {short(self.unused)}{self._dates(fields)}" if named else said
+
+    def _sites(self) -> Iterator[str]:
+        """That columns which may hold the hospital are not read, and what to do where there are several."""
+        if found := [column for column in self.unused if like_site(column)]:
+            yield (
+                f"{short(found)}: where that is more than one hospital, process a file of each by itself, and name the "
+                "runs by run_sites in the criteria of a cohort: else equal patient ids are one patient"
+            )
 
     def _dates(self, lacking: Sequence[str]) -> str:
         """Which option takes a date of which the name does not say that it is the study's."""

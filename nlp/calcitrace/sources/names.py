@@ -69,6 +69,9 @@ OF_PIECES = {  # as archives adorn them, too: with a word of `adds` before and o
 _LIST = re.compile(r"\{(.+?)\}")
 _LIKE_DATE = re.compile(r"(?:date|dttm|time|datum)|(?:^|[\W_])(?:dt|timestamp)(?:$|[\W_])", re.IGNORECASE)
 _LIKE_TEXT = re.compile(r"text|narrative|comment|kommentar|befund|(?:report|content|body)$", re.IGNORECASE)
+_LIKE_SITE = re.compile(
+    r"(?:^|[\W_])(?:site|facility|hospital|campus|institution|klinik|standort)(?:$|[\W_])", re.IGNORECASE
+)
 _BIRTH = re.compile(r"birth|geb|dob|update", re.IGNORECASE)
 
 
@@ -100,6 +103,11 @@ PIECES = {name: written_out(_adorned(forms)) for name, forms in OF_PIECES.items(
 def like_date(column: str) -> bool:
     """Whether a column by its name may hold a date, but not one of birth."""
     return bool(_LIKE_DATE.search(column)) and not _BIRTH.search(column)
+
+
+def like_site(column: str) -> bool:
+    """Whether a column by its name may hold the hospital that a report comes from."""
+    return bool(_LIKE_SITE.search(column))
 
 
 def like_text(column: str) -> bool:
