@@ -71,8 +71,8 @@ RECORD, LEFT_OUT = "export.json", "left_out.csv"
 class Exported:
     """What an export wrote: how many rows of each table (0 of one that it does not hold), and what it left out.
 
-    `other_key` says that its pseudonyms are by another key than those of the cohort's own page.
     The reports that do not count (versions, duplicates, copies) are exported too, with the reason in `counted`.
+    `other_key` says that its pseudonyms are by another key than those of the cohort's own page.
     """
 
     patients: int

@@ -14,12 +14,7 @@ from calcitrace.methods import CONSTITUENTS, probabilities
 from calcitrace.runfolder import MANIFEST
 
 METHODS = "methods.md"
-SUBJECTS = (
-    "Criteria",
-    "Case definition",
-    "Review",
-    "Index date and outcome",
-)  # what data need
+SUBJECTS = ("Criteria", "Case definition", "Review", "Index date and outcome")
 Row = Mapping[str, Any]
 
 
@@ -50,7 +45,7 @@ class CohortFolder:
         return self._rows("patients" if all_patients else "members")
 
     def methods(self) -> str:
-        """What the cohort's Methods say of `SUBJECTS`, a paragraph each; empty where methods.md is gone.
+        """What the cohort's Methods say of `SUBJECTS`, which data cannot be read without; empty where they are gone.
 
         The constituents of the case definition come after them, each with what it is.
         """
