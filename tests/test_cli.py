@@ -55,6 +55,14 @@ def python(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 # Help, version, start
 
 
+def test_an_option_of_one_value_that_is_given_twice_is_refused(command: Any, tmp_path: Path) -> None:
+    """In place of dropping the first in silence; options of several values and switches may come again."""
+    ended = command("cohort", tmp_path, "--adjudications", "a", "-o", "x", "--adjudications", "b")
+    assert (ended.code, ended.err) == (2, "error: --adjudications is given 2 times; it takes one value\n")
+    assert "times" not in command("process", tmp_path, "--out", tmp_path / "r", "--strict", "--strict").err
+    assert "times" not in command("rules", "check", "--on", "a", "--on", "b").err
+
+
 def test_help_loads_nothing_heavy() -> None:
     """`--help` must not pay for the engine: neither it nor the table libraries are imported."""
     done = python("-X", "importtime", "-m", "calcitrace", "--help")

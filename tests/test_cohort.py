@@ -27,7 +27,7 @@ from calcitrace.adjudication import Store
 from calcitrace.cohortfolder import write_cohort
 from calcitrace.criteria import Exclusion, read_criteria
 from calcitrace.decisions import Opinion
-from calcitrace.errors import RunError, SourceError, UsageError
+from calcitrace.errors import CriteriaError, RunError, SourceError, UsageError
 from calcitrace.exchange import export_decisions
 from calcitrace.exports import EXPORTS, export
 from calcitrace.flowdiagram import LINE, PADDING, SCALE, flow_png, layout
@@ -149,7 +149,7 @@ def test_what_an_addendum_leaves_open_stands_as_the_report_told_it(tmp_path: Pat
     assert (row["index_report"], row["index_date"], row["size_mm"]) == ("a~v2", "2020-01-03", 6.0)
     assert (row["tendon"], row["bone"], row["laterality"]) == ("supraspinatus", "humerus", "right")
     assert list(made.timeline["counted"]) == ["merged_version", "counted"]
-    told = dict(paragraphs(made))["Source"]
+    told = dict(paragraphs(made))["Index date and outcome"]
     assert "Versions of a report count as one, of the earliest day: the last that speaks of the bone decides," in told
 
 
@@ -181,6 +181,7 @@ def test_details_that_a_reviewer_told_of_an_earlier_version_hold(tmp_path: Path)
     row = patient(made)
     assert {name: row[name] for name in told} == told
     assert [list(names) for names in made.timeline["by_reviewer"]][1] == list(told)
+    assert "the migration type (1 report), tendon (1 report) and side (1 report) takes the place" in methods(made)
 
 
 def test_dates_that_mean_no_day_are_not_guessed(tmp_path: Path) -> None:
@@ -205,6 +206,43 @@ def test_one_id_at_two_sites_is_two_patients(tmp_path: Path) -> None:
     apart = build_cohort(runs, criteria(tmp_path, "run_sites: [north, south]\n"))
     assert len(together.patients) == 1
     assert dict(zip(apart.patients["site"], apart.patients["is_case"], strict=True)) == {"north": True, "south": False}
+
+
+def test_decisions_on_the_reports_of_one_site_are_not_those_of_another(tmp_path: Path) -> None:
+    """Where ids are the same: a store tells its run, and so its site; a file that tells none is refused."""
+    days = {"a": "2019-03-04", "b": "2020-01-02"}
+    runs = [run(tmp_path, rows_of(("1", "10", day, CASE)), name) for name, day in days.items()]
+    own = criteria(tmp_path, "run_sites: [St Anna, Northfield]\n")
+    with Store(tmp_path / "review.sqlite", create=True) as store:
+        make_queue(runs[0], store)
+        store.decide(Opinion("1", "no"), "A", "k")
+    made = build_cohort(runs, own, tmp_path / "review.sqlite")
+    said = {row["site"]: (row["case_status"], row["adjudicated"] == "no") for row in made.timeline.to_dict("records")}
+    assert said == {"St Anna": ("no", True), "Northfield": ("definite", False)}
+    with pytest.raises(RunError, match="report id '1' is of Northfield and of St Anna, and the decisions do not say"):
+        build_cohort(runs, own, {"1": "no"})
+    with pytest.raises(CriteriaError, match=r"site of these runs; known are Northfield, St Anna$"):
+        build_cohort(runs, criteria(tmp_path, "run_sites: [St Anna, Northfield]\nsites: [Elsewhere]\n"))
+
+
+def test_a_table_that_is_given_for_a_run_is_told(tmp_path: Path, command: Command) -> None:
+    """It is no damaged run: it must be processed first."""
+    (tmp_path / "reports.csv").write_text("id,text\n", encoding="utf-8")
+    ended = command("cohort", tmp_path / "reports.csv", "--out", tmp_path / "cohort")
+    assert ended.code == 6
+    assert "reports.csv: a file, and no run; `calcitrace process " in ended.err
+
+
+def test_readers_of_different_reports_have_no_agreement_to_tell(tmp_path: Path) -> None:
+    """Methods say so, and do not ask to add it."""
+    folder = run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P2", "2019-03-04", CASE)))
+    with Store(tmp_path / "review.sqlite", create=True) as store:
+        make_queue(folder, store)
+        store.decide(Opinion("a", "yes"), "A", "k1")
+        store.decide(Opinion("b", "yes"), "B", "k2")
+    told = methods(build_cohort(folder, adjudications=tmp_path / "review.sqlite"))
+    assert "No report was decided by two readers, so that agreement cannot be told." in told
+    assert "calcitrace agreement" not in told
 
 
 def test_reports_without_a_patient_are_left_out_or_stand_alone(tmp_path: Path) -> None:

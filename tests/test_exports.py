@@ -406,6 +406,7 @@ def test_a_readme_tells_the_manual_and_what_may_name_somebody(
         "mentions": "of mentions mention_id, report_id",
     }
     if name == "redcap":  # its own names, and no field of a report for what the record tells
+        ids["patients"] = ids["patients"].replace("of patients ", "of patients record_id, ")
         ids["reports"] = "of reports report_id, report_study_date, report_merged_into, report_study_date_partial, "
         ids["reports"] += "report_modality, report_body_part, report_sex, report_age"
     assert f"identifying: {'; '.join(ids[table] for table in EXPORTS[name].tables)}. Ages above 89" in told

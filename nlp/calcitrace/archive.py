@@ -18,6 +18,7 @@ from calcitrace.criteria import Criteria
 from calcitrace.criteriafit import (
     check_dates,
     check_findings,
+    check_one_site,
     check_run_sites,
     check_values,
     tell_missing,
@@ -32,7 +33,7 @@ from calcitrace.model import Report
 from calcitrace.phrases import many
 from calcitrace.rerun import Rerun
 from calcitrace.rules import load_rules
-from calcitrace.runfolder import read_manifest
+from calcitrace.runfolder import read_manifest, run_mark
 from calcitrace.sources import shown_id
 from calcitrace.strictyaml import Faults
 from calcitrace.studydate import EITHER, age_in_years, reading_of, study_date
@@ -72,7 +73,8 @@ Who = tuple[str, str]
 class Archive:
     """Finished runs, their manifests and rules, and what was found of them while they were gone through.
 
-    `adjudications`: the case status that reviewers decided, by report id; `details`: the type, tendon and side.
+    `adjudications`: the case status that reviewers decided, by report id; `details`: the type, tendon and side;
+    `reviewed_run`: the mark of the run that they are of, of whose site alone they then are ("" if that is not known).
     `notes`: what to tell of the criteria; `unknown`: modalities of case patients that the rules do not know;
     `either_order`: dates in which day and month could be either, where the criteria give no order. `faults`: those of
     the criteria that were found before, to be raised with those beside the runs.
@@ -82,6 +84,7 @@ class Archive:
     criteria: Criteria
     adjudications: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    reviewed_run: str = ""
     manifests: list[dict[str, Any]] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
     reread: int = 0
@@ -90,6 +93,7 @@ class Archive:
     unknown: Counter[str] = field(default_factory=Counter)
     either_order: int = 0
     faults: Faults = field(default_factory=Faults)
+    _reviewed_sites: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.manifests = [_finished(folder) for folder in self.folders]
@@ -100,6 +104,8 @@ class Archive:
         with self.faults.kept():
             check_run_sites(self.criteria, len(self.folders))
         self.faults.check()
+        runs = zip(self.criteria.run_sites, self.manifests, strict=True) if self.criteria.run_sites else ()
+        self._reviewed_sites = {site for site, m in runs if run_mark(m) == self.reviewed_run}  # none: that is not known
         self._keep_known_details()
 
     def _keep_known_details(self) -> None:
@@ -148,7 +154,7 @@ class Archive:
             self._needs_none(table, wanted)
         rows = (row for batch in table.to_batches(BATCH) for row in batch.to_pylist())
         for who, own in groupby(rows, key=lambda r: (r["site"], r["patient_id"])):
-            entries = [_entry(r, mentions[r["run"]], found[r["run"]], self.criteria, self.adjudications) for r in own]
+            entries = [_entry(r, mentions[r["run"]], found[r["run"]], self.criteria, self._said(r)) for r in own]
             for entry in entries:
                 self._take(entry)
                 entry.kind = entry.kind or self._kind(entry.modality, entry.run)
@@ -165,7 +171,7 @@ class Archive:
 
         Where the rules read no bone, it is that of the tendon that the reviewer told.
         """
-        told = self.details.get(entry.report_id, {})
+        told = self.details.get(entry.report_id, {}) if self._is_reviewed(entry.site) else {}
         rules = {name: getattr(entry, name) for name in told}
         for name, word in told.items():
             setattr(entry, name, word)
@@ -199,6 +205,8 @@ class Archive:
             self.notes += check_dates(self.criteria, dates)
         faults.check()
         if self.adjudications:
+            pairs = zip(*(table[c].to_pylist() for c in ("report_id", "site")), strict=True)
+            check_one_site((i, site) for i, site in pairs if i in self.adjudications and self._is_reviewed(site))
             self.notes += tell_missing(self.adjudications, set(table["report_id"].to_pylist()))
         if any(e.people for e in self.criteria.exclude):
             self.notes += tell_zeros(self.criteria, {*table["patient_id"].unique().to_pylist()} - {None, ""})
@@ -236,13 +244,22 @@ class Archive:
             runs.append(by_report)
         return runs
 
+    def _is_reviewed(self, site: str) -> bool:
+        """Whether the decisions can be of reports of a site: of any, where their run is none of these."""
+        return not self._reviewed_sites or site in self._reviewed_sites
+
+    def _said(self, row: Mapping[str, Any]) -> str:
+        """The case status that reviewers decided for a report, "" where they decided none."""
+        return self.adjudications.get(row["report_id"], "") if self._is_reviewed(row["site"]) else ""
+
     def _of_case_patients(self, table: Any) -> list[list[str]]:
         """For each run, the ids of all reports of patients who have a report of the wanted tiers."""
         tiers, cases = set(self.criteria.tiers), set()
         wanted: list[list[str]] = [[] for _ in self.folders]
         columns = ("site", "patient_id", "report_id", "version_of", "case_status", "run")
         for site, patient, report, study, status, _ in zip(*(table[c].to_pylist() for c in columns), strict=True):
-            if self.adjudications.get(report, status) in tiers:
+            decided = self.adjudications.get(report) if self._is_reviewed(site) else None
+            if (decided or status) in tiers:
                 cases.add((site, patient or study or report))
         for site, patient, report, study, _, run in zip(*(table[c].to_pylist() for c in columns), strict=True):
             if (site, patient or study or report) in cases:
@@ -331,7 +348,7 @@ def _entry(
     mentions: Mapping[str, list[dict[str, Any]]],
     found: Mapping[str, dict[str, Any]],
     criteria: Criteria,
-    adjudications: Mapping[str, str],
+    adjudicated: str,
 ) -> Entry:
     report_id, again = row["report_id"], found.get(row["report_id"])
     entry = Entry(
@@ -362,8 +379,8 @@ def _entry(
     if again:
         _add_what_was_read(entry, again)
     entry.unreviewed = entry.status
-    if report_id in adjudications:
-        entry.adjudicated = entry.status = adjudications[report_id]
+    if adjudicated:
+        entry.adjudicated = entry.status = adjudicated
         entry.migration_type = "none" if entry.status == "no" else entry.migration_type
     if not entry.patient_id and criteria.without_patient_id == OWN:
         entry.patient_id = f"report:{report_id}"

@@ -168,7 +168,7 @@ def build_cohort(
     said = criteria if isinstance(criteria, Criteria) else read_criteria(criteria, faults)
     with faults.first():
         review = reviewed(adjudications)
-        archive = Archive(tuple(folders), said, review.statuses, review.details, faults=faults)
+        archive = Archive(tuple(folders), said, review.statuses, review.details, review.run, faults=faults)
     if not reread:
         _check_no_conditions(archive)
     made = _Made(archive, reread, on_progress)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from calcitrace.criteria import Criteria, Exclusion, read_criteria
 from calcitrace.criteriakeys import WHEN
+from calcitrace.errors import RunError
 from calcitrace.ids import lost_zeros, not_there
 from calcitrace.modality import OTHER, unknown_said
 from calcitrace.phrases import by, many
@@ -86,15 +87,14 @@ def _check(
 ) -> None:
     for name in sorted(n for n in names if n not in known):
         with faults.kept():
-            near = meant(name, filter(shown_id, known))
-            raise criteria.fail(
-                f"{key} names {str(name)!r}, which is no {what}{near} known are {shown(sorted(known))}", name
-            )
+            fit = [n for n in known if shown_id(n) or n in criteria.run_sites]
+            told = f"{meant(name, fit)} known are {shown(sorted(fit), criteria.run_sites)}"
+            raise criteria.fail(f"{key} names {str(name)!r}, which is no {what}{told}", name)
 
 
-def shown(names: Iterable[str]) -> str:
-    """Names for a message: those that are no prose, and no more than a screen holds."""
-    fit = [n for n in names if shown_id(n)]
+def shown(names: Iterable[str], own: Collection[str] = ()) -> str:
+    """Names for a message: those that are no prose or the user's `own`, and no more than a screen holds."""
+    fit = [n for n in names if shown_id(n) or n in own]
     return ", ".join(fit[:MOST_SHOWN]) + (f" and {len(fit) - MOST_SHOWN} more" if len(fit) > MOST_SHOWN else "")
 
 
@@ -176,6 +176,21 @@ def tell_zeros(criteria: Criteria, patients: Collection[str]) -> Iterator[str]:
         asked = {patient for _, patient in exclusion.people}
         if said := lost_zeros(asked.difference(patients), patients):
             yield f"{exclusion.table}: of the ids that are no patients of these runs, {said.removeprefix('; ')}"
+
+
+def check_one_site(decided: Iterable[tuple[str, str]]) -> None:
+    """Refuse decisions that do not tell their site, by the id and the site of each report that has the id of one.
+
+    Raises:
+        RunError: two sites have a report of one id.
+    """
+    sites: dict[str, str] = {}
+    for report_id, site in decided:
+        if (first := sites.setdefault(report_id, site)) != site:
+            raise RunError(
+                f"report id {shown_id(report_id)!r} is of {first} and of {site}, and the decisions do not say of "
+                "which; give the store of the review of one of these runs"
+            )
 
 
 def tell_missing(adjudicated: Collection[str], reports: Collection[str]) -> Iterator[str]:

@@ -34,7 +34,7 @@ READ = (
     "for any ending of a word."
 )
 VERSIONS = (
-    "Versions of a report count as one, of the earliest day: the last that speaks of the bone decides, and what it "
+    " Versions of a report count as one, of the earliest day: the last that speaks of the bone decides, and what it "
     "leaves open stands as the others told it."
 )
 OUTCOME = (
@@ -67,7 +67,7 @@ def paragraphs(cohort: Cohort) -> list[tuple[str, str]]:
     """The paragraphs of Methods: the subject of each, and what there is to say of it."""
     flow, criteria, runs = cohort.flow, cohort.criteria, cohort.manifests
     return [
-        ("Source", " ".join((_source(runs), *_counted(flow), *_span(cohort)))),
+        ("Source", " ".join((_source(runs), _counted(flow), *_span(cohort)))),
         ("Extraction", _extraction(runs, criteria)),
         ("Case definition", " ".join(_case_definition(cohort))),
         ("Review", " ".join(_review(cohort))),
@@ -85,9 +85,9 @@ def definitions(cohort: Cohort) -> list[tuple[str, str]]:
 
 
 def probabilities(runs: Sequence[Mapping[str, Any]]) -> str:
-    """Of which model the probabilities of runs are, and where they hold; empty where no run had a model."""
+    """Of which model the probabilities of runs are, and where they hold."""
     if not any(run.get("model") for run in runs):
-        return ""
+        return "No model was used, so that there are no probabilities."
     return (
         f"Probabilities are those of {_all(map(_model, runs))}: by {_all(map(_model_from, runs))}. They hold where so "
         "many of the reports are cases, and are too high where fewer are."
@@ -154,7 +154,8 @@ def _review(cohort: Cohort) -> Iterator[str]:
     alone = sum(len(review.reviewers.get(report_id, ())) == 1 for report_id in ids)
     if people > 1 and alone:
         yield f"{many(alone, 'report')} {by(alone, 'was', 'were')} decided by one reviewer alone."
-    yield _details(Counter(name for names in rows["by_reviewer"] for name in names))
+    counted = cohort.timeline[cohort.timeline["counted"] == COUNTED]
+    yield _details(Counter(name for names in counted["by_reviewer"] for name in names))
     if review.open:
         keep = by(review.open, "keeps", "keep")
         yield f"{many(review.open, 'report')} on which readers differ {keep} the case status of the case definition."
@@ -186,7 +187,7 @@ def _changed(flow: Flow) -> str:
 
 
 def _history(cohort: Cohort) -> Iterator[str]:
-    yield OUTCOME
+    yield OUTCOME + VERSIONS * (cohort.flow.reports.get(VERSION, 0) > 0)
     if "no" in cohort.review.said.values():
         yield OVERRULED
     found = (f"{name} ({listed(sorted(of), 'or')})" for name, of in cohort.criteria.first_diagnosis.items())
@@ -213,7 +214,7 @@ def _dates(cohort: Cohort) -> Iterator[str]:
     yield f"{many(unclear, 'report')} had no full date{why}; no date was guessed." if unclear else ALL_DATED
 
 
-def _counted(flow: Flow) -> Iterator[str]:
+def _counted(flow: Flow) -> str:
     left_out = ", ".join(
         f"{flow.reports[box]:,} {said}"
         for box, said in (
@@ -225,13 +226,11 @@ def _counted(flow: Flow) -> Iterator[str]:
     )
     rejected, reports = flow.rows - sum(flow.reports.values()), sum(flow.reports.values())
     told = f"{rejected:,} {by(rejected, 'was', 'were')}" if rejected else "none was"
-    yield (
+    return (
         f"Of {many(flow.rows, 'row')} read, {told} rejected; of {many(reports, 'report')}, {flow.counted:,} "
         f"{by(flow.counted, 'counts', 'count')}{f' (left out: {left_out})' if left_out else ''}, of "
         f"{many(flow.all_patients, 'patient')}."
     )
-    if flow.reports.get(VERSION):
-        yield VERSIONS
 
 
 def _criteria(criteria: Criteria, flow: Flow) -> Iterator[str]:

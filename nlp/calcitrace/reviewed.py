@@ -14,6 +14,7 @@ from calcitrace.runfolder import run_mark
 from calcitrace.timeline import STATUSES
 
 OF_ANOTHER_RUN = "The review was drawn from another run, so that its audit tells nothing of the recall of this cohort."
+NONE_TWICE = "No report was decided by two readers, so that agreement cannot be told."
 DECIDED = {"yes": "definite", "no": "no", "unsure": "possible"}
 
 
@@ -79,6 +80,8 @@ def _of_store(path: Path) -> tuple[int, tuple[str, ...], str, str]:
 
     agreed: tuple[str, ...] = ()
     with Store(path) as store:
+        if len({decision.reviewer for decision in store.current()}) > 1:
+            agreed = (NONE_TWICE,)
         with suppress(UsageError):
             agreed = tuple(decision_sentences(agreement(store), blind=not store.from_files()))
         found = recall(store)

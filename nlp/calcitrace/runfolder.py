@@ -307,6 +307,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise RunError(f"{folder}: no run folder (it has no {MANIFEST})") from None
+    except NotADirectoryError:
+        raise RunError(f"{folder}: a file, and no run; `calcitrace process {folder} --out RUN` makes one") from None
     except (ValueError, OSError):
         raise RunError(f"{path}: cannot be read; the run must be made anew (--overwrite)") from None
     if not isinstance(found, dict) or not isinstance(found.get("fingerprint"), dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,6 +43,25 @@ class Commands(TyperGroup):
             meant = f"did you mean {near[0]}? " if near else ""
             raise UsageError(f"no such command; {meant}--help names them, and `calcitrace show --text` reads a report")
         return found
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is given; of an option that takes one value and is given twice, none is dropped."""
+        name, found, rest = super().resolve_command(ctx, args)
+        if found is not None and not isinstance(found, TyperGroup) and not ctx.resilient_parsing:
+            _check_once(found, ctx, rest)
+        return name, found, rest
+
+
+def _check_once(command: Any, ctx: Any, args: list[str]) -> None:
+    """Refuse an option of one value that is given more than once; what else is wrong the command tells itself."""
+    given: list[Any] = []
+    with suppress(Exception):
+        own = command.context_class(command, parent=ctx, **command.context_settings)
+        given = command.make_parser(own).parse_args(list(args))[2]
+    for param in given:
+        one = param.param_type_name == "option" and not (param.multiple or param.is_flag or param.count)
+        if one and given.count(param) > 1:
+            raise UsageError(f"{param.opts[0]} is given {given.count(param)} times; it takes one value")
 
 
 def _switches_bare(params: Any) -> Any:

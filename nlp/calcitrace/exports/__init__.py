@@ -14,7 +14,7 @@ from calcitrace.exports.fhir import write_fhir
 from calcitrace.exports.files import write_csv, write_parquet, write_spss, write_stata, write_table
 from calcitrace.exports.omop import read_concepts, write_omop
 from calcitrace.exports.readme import README, readme
-from calcitrace.exports.redcap import NOTES, field_name, write_redcap
+from calcitrace.exports.redcap import NOTES, RECORD_ID, field_name, write_redcap
 from calcitrace.exports.variables import TABLES, Variable
 
 __all__ = ["EXPORTS", "Choice", "Export", "Exported", "Extract", "LeftOut", "export", "read_concepts"]
@@ -34,6 +34,7 @@ class Export:
         then: what is to be done with its files, for the terminal.
         notes: what README.txt in its folder tells besides the manual, a paragraph each.
         field: how it calls a variable of a table; "" where it does not hold it.
+        own: fields of patients that it has beside the variables, and that may name somebody.
     """
 
     write: Callable[[Extract, Path], list[LeftOut]]
@@ -44,6 +45,7 @@ class Export:
     then: str = ""
     notes: Sequence[str] = ()
     field: Callable[[str, Variable], str] = lambda _, variable: variable.name
+    own: Sequence[str] = ()
 
 
 # To add an export, write such a function and name it here; nothing else knows the names.
@@ -56,6 +58,7 @@ EXPORTS: Mapping[str, Export] = {
         "then import import.csv with dates as Y-M-D; README.txt tells more",
         notes=NOTES,
         field=field_name,
+        own=(RECORD_ID,),
     ),
     "omop": Export(write_omop),
     "fhir": Export(write_fhir),

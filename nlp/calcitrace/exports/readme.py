@@ -80,7 +80,8 @@ def _may_name(extract: Extract, how: Export) -> str:
     found = dict[str, list[str]]()
     for table in how.tables:
         variables = sorted(filter(lambda v: v.may_name, extract.variables[table]), key=lambda v: v.name in INDIRECT)
-        found[table] = [name for name in (how.field(table, v) for v in variables) if name]
+        own = how.own if table == "patients" else ()
+        found[table] = [*own, *(name for name in (how.field(table, v) for v in variables) if name)]
     told = "; ".join(f"of {table} {', '.join(names)}" for table, names in found.items() if names)
     return (
         f"An ethics or data protection office may take for identifying: {told}. Ages above 89, a rare tendon or bone "

@@ -36,7 +36,7 @@ COLUMNS = (
     "Matrix Ranking?",
     "Field Annotation",
 )
-RECORD, PATIENT, REPORT = "record_id", "patient", "imaging_report"
+RECORD_ID, PATIENT, REPORT = "record_id", "patient", "imaging_report"
 REPEAT = ("redcap_repeat_instrument", "redcap_repeat_instance")
 VALIDATION = {"date": "date_ymd", "integer": "integer", "number": "number"}
 TYPES = {"flag": "yesno", "category": "radio"}
@@ -46,11 +46,11 @@ NOTES = (
     "report_case_status has it, too, and elsewhere what the rules read.",
     "A second batch needs the same key, so that a patient keeps the record; the same criteria, or else its values "
     "of a patient (index date, age, outcome) are written over those of the first; and dates that are moved in "
-    "both or in neither, or else the two together tell by how much. The choices of sex, kind of modality, tendon "
-    "and bone are the values of one export. If data_dictionary.csv of the second batch has another one, add it in "
-    "REDCap to the choices of the field (Online Designer; the code is the word) before the import, which is "
-    "refused otherwise; an upload of the second dictionary would take away the choices that only the first batch "
-    "has.",
+    "both or in neither, or else the two together tell by how much. The choices of sex, kind of modality, tendon, "
+    "bone and first_diagnosis are the values of one export. If data_dictionary.csv of the second batch has another "
+    "one, add it in REDCap to the choices of the field (Online Designer; the code is the word) before the import, "
+    "which is refused otherwise; an upload of the second dictionary would take away the choices that only the first "
+    "batch has.",
     "Reports are instances 1, 2, 3 ... of a patient by date. Where a patient of the first batch has more reports in "
     "the second, the numbers move, and the import writes over other reports: export the whole cohort again then, into "
     "a new project.",
@@ -67,12 +67,12 @@ def write_redcap(extract: Extract, folder: Path) -> list[LeftOut]:
     project); enable "imaging_report" as a repeating instrument under Project Setup, optional modules, Repeating
     instruments; then import import.csv with the Data Import Tool, dates as Y-M-D. Choices are imported by their codes,
     and forms are marked unverified. The record id is always a pseudonym, so that patients of two hospitals with one id
-    stay apart. Sex, kind of modality, tendon and bone are choices of the values that there are (a text, where one of
-    them is no single word), sex with the words of Table 1 as labels. Mentions, and their ids as evidence, are not
-    exported.
+    stay apart. Sex, kind of modality, tendon, bone and first diagnosis are choices of the values that there are (a
+    text, where one of them is no single word), sex with the words of Table 1 as labels. Mentions, and their ids as
+    evidence, are not exported.
     """
     write_table(folder / "data_dictionary.csv", COLUMNS, _dictionary(extract))
-    header = [RECORD, *REPEAT, *_names(extract, "patients"), f"{PATIENT}_complete"]
+    header = [RECORD_ID, *REPEAT, *_names(extract, "patients"), f"{PATIENT}_complete"]
     header += [*_names(extract, "reports"), f"{REPORT}_complete"]
     write_table(folder / "import.csv", header, ([row.get(name) for name in header] for row in _records(extract)))
     return []
@@ -112,7 +112,7 @@ def _names(extract: Extract, table: str) -> list[str]:
 
 
 def _dictionary(extract: Extract) -> Iterator[list[str]]:
-    yield _row(RECORD, PATIENT, "text", "Record (pseudonym)", may_name=True)
+    yield _row(RECORD_ID, PATIENT, "text", "Record (pseudonym)", may_name=True)
     for table, form in (("patients", PATIENT), ("reports", REPORT)):
         for v in _variables(extract, table):
             choices = _choices(extract, table, v)
@@ -142,7 +142,7 @@ def _records(extract: Extract) -> Iterator[dict[str, Any]]:
     """The base row of each patient, followed by an instance for each report."""
     reports = extract.reports_of()
     for patient in extract.patients:
-        record = {RECORD: patient["key"]}
+        record = {RECORD_ID: patient["key"]}
         yield {**record, **_values(extract, "patients", patient), f"{PATIENT}_complete": UNVERIFIED}
         for instance, report in enumerate(reports.get(patient["key"], []), 1):
             repeat = dict(zip(REPEAT, (REPORT, instance), strict=True))
