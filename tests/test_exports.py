@@ -514,7 +514,8 @@ def test_a_readme_defines_the_constituents_that_it_names(key: Path, tmp_path: Pa
     assert [p for p in paragraphs if p.startswith('"')] == [f'"{name}": {said}.' for name, said in definitions(cohort)]
     told = next(p for p in paragraphs if p.startswith("The case definition was ")).partition(" The migration type of ")
     quoted = re.findall(r'"([a-z ]+)"', told[0])
-    assert {*quoted} <= {name for name, _ in definitions(cohort)}
+    of_depths = {name.replace("_", " ") for case in cohort.cases for depth in case.types for name in depth.of}
+    assert {*quoted} | of_depths <= {name for name, _ in definitions(cohort)}
 
 
 def test_the_readme_of_an_export_with_true_ids_and_texts_says_so(cohort: Cohort, key: Path, tmp_path: Path) -> None:

@@ -26,8 +26,12 @@ def _quoted(names: Iterable[str], last: str) -> str:
 
 
 def named_in(case: CaseDefinition, tiers: Sequence[str]) -> list[str]:
-    """The constituents that these tiers name, with those at whose place one of them must be, as the file has them."""
+    """The constituents that these tiers and the migration types name, in the order of the file.
+
+    With them are those at whose place one of them must be.
+    """
     names = {name for t in case.tiers if t.tier in tiers for name in (*t.needs, *t.bars)}
+    names |= {name for depth in case.types for name in depth.of}
     while more := {near for name in names for near in case.constituents[name].near} - names:
         names |= more
     return [name for name in case.constituents if name in names]
