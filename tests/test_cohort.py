@@ -182,6 +182,9 @@ def test_details_that_a_reviewer_told_of_an_earlier_version_hold(tmp_path: Path)
     assert {name: row[name] for name in told} == told
     assert [list(names) for names in made.timeline["by_reviewer"]][1] == list(told)
     assert "the migration type (1 report), tendon (1 report) and side (1 report) takes the place" in methods(made)
+    assert not any("on which the decisions differ" in note for note in made.notes)
+    differing = build_cohort(tmp_path / "run", adjudications={"a": "definite", "a~v2": "no"}).notes
+    assert any(n.startswith("1 report has versions on which the decisions differ (the first: 'a')") for n in differing)
 
 
 def test_dates_that_mean_no_day_are_not_guessed(tmp_path: Path) -> None:

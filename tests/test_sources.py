@@ -561,6 +561,7 @@ def test_fields_without_a_column_are_told_with_the_columns_that_may_be_meant(tmp
     assert lacking(f"{names},JAHRE,X") == [
         "no column known for age, birth_date (name it with --age-column, --birth-date-column); unused: JAHRE, X"
     ]
+    assert lacking(names.removeprefix("report_id,") + ",X")[0].split("\n")[1].startswith("ids are file and row then")
     assert lacking(names) == [""]
     assert lacking(f"{names},age,X") == ["columns that are not read: X"]
     unread, hospital = lacking(f"{names},age,Performing Site")[0].split("\n")

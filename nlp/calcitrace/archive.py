@@ -22,6 +22,7 @@ from calcitrace.criteriafit import (
     check_run_sites,
     check_values,
     tell_missing,
+    tell_versions,
     tell_zeros,
 )
 from calcitrace.criteriakeys import OWN
@@ -207,6 +208,8 @@ class Archive:
         if self.adjudications:
             pairs = zip(*(table[c].to_pylist() for c in ("report_id", "site")), strict=True)
             check_one_site((i, site) for i, site in pairs if i in self.adjudications and self._is_reviewed(site))
+            versions = zip(*(table[c].to_pylist() for c in ("report_id", "version_of")), strict=True)
+            self.notes += tell_versions(self.adjudications, versions)
             self.notes += tell_missing(self.adjudications, set(table["report_id"].to_pylist()))
         if any(e.people for e in self.criteria.exclude):
             self.notes += tell_zeros(self.criteria, {*table["patient_id"].unique().to_pylist()} - {None, ""})

@@ -193,6 +193,20 @@ def check_one_site(decided: Iterable[tuple[str, str]]) -> None:
             )
 
 
+def tell_versions(decided: Mapping[str, str], versions: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """What to tell of reports whose versions were decided differently; each report id with what it is a version of."""
+    said: dict[str, set[str]] = {}
+    for report_id, study in versions:
+        if report_id in decided:
+            said.setdefault(study or report_id, set()).add(decided[report_id])
+    if differ := [study for study, words in said.items() if len(words) > 1]:
+        n = len(differ)
+        yield (
+            f"{many(n, 'report')} {by(n, 'has', 'have')} versions on which the decisions differ (the first: "
+            f"{shown_id(differ[0])!r}); that on the version that decides counts, which merged_into of timeline names"
+        )
+
+
 def tell_missing(adjudicated: Collection[str], reports: Collection[str]) -> Iterator[str]:
     """What to tell of adjudications of reports that are not in the runs."""
     missing = {*adjudicated}.difference(reports)

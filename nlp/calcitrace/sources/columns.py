@@ -24,6 +24,8 @@ MIN_NAMES = 2  # one or two words may be a short report
 _NAME = re.compile(r"[^\W\d_](?:[^\W\d]|[.-]|(?<=[^\W\d_]{3})\d\d?(?!\d))*")  # BEFUND, Body.Part, ICD10_Code
 MAX_UNUSED, MAX_LISTED = 20, 50
 
+NO_IDS = "\nids are file and row then: an addendum is a report of its own, and labels by id do not fit"
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -108,7 +110,8 @@ class Columns:
             return f"columns that are not read: {short(self.unused)}" if named else ""
         flags = ", ".join(FLAGS[name] for name in fields)
         said = f"no column known for {', '.join(fields)} (name it with {flags})"
-        return f"{said}; unused: {short(self.unused)}{self._dates(fields)}" if named else said
+        said = f"{said}; unused: {short(self.unused)}{self._dates(fields)}" if named else said
+        return f"{said}{NO_IDS}" if "report_id" in fields else said
 
     def _sites(self) -> Iterator[str]:
         """That columns which may hold the hospital are not read, and what to do where there are several."""

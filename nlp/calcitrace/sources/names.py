@@ -35,7 +35,7 @@ WORDS = {
 FORMS = {
     "report_id": "report_id {rad}_accession_{number} {rad}_accession accession_id note_id {report}_{number} exam_id"
     " study_id id {exam}_{number} rpt_id acc_{number} acc order_{number} order_id order_proc_id"
-    " untersuchungsnummer befundnummer auftragsnummer",
+    " untersuchungsnummer befundnummer auftragsnummer auftragsnr untersuchungsnr befundnr",
     "text": "text report report_text note_text {rad}_report {rad}_{report}_{text} full_text {rad}_rpt full_report"
     " full_report_{text} report_full_text body body_text content_text content {adds}_narrative_{or text}",
     "patient_id": "patient_id mrn {patient}_id patient {patient}_mrn {patient}_mrn_id {or patient}_mrn_{number}"
@@ -70,7 +70,7 @@ _LIST = re.compile(r"\{(.+?)\}")
 _LIKE_DATE = re.compile(r"(?:date|dttm|time|datum)|(?:^|[\W_])(?:dt|timestamp)(?:$|[\W_])", re.IGNORECASE)
 _LIKE_TEXT = re.compile(r"text|narrative|comment|kommentar|befund|(?:report|content|body)$", re.IGNORECASE)
 _LIKE_SITE = re.compile(
-    r"(?:^|[\W_])(?:site|facility|hospital|campus|institution|klinik|standort)(?:$|[\W_])", re.IGNORECASE
+    r"(?:^|[\W_])(?:site|facility|hospital|campus|institution|haus|klinik|standort)(?:$|[\W_])", re.IGNORECASE
 )
 _BIRTH = re.compile(r"birth|geb|dob|update", re.IGNORECASE)
 
