@@ -177,6 +177,7 @@ def test_process_tells_of_columns_that_it_does_not_know(command: Any, tmp_path: 
         "birth_date (name it with --id-column, --patient-column, --date-column, --modality-column, "
         "--body-part-column, --sex-column, "
         "--age-column, --birth-date-column); unused: NR, PID",
+        "r.csv: ids are file and row then: an addendum is a report of its own, and labels by id do not fit",
     ]
 
 
