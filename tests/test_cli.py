@@ -474,8 +474,8 @@ def test_process_tells_of_pieces_that_a_whole_text_displaces(command: Any, tmp_p
     path = put(tmp_path, "r.csv", IN_PARTS)
     own = put(tmp_path, "own.toml", '[columns]\nfindings = "BERICHT_B"\nimpression = "NOTIZ"\n')
     done = command("process", path, "--out", tmp_path / "run", "--config", own, "--text-column", "BERICHT_A")
-    said = "findings = BERICHT_B and impression = NOTIZ: not read, since --text-column names the whole text; they are"
-    assert said in done.err
+    said = "findings = BERICHT_B and impression = NOTIZ: not read, since --text-column names the whole text; "
+    assert f"{said}--findings-column in its place joins them" in done.err
     assert "looks like" not in done.err
     quiet = command("process", path, "--out", tmp_path / "two", "--config", own)
     assert "not read" not in quiet.err

@@ -98,6 +98,30 @@ def test_the_last_report_tells_the_outcome(tmp_path: Path, later: str, outcome: 
 
 
 @pytest.mark.parametrize(
+    ("later", "vanished", "deposit"),
+    [
+        ("The previously seen left gluteus medius calcification has resolved.", False, ""),
+        ("The previously seen calcification of the left supraspinatus has resolved.", False, ""),
+        ("The previously seen calcification of the right supraspinatus has resolved.", True, "gone"),
+        ("The previously seen calcification has resolved.", True, "gone"),
+    ],
+)
+def test_a_deposit_that_vanishes_is_that_of_the_case(tmp_path: Path, later: str, vanished: bool, deposit: str) -> None:
+    """One at another bone or on the other side is not; one whose place nobody tells may be."""
+    made = build_cohort(run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P1", "2020-06-15", later))))
+    assert patient(made)["vanished_deposit"] == vanished
+    assert list(made.timeline["deposit"])[1] == deposit
+
+
+@pytest.mark.parametrize("told", ["Her mother had a hip replacement.", "Previous subacromial decompression."])
+def test_only_the_patients_own_mentions_count(tmp_path: Path, told: str) -> None:
+    """An operation on a relative leaves nobody out."""
+    rows = rows_of(("a", "P1", "2019-03-04", f"HISTORY: {told}\n{CASE}"))
+    own = criteria(tmp_path, "exclude:\n  - {name: Operated, mention: surgery, when: before}\n")
+    assert build_cohort(run(tmp_path, rows), own).flow.members == ("mother" in told)
+
+
+@pytest.mark.parametrize(
     ("middle", "decided", "outcome"),
     [
         ("", "no", "unknown"),
@@ -1019,6 +1043,21 @@ def test_methods_tell_how_reviewers_decided(tmp_path: Path) -> None:
     assert (
         f"{told}{RULES_READ}Agreement of the readers: add (calcitrace agreement). Recall of the review: add " in of_file
     )
+
+
+def test_methods_name_the_readers_where_there_are_more_than_two(tmp_path: Path) -> None:
+    """Each two of them have a sentence of their own."""
+    folder = run(tmp_path, rows_of(*((f"r{k}", f"P{k}", "2019-03-04", CASE) for k in range(3))))
+    with Store(tmp_path / "review.sqlite", create=True) as store:
+        make_queue(folder, store, QueueOptions(audit=0, double=1.0, calibration=0))
+        for who in ("AB", "CD", "EF"):
+            for k in range(3):
+                store.decide(Opinion(f"r{k}", "yes" if k or who != "EF" else "no"), who, f"key {who} {k}")
+    told = methods(build_cohort(folder, adjudications=tmp_path / "review.sqlite"))
+    unseen = "who had not seen the reasons, agreed on"
+    assert f"Readers AB and CD, {unseen} 3 of 3 reports" in told
+    assert f"Readers AB and EF, {unseen} 2 of 3 reports" in told
+    assert f"Readers CD and EF, {unseen} 2 of 3 reports" in told
 
 
 def test_methods_claim_no_blinding_of_decisions_from_a_file(tmp_path: Path, command: Command) -> None:

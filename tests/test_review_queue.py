@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from review_run import make_run, rows
 
+from calcitrace import RunOptions, process
 from calcitrace.adjudication import Store, finals
 from calcitrace.decisions import Opinion
 from calcitrace.errors import SourceError, StoreError, UsageError
@@ -475,6 +476,48 @@ def test_a_reader_that_cannot_be_is_told_before_the_queue_is_drawn(
     """No store is made, and no report is read, for a command that cannot go on."""
     ended = command("review", run, "--store", tmp_path / "r.sqlite", *words)
     assert (ended.code, "reading" in ended.err, (tmp_path / "r.sqlite").exists()) == (2, False, False)
+
+
+def test_reports_stand_in_the_order_of_their_days(tmp_path: Path) -> None:
+    """In the queue and beside each other, by the order of day and month of the run; what is no day comes last."""
+    written = {"a": "03/04/2019", "b": "05/02/2020", "c": "07/01/2019", "d": "n/a"}
+    reports = [
+        {**row, "report_id": i, "patient_id": "P", "study_date": written[i]}
+        for i, row in zip("abcd", rows(4), strict=True)
+    ]
+    source = tmp_path / "r.jsonl"
+    source.write_text("".join(json.dumps(r) + "\n" for r in reports), encoding="utf-8")
+    process(source, tmp_path / "dmy", RunOptions(date_order="dmy"))
+    process(source, tmp_path / "open")
+    days = [["2019-01-07"] * 2, ["2019-04-03"] * 2, ["2020-02-05"] * 2, []]
+    for name, order, said in (("dmy", "cabd", days), ("open", "abcd", [[]] * 4)):
+        with Store(tmp_path / f"{name}.sqlite", create=True) as store:
+            shelf = Shelf(tmp_path / name, store, QueueOptions(candidates=4, audit=0))
+            assert [i.report_id for i in store.items()] == list(order)
+            told = shelf.timeline("patient P")
+        assert [(r["report_id"], r["days"]) for r in told] == list(zip(order, said, strict=True))
+
+
+def test_a_row_without_its_role_can_be_mended(run: Path, tmp_path: Path, command: Any) -> None:
+    """A decision that was saved as a reader's becomes the adjudicator's with --replace; unasked, the row is bad."""
+    store, first, mended = tmp_path / "s", tmp_path / "first.csv", tmp_path / "mended.csv"
+    with Store(store, create=True) as made:
+        make_queue(run, made)
+    head = "report_id,decision,reviewer,role"
+    first.write_text(f"{head}\nR000,yes,A,\nR000,no,B,\nR000,yes,C,\n", encoding="utf-8")
+    mended.write_text(f"{head}\nR000,yes,C,adjudicator\n", encoding="utf-8")
+    assert command("decisions", "import", first, "--store", store).code == 0
+    refused = command("decisions", "import", mended, "--store", store)
+    assert "has decided on the report as reader, not as adjudicator; undo that decision" in refused.err
+    assert command("decisions", "import", mended, "--store", store, "--replace").out.startswith(
+        "saved 1 decision; 1 re"
+    )
+    with Store(store) as made:
+        assert [(d.reviewer, d.role) for d in made.current()] == [
+            ("A", "reader"),
+            ("B", "reader"),
+            ("C", "adjudicator"),
+        ]
 
 
 def test_what_was_learned_ranks_the_rest(run: Path, tmp_path: Path) -> None:

@@ -458,6 +458,15 @@ def test_other_dates_are_not_that_of_the_study(other: str) -> None:
     assert choose_columns(["text", other, "Exam End Dttm"], {}).chosen["study_date"] == "Exam End Dttm"
 
 
+def test_a_request_that_is_named_is_joined_to_the_report() -> None:
+    """Where the report stands in one column that is known by its name: that becomes the findings."""
+    chosen = choose_columns(["id", "Report Body", "Clinical Details"], {"indication": "Clinical Details"}).chosen
+    assert {k: chosen[k] for k in chosen if k != "report_id"} == {
+        "findings": "Report Body",
+        "indication": "Clinical Details",
+    }
+
+
 @pytest.mark.parametrize(
     ("field", "others"),
     [
@@ -804,7 +813,10 @@ def test_ragged_rows_are_rejects(tmp_path: Path) -> None:
     """Too many or too few fields: the row is a reject with its line, the others are read."""
     got = read(put(tmp_path, "r.csv", 'id,text,age\n1,a,1\n2,b,c,d\n3,e\n4,"f\ng",5\n5,h,6\n'))
     assert got.texts == [("1", "a"), ("4", "f\ng"), ("5", "h")]
-    assert got.reasons == [(3, "4 fields where the header has 3"), (4, "2 fields where the header has 3")]
+    assert got.reasons == [
+        (3, "not as many fields as the header (4, not 3)"),
+        (4, "not as many fields as the header (2, not 3)"),
+    ]
 
 
 def test_empty_fields_beyond_the_header_do_not_count(tmp_path: Path) -> None:
@@ -830,13 +842,13 @@ def test_quotes_inside_a_quoted_text_of_several_lines(tmp_path: Path) -> None:
     lines = ["id,text", "A1,fine", 'A2,"A "double line" sign', "no tear, no erosion", 'IMPRESSION: normal"', "A3,fine"]
     got = read(put(tmp_path, "r.csv", "\n".join([*lines, 'A4,"fine"'])))
     assert got.texts == [("A1", "fine"), ("A3", "fine"), ("A4", "fine")]
-    assert got.reasons == [(3, "broken quotes in lines 3 to 5")]
+    assert got.reasons == [(3, "broken quotes (lines 3 to 5)")]
 
 
 def test_the_first_row_of_all_is_broken(tmp_path: Path) -> None:
     """Its own id, before the broken text, tells what the next row begins with."""
     got = read(put(tmp_path, "r.csv", 'id,text\nA1,"a "b" c\nd, e\nf"\nA2,fine\n'))
-    assert (got.texts, got.reasons) == ([("A2", "fine")], [(2, "broken quotes in lines 2 to 4")])
+    assert (got.texts, got.reasons) == ([("A2", "fine")], [(2, "broken quotes (lines 2 to 4)")])
 
 
 def test_a_column_that_stands_twice_is_refused_only_if_it_is_read(tmp_path: Path) -> None:

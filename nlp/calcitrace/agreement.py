@@ -181,15 +181,16 @@ def _figures(a: Agreement) -> str:
 
 
 def decision_sentences(found: Sequence[Agreement], blind: bool) -> list[str]:
-    """How far each two readers agree on the decision, in a sentence without their names.
+    """How far each two readers agree on the decision, in a sentence; with their names where there are more than two.
 
     `blind`: whether it is known that they had not seen the reasons (of decisions from a file it is not).
     """
-    readers = "Two readers, who had not seen the reasons," if blind else "Two readers"
     whole = [a for a in found if (a.item, a.block) == ("decision", "all")]
+    unseen = ", who had not seen the reasons," if blind else ""
     return [
-        f"{readers} agreed on {a.percent.right:,} of {many(a.n, 'report')}: "
-        f"{_shown(a.percent, a.percent.exact)}, kappa {_shown(a.kappa)}, AC1 {_shown(a.ac1)}; intervals are of 95 %."
+        f"{'Two readers' if len(whole) == 1 else f'Readers {a.readers[0]} and {a.readers[1]}'}{unseen} agreed on "
+        f"{a.percent.right:,} of {many(a.n, 'report')}: {_shown(a.percent, a.percent.exact)}, kappa {_shown(a.kappa)}, "
+        f"AC1 {_shown(a.ac1)}; intervals are of 95 %."
         for a in whole
     ]
 

@@ -30,7 +30,7 @@ from calcitrace.decisions import SIDES
 from calcitrace.errors import RunError
 from calcitrace.healing import normal_bones
 from calcitrace.modality import OTHER, modality_of
-from calcitrace.model import Report
+from calcitrace.model import Experiencer, Report
 from calcitrace.phrases import many
 from calcitrace.rerun import Rerun
 from calcitrace.rules import load_rules
@@ -64,7 +64,7 @@ NEEDED = (
 )
 OPTIONAL = ("site",)
 OF_MENTIONS = (
-    *("report_id", "finding", "start", "text", "section", "assertion", "change"),
+    *("report_id", "finding", "start", "text", "section", "experiencer", "assertion", "change"),
     *("tendon", "bone", "laterality", "landmark"),
 )
 Who = tuple[str, str]
@@ -232,7 +232,7 @@ class Archive:
         return table.append_column("place", pa.array(range(size), pa.int64()))
 
     def _mentions(self) -> list[dict[str, list[dict[str, Any]]]]:
-        """For each run, the mentions that the criteria ask about, by report id."""
+        """For each run, the mentions of the patient that the criteria ask about, by report id."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -240,11 +240,10 @@ class Archive:
         runs = []
         for folder, manifest in zip(self.folders, self.manifests, strict=True):
             table = _joined(folder, manifest, "mentions", OF_MENTIONS)
-            by_report: dict[str, list[dict[str, Any]]] = {}
-            for batch in table.filter(pc.is_in(table["finding"], told)).to_batches(BATCH):
-                for row in batch.to_pylist():
-                    by_report.setdefault(row["report_id"], []).append(row)
-            runs.append(by_report)
+            own = pc.and_(pc.is_in(table["finding"], told), pc.equal(table["experiencer"], Experiencer.PATIENT))
+            runs.append(by_report := dict[str, list[dict[str, Any]]]())
+            for row in (row for batch in table.filter(own).to_batches(BATCH) for row in batch.to_pylist()):
+                by_report.setdefault(row["report_id"], []).append(row)
         return runs
 
     def _is_reviewed(self, site: str) -> bool:
@@ -289,8 +288,8 @@ class Archive:
         for annotated in self._annotated(source, ids):
             report_id = clean(annotated.report.report_id)
             said = assess(annotated, source.rules, source.case)
-            own = [_row(m, annotated, source) for m in annotated.mentions if m.finding in self.criteria.told]
-            conditions = [_row(m, annotated, source) for m in annotated.conditions if m.finding in self.criteria.told]
+            of_kinds = (filter(self.criteria.asks, ms) for ms in (annotated.mentions, annotated.conditions))
+            own, conditions = ([_row(m, annotated, source) for m in ms] for ms in of_kinds)
             conditions += normal_bones(annotated, source.rules, self.criteria.normal_bone)
             kind = modality_of(annotated.report, source.rules)
             found[report_id] = {"assessment": said, "mentions": own, "conditions": conditions, "kind": kind}

@@ -55,7 +55,10 @@ PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
     "laterality": ("string", "side of the episode; for no case, that of the deposit: left, right, bilateral or none"),
     "outcome": ("string", "resolved, residual_cyst, persistent or unknown, by the last report after the index date"),
     "outcome_unknown": ("string", "why the outcome of a case is unknown: no_later_report or not_told; else null"),
-    "vanished_deposit": ("bool", "a report states that an earlier deposit has gone or shrunk"),
+    "vanished_deposit": (
+        "bool",
+        "a report says that an earlier deposit has gone or shrunk; of a case, at its bone and side",
+    ),
     "first_diagnosis": ("string", "what the case was first read as (tumor, infection), or none"),
     "biopsy": ("string", "done, advised or none; null where the reports were not read again (no case)"),
     "n_reports": ("int32", "reports that count"),
@@ -97,7 +100,10 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "laterality": ("string", "as in the run, or a reviewer's (see by_reviewer)"),
     "episode": ("int32", "number of the episode that the report is a case report of; 0 for none"),
     "is_index": ("bool", "the index report"),
-    "deposit": ("string", "what the report says of the deposit: present, possible, smaller, gone, absent or empty"),
+    "deposit": (
+        "string",
+        "of the deposit, in a case at its bone and side: present, possible, smaller, gone, absent or empty",
+    ),
     "bone_involvement": (
         "string",
         "what it says of the bone: involved, possible, cyst, gone, absent (not before either), normal or empty",
@@ -286,7 +292,7 @@ class _Rows:
 
 def patient_row(found: History, criteria: Criteria, reread: bool = True) -> dict[str, Any]:
     """One row of the table `patients`."""
-    reports, is_case = found.reports, bool(found.cases)
+    reports, is_case, at = found.reports, bool(found.cases), found.place if found.cases else None
     own = found.episode or [e for e in reports if sees_deposit(e, criteria)]
     days = sorted(e.date.day for e in reports if e.date.day)
     first, index = found.entries[0], found.index
@@ -301,7 +307,7 @@ def patient_row(found: History, criteria: Criteria, reread: bool = True) -> dict
         "laterality": sides_of(own),
         "outcome": (said := _outcome(found, criteria)),
         "outcome_unknown": found.why_unknown if said == "unknown" else None,
-        "vanished_deposit": any(vanishes(e, criteria) for e in reports) or vanished_between(reports, criteria),
+        "vanished_deposit": any(vanishes(e, criteria, at) for e in reports) or vanished_between(reports, criteria, at),
         "first_diagnosis": _first_diagnosis(found, criteria),
         "biopsy": biopsy(reports, criteria) if is_case and reread else None,
         "n_reports": len(reports),
@@ -355,7 +361,7 @@ def timeline_rows(found: History, criteria: Criteria) -> Iterator[dict[str, Any]
 
 def timeline_row(entry: Entry, found: History | None, criteria: Criteria) -> dict[str, Any]:
     """One row of the table `timeline`."""
-    day, index = entry.date.day, found.index_date if found else None
+    day, index, at = entry.date.day, found.index_date if found else None, found.place if found else None
     return {
         "patient_id": entry.patient_id,
         "site": entry.site,
@@ -375,8 +381,8 @@ def timeline_row(entry: Entry, found: History | None, criteria: Criteria) -> dic
         "laterality": entry.laterality,
         "episode": entry.episode,
         "is_index": found is not None and entry is found.index,
-        "deposit": deposit_state(entry, criteria),
-        "bone_involvement": bone_state(entry, criteria, found.place if found else None),
+        "deposit": deposit_state(entry, criteria, at),
+        "bone_involvement": bone_state(entry, criteria, at),
         "counted": entry.counted,
         "merged_into": entry.merged_into,
         "evidence": list(entry.evidence),

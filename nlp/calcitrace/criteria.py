@@ -14,6 +14,7 @@ from typing import Any
 
 from calcitrace.criteriakeys import ASSERTIONS, CRITERIA, KNOWN, LEAVE_OUT, OWN, SIDES, TIERS, WHEN, YES_NO, told
 from calcitrace.errors import CriteriaError, RuleError, SourceError
+from calcitrace.model import Experiencer, Mention
 from calcitrace.sources import ListError, read_list
 from calcitrace.strictyaml import Faults, Row, Table, Text, meant, read_toml, read_yaml
 from calcitrace.studydate import ORDERS, study_date
@@ -85,6 +86,10 @@ class Criteria:
         """Every finding or condition that the criteria ask about."""
         groups = (*self.findings.values(), *self.first_diagnosis.values(), *(e.mention for e in self.exclude))
         return frozenset().union(*groups)
+
+    def asks(self, mention: Mention) -> bool:
+        """Whether they ask about a mention: of such a finding, and of the patient, not of a relative."""
+        return mention.finding in self.told and mention.asserted.experiencer == Experiencer.PATIENT
 
     def fail(self, message: str, at: object = None) -> CriteriaError:
         """The error to raise about the criteria, or about the name `at` in them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -17,6 +19,7 @@ from calcitrace.selection import (
 )
 from calcitrace.timeline import COPIED, COUNTED, DUPLICATE, VERSION
 
+_DETAIL = re.compile(r" \([^()]*\)$")  # what a reason tells of one row: lines, numbers of fields
 REPORT_BOXES = {
     SUPERSEDED: "Read again by a later run",
     NO_PATIENT: "No patient id",
@@ -80,12 +83,15 @@ class Flow:
         Args:
             either_order: dates that are unclear for want of an order of day and month.
         """
+        rejects: Counter[str] = Counter()
+        for reason, n in self.rejects.items():
+            rejects[_DETAIL.sub("", reason)] += n
         no_case = tuple(step.box for step in steps_to_a_case(criteria))
         excluded = tuple(exclusion_names(criteria))
         names = (*no_case, *excluded, MEMBER)
         return replace(
             self,
-            rejects=dict(sorted(self.rejects.items(), key=lambda r: (-r[1], r[0]))),
+            rejects=dict(sorted(rejects.items(), key=lambda r: (-r[1], r[0]))),
             reports={name: self.reports.get(name, 0) for name in REPORT_BOXES},
             patients={name: self.patients.get(name, 0) for name in names},
             reports_of={name: self.reports_of.get(name, 0) for name in names},

@@ -45,6 +45,7 @@ _MAYBE = re.compile(r"[\n!?\f\u2022]|\.(?!\d)")
 _LEAD = re.compile(
     r"\b(?:none of the following|no evidence of(?: any)?(?: of)? the following|negative for the following)\b", re.I
 )
+_ANSWER = re.compile(r"[ \t]+(?:no|none|nil|negative)(?=[.;,]|$)", re.I)  # of the question before it
 _LAST_WORD = re.compile(r"[^\s(\[,;:]*$")
 MIN_WRAP = 45
 MAX_SENTENCE = 1000
@@ -190,7 +191,7 @@ def _stop_ends(text: str, begin: int, at: int, after: int, end: int) -> bool:
         return "." not in last and _runs_on(text[at - len(last) : at], rest)
     if text[at : at + 2] == "..":
         return False
-    if text[at] == "?" and (at == begin or text[at - 1] in " \t\n,;:/(-"):
+    if text[at] == "?" and (at == begin or text[at - 1] in " \t\n,;:/(-" or _ANSWER.match(text, after, end)):
         return False
     if at - begin < 12 and _is_marker(text, begin, at):
         return False

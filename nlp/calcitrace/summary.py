@@ -120,6 +120,13 @@ def unknown_modalities_said(counts: Counter[str]) -> str:
     return unknown_said(Counter({k.partition("|")[2]: n for k, n in counts.items() if k.startswith("modality|")}))
 
 
+MANY_OF, LEAST_MANY = 4, 5  # of so many one, and no fewer
+MANY_ASIDE = (
+    " So many are more than a model that fits the archive sets aside: go by case_status, as cohorts and reviews do, or "
+    "train a model on labels of your own."
+)
+
+
 def by_definition_said(manifest: Mapping[str, Any]) -> str:
     """How many reports the case definition alone takes for cases, where these are not the likely cases; else ""."""
     counts, likely = counts_of(manifest), manifest["likely"]
@@ -131,7 +138,8 @@ def by_definition_said(manifest: Mapping[str, Any]) -> str:
     of_these = f"all {likely:,}" if both == likely else f"{both:,} of the {likely:,}"
     named = [f"{of_these} likely cases"] * bool(both) + [f"{aside:,} that the model sets aside"] * bool(aside)
     told = f"{many(taken, 'report')} {by(taken, 'is', 'are')} {' or '.join(status)} by the case definition alone"
-    return f"{told}{': ' * bool(named)}{' and '.join(named)}."
+    advice = MANY_ASIDE if aside >= LEAST_MANY and MANY_OF * aside >= taken else ""
+    return f"{told}{': ' * bool(named)}{' and '.join(named)}.{advice}"
 
 
 def threshold_of(manifest: Mapping[str, Any]) -> float | None:

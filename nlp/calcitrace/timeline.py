@@ -256,29 +256,33 @@ def sees_deposit(entry: Entry, criteria: Criteria) -> bool:
     )
 
 
-def deposit_state(entry: Entry, criteria: Criteria) -> str:
-    """What a report says of the deposit now: gone, smaller, present, possible, absent, or "" where it says nothing."""
-    own = [m for m in entry.mentions if m["finding"] in criteria.findings["deposit"] and m["section"] not in REQUEST]
-    now = {m["assertion"] for m in own}
-    if vanishes(entry, criteria):
+def deposit_state(entry: Entry, criteria: Criteria, place: Place | None = None) -> str:
+    """What a report says of the deposit now, at a place: gone, smaller, present, possible, absent, or ""."""
+    own = _of_deposit(entry, criteria.findings["deposit"], place)
+    now = {m["assertion"] for m in own if m["section"] not in REQUEST}
+    if vanishes(entry, criteria, place):
         return "smaller" if "present" in now else "gone"
     return next((a for a in ("present", "possible", "absent") if a in now), "")
 
 
-def vanishes(entry: Entry, criteria: Criteria) -> bool:
-    """Whether the report states that an earlier deposit has gone or shrunk."""
+def _of_deposit(entry: Entry, findings: Collection[str], place: Place | None) -> list[Mapping[str, Any]]:
+    """A report's mentions of these findings that can be of a place."""
+    return [m for m in entry.mentions if m["finding"] in findings and (place is None or place.has(m))]
+
+
+def vanishes(entry: Entry, criteria: Criteria, place: Place | None = None) -> bool:
+    """Whether the report states that an earlier deposit, at a place, has gone or shrunk."""
     return any(
-        m["finding"] in criteria.findings["vanishing"]
-        and (m["change"] == "resolved" or (m["change"] == "decreased" and m["assertion"] == "present"))
-        for m in entry.mentions
+        m["change"] == "resolved" or (m["change"] == "decreased" and m["assertion"] == "present")
+        for m in _of_deposit(entry, criteria.findings["vanishing"], place)
     )
 
 
-def vanished_between(entries: Sequence[Entry], criteria: Criteria) -> bool:
+def vanished_between(entries: Sequence[Entry], criteria: Criteria, place: Place | None = None) -> bool:
     """Whether a deposit that one report sees is said not to be there by a later one, at the same tendon and side."""
     seen: list[Mapping[str, Any]] = []
     for entry in entries:
-        own = [m for m in entry.mentions if m["finding"] in criteria.findings["deposit"]]
+        own = _of_deposit(entry, criteria.findings["deposit"], place)
         for m in own:
             if m["assertion"] == "absent" and any(_same_deposit(m, s) for s in seen):
                 return True

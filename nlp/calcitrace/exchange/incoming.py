@@ -133,7 +133,7 @@ def import_decisions(
         reviewer: for rows that name none.
         partial: save the good rows though others are bad; else one bad row keeps all from being saved.
         dry_run: save nothing, and tell what would become of each row.
-        replace: where the same reviewer has decided otherwise in the same role, undo that and save the row.
+        replace: where the same reviewer has decided otherwise, or in another role, undo that and save the row.
 
     Raises:
         SourceError: the file cannot be read at all.
@@ -160,14 +160,14 @@ class _Import:
     def __init__(self, store: Store, name: str, reviewer: str, replace: bool) -> None:
         self._store, self._name, self._reviewer, self._replace = store, name, reviewer, replace
         self._queue, self._choices = {item.report_id for item in store.items()}, store.choices()
-        self._rows = dict[tuple[str, str, str], int]()  # the first of each report, reviewer and role
+        self._rows = dict[tuple[str, str], int]()  # the first of each report and reviewer
         self._missing, self._passed, self._detailed = set[str](), tuple[str, ...](), list[int]()
         self._good = self._known = self._undecided = self._replaced = 0
         self.rejects: list[Reject] = []
 
     def begin(self) -> None:
         """Note what holds before the first row."""
-        self._before = {(d.report_id, d.reviewer, d.role): d for d in self._store.current()}
+        self._before = {(d.report_id, d.reviewer): d for d in self._store.current()}
         self._turns = Counter((d.report_id, d.reviewer) for d in self._store.history())
 
     def takes(self, row: Mapping[str, Any]) -> bool:
@@ -189,18 +189,19 @@ class _Import:
         self._missing |= {opinion.report_id} - self._queue
         if faults := [*_faults_of_day(at), *faults_of(opinion, self._choices)]:
             raise UsageError("; ".join(faults))
-        of = opinion.report_id, who, role
+        of = opinion.report_id, who
         if (first := self._rows.setdefault(of, number)) != number:
             raise ConflictError(f"row {first} is of the same report and the same reviewer; keep one of them")
         if opinion.decision != "yes" and any(row.get(name) for name in DETAILS):
             self._detailed.append(number)
         there = self._before.get(of)
-        if there and all(getattr(there, f.name) == getattr(opinion, f.name) for f in fields(Opinion)):
+        same = there and all(getattr(there, f.name) == getattr(opinion, f.name) for f in fields(Opinion))
+        if there and same and there.role == role:
             self._known += 1
             return
         key = _key(opinion, who, role, number, self._turns[opinion.report_id, who])
         if there:
-            _make_room(self._store, there, key, self._replace)
+            _make_room(self._store, there, role, key, self._replace)
         self._replaced += bool(self._before.pop(of, None))
         self._store.decide(opinion, who, key, role, at=at)
         self._good += 1
@@ -220,11 +221,12 @@ class _Import:
         )
 
 
-def _make_room(store: Store, there: Decision, key: str, replace: bool) -> None:
-    """Undo what a reviewer decided otherwise before."""
+def _make_room(store: Store, there: Decision, role: str, key: str, replace: bool) -> None:
+    """Undo what a reviewer decided otherwise, or in another role, before."""
     if not replace:
+        how = "otherwise" if there.role == role else f"as {there.role}, not as {role}"
         raise ConflictError(
-            "this reviewer has decided on the report otherwise; undo that decision on the review page, or let this "
+            f"this reviewer has decided on the report {how}; undo that decision on the review page, or let this "
             "file take its place with --replace"
         )
     store.undo(there.id, there.reviewer, f"{key}-undo")

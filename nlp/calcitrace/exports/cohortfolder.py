@@ -14,7 +14,7 @@ from calcitrace.methods import CONSTITUENTS, probabilities
 from calcitrace.runfolder import MANIFEST
 
 METHODS = "methods.md"
-SUBJECTS = ("Criteria", "Case definition", "Review", "Index date and outcome")
+SUBJECTS = ("Extraction", "Criteria", "Case definition", "Review", "Index date and outcome")
 Row = Mapping[str, Any]
 
 

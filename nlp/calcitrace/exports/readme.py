@@ -26,7 +26,7 @@ def readme(how: Export, extract: Extract, left_out: int) -> str:
     """
     manual = cleandoc(how.write.__doc__ or "")
     told = [_holds(extract, how.tables), _status(extract, how), extract.probabilities * ("reports" in how.tables)]
-    told += [manual, *how.notes, _how(extract), _may_name(extract, how), _files(left_out), extract.methods]
+    told += [manual, *how.notes, _how(extract), _may_name(extract, how), _files(left_out), _methods(extract)]
     paragraphs = (" ".join(part.split()) for text in told if text for part in text.split("\n\n"))
     filled = (textwrap.fill(p, WIDTH, break_on_hyphens=False, break_long_words=False) for p in paragraphs)
     return f"An export of {extract.system}\n\n" + "\n\n".join(filled) + "\n"
@@ -88,6 +88,14 @@ def _may_name(extract: Extract, how: Export) -> str:
         "and a small hospital can point to one person, too. Look at them before you send this folder. The key of the "
         "pseudonyms is not in it; do not send it along."
     )
+
+
+def _methods(extract: Extract) -> str:
+    """The cohort's Methods, with what their counts are of."""
+    counts = (
+        "The rest is from the Methods of the cohort; counts in it are of all that was read, not of this folder alone."
+    )
+    return f"{counts}\n\n{extract.methods}" if extract.methods else ""
 
 
 def _files(left_out: int) -> str:

@@ -22,6 +22,7 @@ from calcitrace.decisions import Item, choices
 from calcitrace.errors import ConflictError, RunError, StoreError, UsageError
 from calcitrace.rerun import Rerun
 from calcitrace.runfolder import read_manifest, run_mark
+from calcitrace.studydate import study_date
 from calcitrace.tables import READ
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def make_queue(run: str | Path, store: Store, options: QueueOptions | None = Non
     mark = run_mark(manifest)
     if not store.about():
         made = options or QueueOptions()
-        strata, items = drawn(_reports(folder, manifest), made, threshold_of(manifest))
+        order = manifest["options"].get("date_order", "")
+        strata, items = drawn(_reports(folder, manifest), made, threshold_of(manifest), order)
         with suppress(ConflictError):  # another process was quicker: its queue counts
             store.fill({"run": mark, "options": asdict(made)}, strata, items)
     about = store.about()
@@ -142,7 +144,7 @@ def threshold_of(manifest: Mapping[str, Any]) -> float | None:
 
 
 def drawn(
-    reports: pd.DataFrame, options: QueueOptions, threshold: float | None = None
+    reports: pd.DataFrame, options: QueueOptions, threshold: float | None = None, date_order: str = ""
 ) -> tuple[dict[str, tuple[int, int]], list[Item]]:
     """The strata (reports, drawn) and the items of a run's reports; the same seed draws the same.
 
@@ -151,6 +153,7 @@ def drawn(
             case_score, likely_case and status.
         options: see there.
         threshold: of a likely case, in log odds, for the uncertain ones.
+        date_order: of day and month, where a study date does not tell (see `study_date`).
     """
     table = reports.reset_index(drop=True)
     table["score"] = _scores(table)
@@ -165,6 +168,8 @@ def drawn(
     rows = [(r, CANDIDATE) for r in _records(ranked.iloc[:cut])]
     extra = [(r, name) for name, sample in audit.items() for r in _records(sample)]
     found = {CANDIDATE: (cut, cut)} | {name: (len(strata[name]), counts[name]) for name in strata}
+    for record, _ in (*rows, *extra):
+        record["date"] = study_date(record["study_date"] or "", date_order)
     return found, _placed(rows, extra, options, threshold, draw)
 
 
@@ -220,9 +225,7 @@ def _placed(
     draw.shuffle(mixed)
     order = spread(by_priority(own, best, threshold), mixed)
     twice = set(order[: options.calibration]) | {u for u in order if draw.random() < options.double}
-    rows = [
-        (u, r, s) for u in order for r, s in sorted(units[u], key=lambda x: (x[0]["study_date"], x[0]["report_id"]))
-    ]
+    rows = [(u, r, s) for u in order for r, s in sorted(units[u], key=lambda x: (x[0]["date"], x[0]["report_id"]))]
     return [
         Item(r["report_id"], r["patient_id"], u, s, k, float(r["score"]), u in twice)
         for k, (u, r, s) in enumerate(rows)

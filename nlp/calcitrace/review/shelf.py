@@ -18,6 +18,7 @@ from calcitrace.model import AnnotatedReport, Report
 from calcitrace.rerun import Rerun
 from calcitrace.review.page import body, head, reasons
 from calcitrace.review.queue import QueueOptions, make_queue, threshold_of, unit_of
+from calcitrace.studydate import StudyDate, study_date
 from calcitrace.tables import clean
 from calcitrace.workers import judged
 
@@ -42,6 +43,7 @@ class Shelf:
         self.settings = make_queue(run, store, options)
         self.items = {i.report_id: i for i in store.items()}
         self.title = self._source.case.title
+        self._date_order = self._source.manifest["options"].get("date_order", "")
         self.threshold = threshold_of(self._source.manifest)
         self.model, self._prevalence = self._source.model()
         self._reports, self._of_unit = _texts(self._source, self.items)
@@ -68,9 +70,10 @@ class Shelf:
         return {**head(self.report(report_id)), **body(self._annotated(report_id))}
 
     def timeline(self, unit: str) -> list[dict[str, Any]]:
-        """The heads of a unit's reports in order of date."""
-        own = sorted((self._reports[r] for r in self._of_unit[unit]), key=lambda r: (r.study_date, r.report_id))
-        return list(map(head, own))
+        """The heads of a unit's reports in order of date, with the first and last day that each date can mean."""
+        own = [self._reports[r] for r in self._of_unit[unit]]
+        dated = sorted((study_date(r.study_date, self._date_order), r.report_id, r) for r in own)
+        return [{**head(report), "days": _days(date)} for date, _, report in dated]
 
     def reasons(self, report_id: str) -> dict[str, Any]:
         """Why a report of the queue is where it is, by the case definition and the run's model."""
@@ -88,6 +91,11 @@ class Shelf:
         """Case definition, schema and rule-set hash, for a model learned here."""
         rules, case = self._source.rules, self._source.case
         return case.name, schema(rules, case), rules.hash
+
+
+def _days(date: StudyDate) -> list[str]:
+    """The first and last day of a date, none where it is not known."""
+    return [date.first.isoformat(), date.last.isoformat()] if date.known else []
 
 
 def _texts(source: Rerun, items: Mapping[str, Item]) -> tuple[dict[str, Report], dict[str, list[str]]]:

@@ -92,7 +92,8 @@ class Columns:
         if not self.beside_text:
             return ""
         pieces = " and ".join(f"{name} = {column}" for name, column in self.beside_text.items())
-        return f"{pieces}: not read, since {FLAGS['text']} names the whole text; they are joined where it is left out"
+        whole, joins = FLAGS["text"], FLAGS["findings"]
+        return f"{pieces}: not read, since {whole} names the whole text; {joins} in its place joins them"
 
     def lacking(self, named: bool = True) -> str:
         """The fields without a column and how to name one, and pieces asked for beside a whole text, in lines.
@@ -151,7 +152,9 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
     pieces = {name: _column(name, PIECES[name], asked, columns, by_name) for name in PIECES}
     apart = fields["text"] == pieces["findings"] and pieces["impression"]
     if (apart or any(asked.get(name) for name in PIECES)) and not asked.get("text"):
-        fields["text"] = ""
+        whole, fields["text"] = fields["text"], ""
+        if not any(pieces[name] for name in NEEDED_PIECES):
+            pieces["findings"] = whole  # the request was named alone: it is joined to the report
     if fields["text"]:
         pieces = {}
     elif not any(asked.get(name) for name in PIECES) and not any(pieces[name] for name in NEEDED_PIECES):

@@ -228,14 +228,14 @@ class _Records:
                 self._feed.put_back(keep=1)
                 self._skip_to_record()
                 last = self._feed.number
-                yield line, Bad("broken quotes" if last == line else f"broken quotes in lines {line} to {last}")
+                yield line, Bad("broken quotes" if last == line else f"broken quotes (lines {line} to {last})")
                 continue
             if record and not (len(record) == 1 < self._size and not record[0].strip()):
                 yield line, self._row(record)
 
     def _row(self, record: list[str]) -> dict[str, Any] | Bad:
         if not self._whole(record):
-            return Bad(f"{len(record)} fields where the header has {self._size}")
+            return Bad(f"not as many fields as the header ({len(record)}, not {self._size})")
         row = {field: record[place] for field, place in self._places.items()}
         if not all(map(str.isascii, row.values())) and any(map(unread, row.values())):
             return Bad(WRONG_BYTES)

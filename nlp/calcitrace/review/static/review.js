@@ -149,7 +149,7 @@ function showTimeline() {
   $("other").hidden = $("other-title").hidden = true;
   const place = timeline.findIndex((r) => r.report_id === report_id);
   $("timeline").replaceChildren(...timeline.map((r, k) => {
-    const name = listed(r.study_date, words(r.modality), words(r.body_part), apart(r, timeline[place], k - place));
+    const name = listed(r.study_date, words(r.modality), words(r.body_part), apart(r, timeline[place]));
     if (k === place) return make("li", name, { class: "here" });
     const button = make("button", name, { type: "button", "aria-pressed": "false", title: r.report_id });
     button.addEventListener("click", () => showOther(k));
@@ -159,12 +159,16 @@ function showTimeline() {
   if (timeline.length > 1) showOther(place > 0 ? place - 1 : 1);
 }
 
-// How long before or after this report another one is; only its place in the order where dates are not plain.
-function apart(other, own, order) {
-  if (!order) return "this report";
-  const days = Math.round((Date.parse(other.study_date) - Date.parse(own.study_date)) / 864e5);
-  const plain = [other, own].every((r) => /^\d{4}-\d\d-\d\d$/.test(r.study_date)) && !Number.isNaN(days);
-  return `${plain ? (Math.abs(days) < 60 ? `${Math.abs(days)} days ` : `${Math.round(Math.abs(days) / 30.44)} months `) : ""}${order < 0 ? "earlier" : "later"}`;
+// How long before or after this report another one is, as far as their dates tell.
+function apart(other, own) {
+  if (other === own) return "this report";
+  if (!other.days.length || !own.days.length) return "order not known";
+  const [[first, last], [from, to]] = [other.days, own.days];
+  const order = last < from ? "earlier" : first > to ? "later" : "";
+  if (first !== last || from !== to) return order || "order not known";
+  if (!order) return "same day";
+  const days = Math.abs(Math.round((Date.parse(first) - Date.parse(from)) / 864e5));
+  return `${days < 60 ? `${days} days` : `${Math.round(days / 30.44)} months`} ${order}`;
 }
 
 async function showOther(k) {
