@@ -25,7 +25,7 @@ NOTE = (
     "STARTER MODEL, trained on synthetic reports only (the train and everyday parts of evaluation/gold); "
     "it has seen no real report"
 )
-SENSITIVITY = 0.985  # reports of other hands are less like these than these are like one another: 0.975 lost half of some
+SENSITIVITY = 0.985  # reports of other hands are less like these than these are like one another
 
 
 def write_labels(out: Path) -> None:

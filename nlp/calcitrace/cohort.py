@@ -55,10 +55,7 @@ PATIENT_COLUMNS: dict[str, tuple[str, str]] = {
     "laterality": ("string", "side of the episode; for no case, that of the deposit: left, right, bilateral or none"),
     "outcome": ("string", "resolved, residual_cyst, persistent or unknown, by the last report after the index date"),
     "outcome_unknown": ("string", "why the outcome of a case is unknown: no_later_report or not_told; else null"),
-    "vanished_deposit": (
-        "bool",
-        "a report says that an earlier deposit has gone or shrunk; of a case, at its bone and side",
-    ),
+    "vanished_deposit": ("bool", "an earlier deposit is said to have gone or shrunk; of a case, at its bone and side"),
     "first_diagnosis": ("string", "what the case was first read as (tumor, infection), or none"),
     "biopsy": ("string", "done, advised or none; null where the reports were not read again (no case)"),
     "n_reports": ("int32", "reports that count"),
@@ -100,10 +97,7 @@ TIMELINE_COLUMNS: dict[str, tuple[str, str]] = {
     "laterality": ("string", "as in the run, or a reviewer's (see by_reviewer)"),
     "episode": ("int32", "number of the episode that the report is a case report of; 0 for none"),
     "is_index": ("bool", "the index report"),
-    "deposit": (
-        "string",
-        "of the deposit, in a case at its bone and side: present, possible, smaller, gone, absent or empty",
-    ),
+    "deposit": ("string", "the deposit (of a case, at its place): present, possible, smaller, gone, absent or empty"),
     "bone_involvement": (
         "string",
         "what it says of the bone: involved, possible, cyst, gone, absent (not before either), normal or empty",
