@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from functools import lru_cache
 
 from calcitrace.model import Report
@@ -27,6 +28,11 @@ def unknown_modality(report: Report, rules: RuleSet) -> str:
     """What the modality column holds, where neither it nor the beginning of the report is known to the rules."""
     said = report.modality
     return "" if not said or _said(said, rules) or modality_of(report, rules) else said.strip()
+
+
+def known_modality(rules: RuleSet) -> Callable[[str], bool]:
+    """A quick test of what a modality column holds: whether the rules know it (or it is empty)."""
+    return lru_cache(REMEMBERED)(lambda said: not said or bool(_said(said, rules)))
 
 
 def unknown_said(unknown: Counter[str], whose: str = "") -> str:

@@ -15,7 +15,7 @@ from calcitrace.crew import Crew
 from calcitrace.errors import RunError, UsageError
 from calcitrace.features import assessed
 from calcitrace.memory import collect_seldom
-from calcitrace.modality import unknown_modality
+from calcitrace.modality import known_modality, unknown_modality
 from calcitrace.model import AnnotatedReport, Assessment, Report
 from calcitrace.rules import load_rules, patterns_folder
 from calcitrace.ruleset import CaseDefinition, RuleSet
@@ -55,7 +55,7 @@ class Worker:
             raise RunError("the rule files changed while the run was starting; give the same command again")
         self.case = case_of(self.rules, setup.case)
         self.model = load_model(setup.model) if setup.model else None
-        self._setup = setup
+        self._setup, self._known_modality = setup, known_modality(self.rules)
         self._annotator = Annotator(self.rules)
         self._screen = Screen(self.rules) if setup.screen == "rules" else None
         self._could_be_case = CaseScreen(self.rules, self.case, self._annotator) if setup.screen == "case" else None
@@ -64,7 +64,8 @@ class Worker:
         """The report's rows, or the reason why it is quarantined (never its text)."""
         try:
             made = self._rows(report)
-            made["unknown_modality"] = unknown_modality(report, self.rules)
+            known = self._known_modality(report.modality)
+            made["unknown_modality"] = "" if known else unknown_modality(report, self.rules)
             return made
         except Exception as error:  # the message of an unknown error may hold report text: keep its kind only
             return quarantined(report, f"{type(error).__name__} while reading the text")
