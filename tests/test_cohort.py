@@ -113,6 +113,26 @@ def test_a_deposit_that_vanishes_is_that_of_the_case(tmp_path: Path, later: str,
     assert list(made.timeline["deposit"])[1] == deposit
 
 
+@pytest.mark.parametrize(
+    ("later", "outcome"),
+    [
+        ("XR SHOULDER LEFT\nThe greater tuberosity is normal with smooth cortex.", "unknown"),
+        ("XR SHOULDERS\nThe left greater tuberosity is normal with smooth cortex. Right: not imaged.", "unknown"),
+        ("XR SHOULDER RIGHT\nThe left greater tuberosity is normal for comparison.", "unknown"),
+        ("XR SHOULDERS\nLEFT: The greater tuberosity is normal.", "unknown"),
+        ("XR SHOULDER\nLeft supraspinatus calcification of 5 mm. The greater tuberosity is normal.", "unknown"),
+        ("XR SHOULDER RIGHT\nThe lesser tuberosity is normal.", "unknown"),
+        ("XR SHOULDER RIGHT\nThe greater tuberosity is normal with smooth cortex.", "resolved"),
+        ("XR SHOULDER\nThe greater tuberosity is normal with smooth cortex.", "resolved"),
+        ("XR SHOULDERS\nRIGHT: The greater tuberosity has remodelled.", "resolved"),
+    ],
+)
+def test_a_normal_bone_is_of_its_side(tmp_path: Path, later: str, outcome: str) -> None:
+    """One on the other side, or beside the place of the case, does not tell what became of it."""
+    made = build_cohort(run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P1", "2020-06-15", later))))
+    assert patient(made)["outcome"] == outcome
+
+
 @pytest.mark.parametrize("told", ["Her mother had a hip replacement.", "Previous subacromial decompression."])
 def test_only_the_patients_own_mentions_count(tmp_path: Path, told: str) -> None:
     """An operation on a relative leaves nobody out."""

@@ -458,6 +458,19 @@ def test_other_dates_are_not_that_of_the_study(other: str) -> None:
     assert choose_columns(["text", other, "Exam End Dttm"], {}).chosen["study_date"] == "Exam End Dttm"
 
 
+def test_a_row_without_its_id_is_no_report_whatever_the_files_name_is(tmp_path: Path) -> None:
+    """A table that is called .txt is no text with the file's name for its id."""
+    table = "id,text\n,No fracture.\nA1,Pain.\n"
+    for name in ("r.txt", "r.dat"):
+        (tmp_path / name).write_text(table, encoding="utf-8")
+        rejects: list[Reject] = []
+        read = list(read_reports(tmp_path / name, Options(source="csv"), rejects.append))
+        assert [r.report_id for r in read] == ["A1"]
+        assert [r.reason for r in rejects] == ["no report id in this row"]
+    (tmp_path / "one.txt").write_text("No fracture.", encoding="utf-8")
+    assert [r.report_id for r in read_reports(tmp_path / "one.txt")] == ["one"]
+
+
 def test_a_request_that_is_named_is_joined_to_the_report() -> None:
     """Where the report stands in one column that is known by its name: that becomes the findings."""
     chosen = choose_columns(["id", "Report Body", "Clinical Details"], {"indication": "Clinical Details"}).chosen

@@ -10,7 +10,7 @@ from typing import Any
 from calcitrace.adjudication import Store
 from calcitrace.decisions import DECISIONS, READER, Decision
 from calcitrace.errors import UsageError
-from calcitrace.evaluate.intervals import Figure, Numbers, Resampler
+from calcitrace.evaluate.intervals import Figure, Numbers, Resampler, between
 from calcitrace.phrases import many
 
 BLOCK = 50
@@ -199,4 +199,4 @@ def _shown(figure: Figure, interval: tuple[float, float] | None = None) -> str:
     if figure.value is None:
         return "not defined"
     low_high = interval or figure.patients
-    return f"{figure.value:.3f}" + (f" ({low_high[0]:.3f} to {low_high[1]:.3f})" if low_high else "")
+    return f"{figure.value:.3f}{between(low_high)}"

@@ -7,10 +7,13 @@ criteria, in reports of case patients only.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
+from calcitrace.link import Session
 from calcitrace.model import AnnotatedReport
 from calcitrace.ruleset import RuleSet, Site
+from calcitrace.sites import Linker, one_side
 from calcitrace.words import split_words
 
 NORMAL = "normal_bone"  # stands where a finding's name would
@@ -19,26 +22,35 @@ NORMAL = "normal_bone"  # stands where a finding's name would
 def normal_bones(
     annotated: AnnotatedReport, rules: RuleSet, words: Mapping[str, Collection[str]]
 ) -> Iterator[dict[str, Any]]:
-    """A row like that of a mention for each bone or landmark that a sentence calls healed (`sure`) or normal."""
-    phrases = [(t.phrase, site) for site in rules.sites.values() if site.kind == "bone" for t in site.terms if t.phrase]
+    """A row like that of a mention for each bone or landmark that a sentence calls healed (`sure`) or normal.
+
+    Its side is that of the sentence, else of the heading above it, else the one of the report.
+    """
+    linker = _linker(rules)
+    report_side = Session(linker, annotated.report).side_of_report()
+    if report_side == "none":
+        report_side = one_side(m.laterality for m in annotated.mentions)
     for start, end in annotated.sentences:
         forms = split_words(annotated.report.text, rules.spelling, start, end).forms
         sure, calm = has_word(forms, words["healed"]), has_word(forms, words["normal"])
         if not (sure or calm) or has_word(forms, words["not"]):
             continue
-        section = next((s.name for s in annotated.sections if s.start <= start < s.end), "other")
-        for site in {s.name: s for phrase, s in phrases if _holds(forms, phrase)}.values():
-            yield _row(site, section, sure)
+        section = next((s for s in annotated.sections if s.start <= start < s.end), None)
+        own = (one_side(linker.sides_in(forms)), linker.side_of(section.heading if section else ""), report_side)
+        side = next((said for said in own if said != "none"), "none")
+        for site in linker.bones_in(forms):
+            yield _row(site, section.name if section else "other", side, sure)
 
 
-def _row(site: Site, section: str, sure: bool) -> dict[str, Any]:
+@lru_cache(maxsize=2)
+def _linker(rules: RuleSet) -> Linker:
+    return Linker(rules)
+
+
+def _row(site: Site, section: str, side: str, sure: bool) -> dict[str, Any]:
     row = {"finding": NORMAL, "assertion": "present", "section": section, "change": "none", "tendon": "none"}
     landmark = "none" if site.generic or not site.bone else site.name
-    return {**row, "bone": site.bone or site.name, "landmark": landmark, "laterality": "none", "sure": sure}
-
-
-def _holds(forms: tuple[str, ...], phrase: tuple[str, ...]) -> bool:
-    return any(forms[i : i + len(phrase)] == phrase for i in range(len(forms) - len(phrase) + 1))
+    return {**row, "bone": site.bone or site.name, "landmark": landmark, "laterality": side, "sure": sure}
 
 
 def has_word(forms: Iterable[str], words: Collection[str]) -> bool:

@@ -43,6 +43,12 @@ class Session(Circumstances):
         self.side = next(first, "") or one_side(map(self.linker.side_of, below))
         self._begun = True
 
+    def side_of_report(self) -> str:
+        """The side of the whole report, as far as its beginning tells."""
+        if not self._begun:
+            self._begin()
+        return self.side
+
     def elsewhere(self) -> bool:
         """Whether the report is of another body region: by its body part or title, else by what it speaks of."""
         if self.region and self.region_is_sure:

@@ -15,7 +15,7 @@ from calcitrace.decisions import DETAILS
 from calcitrace.flow import Flow
 from calcitrace.phrases import by, many
 from calcitrace.rules import load_rules
-from calcitrace.selection import ADDED, REMOVED, SUPERSEDED, steps_to_a_case
+from calcitrace.selection import ADDED, NO_PATIENT, REMOVED, SUPERSEDED, steps_to_a_case
 from calcitrace.summary import threshold_of
 from calcitrace.tableone import NOT_KNOWN
 from calcitrace.timeline import COPIED, COUNTED, DUPLICATE, STATUSES, VERSION
@@ -218,6 +218,8 @@ def _counted(flow: Flow) -> str:
     left_out = ", ".join(
         f"{flow.reports[box]:,} {said}"
         for box, said in (
+            (SUPERSEDED, "read again by a later run"),
+            (NO_PATIENT, "without a patient id"),
             (VERSION, "merged as versions of a report"),
             (DUPLICATE, "with the same text on the same day"),
             (COPIED, "with a text copied forward"),

@@ -34,6 +34,7 @@ _QUALIFIERS = re.compile(r"\[\*\*.*?\*\*\]|<[A-Z]+>|\(.*?\)|\b(?:\d|dated|by|on)
 _PARTS = re.compile(r"[ \t]*(?:/|&|\+|,|\band\b)[ \t]*", re.I)
 _IN_BRACKETS = re.compile(r"\(.*?\)")
 _STOP = ". "
+_ENDS_A_SENTENCE = frozenset({"now", "today", "current"})  # as well as it heads a section: "Left hip erosion now"
 MAX_HEAD_WORDS = 7
 REMEMBERED = 3000  # lines repeat
 
@@ -185,7 +186,7 @@ class Sectioner:
         if len(plain) <= 4 and (_is_caps(words) or words[:1].isupper()):
             for cut in range(1, len(plain)):
                 found = self._names.get(" ".join(plain[cut:]))
-                if found:
+                if found and plain[-1] not in _ENDS_A_SENTENCE:
                     return found
         return ""
 

@@ -178,6 +178,15 @@ class Linker:
         """The structures that `text` names, in order."""
         return tuple(s for p in self._sites.find(self._forms(text)) for s in self.site_phrases[p])
 
+    def bones_in(self, forms: tuple[str, ...]) -> list[Site]:
+        """The bones and landmarks that these words name; words within longer ones (tuberosity) name nothing more."""
+        named, end = dict[str, Site](), 0
+        for i, phrase in self._sites.places(forms):
+            if i + len(phrase) > end:
+                end = i + len(phrase)
+                named |= {site.name: site for site in self.site_phrases[phrase] if site.kind == "bone"}
+        return list(named.values())
+
     def sides_in(self, forms: tuple[str, ...]) -> list[str]:
         """The sides that these words name."""
         sides = (self._side_terms[p] for p in self._side_names.find(forms))
@@ -212,8 +221,12 @@ class Phrases:
 
     def find(self, forms: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         """The phrases in the words, the longest at each place."""
+        return (phrase for _, phrase in self.places(forms))
+
+    def places(self, forms: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """The same, each with its place."""
         for i, word in enumerate(forms):
             for phrase in self._by_first.get(word, ()):
                 if forms[i : i + len(phrase)] == phrase:
-                    yield phrase
+                    yield i, phrase
                     break

@@ -51,7 +51,15 @@ def in_words(figure: Figure, cases: int, others: int) -> str:
     if limits and limits[0] == limits[1]:
         told = f"no error seen in {cases:,} cases and {others:,} others"
         return f"{figure.value:.3f} ({told}; an interval cannot be told from this)"
-    return f"{figure.value:.3f}" + (f" ({limits[0]:.3f} to {limits[1]:.3f})" if limits else "")
+    return f"{figure.value:.3f}{between(limits)}"
+
+
+def between(limits: Interval | None) -> str:
+    """An interval in brackets for behind a figure; where it has no width to three digits, that it tells nothing."""
+    if not limits:
+        return ""
+    low, high = (f"{limit:.3f}" for limit in limits)
+    return f" ({low} to {high})" if low != high else " (too few that differ for an interval)"
 
 
 def wilson(right: int, n: int) -> Interval:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from calcitrace.adjudication import IMPORTED, Store
-from calcitrace.decisions import DECISIONS, DETAILS, Decision, Opinion, faults_of
+from calcitrace.decisions import DECISIONS, DETAILS, SIDES, Decision, Opinion, faults_of
 from calcitrace.errors import ConflictError, SourceError, UsageError
 from calcitrace.exchange.outgoing import ROW_COLUMNS, cohort_rows
 from calcitrace.ids import lost_zeros
@@ -30,6 +30,8 @@ OWN = (
     "the columns report_id and label (yes, no, unsure or a case status). A file of decisions goes into the store of "
     "its review first, and that is then given: calcitrace decisions import {file} --store STORE"
 )
+KEYS = {word[0]: word for word in DECISIONS}  # the keys of the review page
+SIDE_KEYS = {word[0]: word for word in SIDES if word != "none"}
 Given = tuple[int, dict[str, Any]]
 
 
@@ -239,10 +241,13 @@ def _opinion(row: Mapping[str, Any], reviewer: str) -> tuple[Opinion, str, str, 
     texts = {n: _plain(v.strip()) for n, v in texts.items()}
     if not texts["report_id"] or not texts["decision"]:
         raise UsageError("needs a report_id and a decision")
+    said = texts["decision"].lower()
+    said = KEYS.get(said, said)
     words = {n: "_".join(texts[n].lower().split()) for n in DETAILS}  # Teres minor is teres_minor
-    details = {n: (words[n] or "none") if texts["decision"].lower() == "yes" else "none" for n in DETAILS}
+    words["laterality"] = SIDE_KEYS.get(words["laterality"], words["laterality"])
+    details = {n: "none" if said in ("no", "unsure") else words[n] or "none" for n in DETAILS}
     flag = str(row.get("flag") or "").strip().lower() in ("1", "true", "yes")
-    opinion = Opinion(texts["report_id"], texts["decision"].lower(), **details, comment=texts["comment"], flag=flag)
+    opinion = Opinion(texts["report_id"], said, **details, comment=texts["comment"], flag=flag)
     return opinion, texts["reviewer"] or reviewer, texts["role"] or "reader", texts["at"]
 
 

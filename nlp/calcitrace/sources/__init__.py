@@ -284,8 +284,8 @@ def _whole(text: str) -> str:
 
 
 def _made_id(row: Mapping[str, object], name: str, number: int) -> str:
-    """An id where the source has none: the file's name for a text file, else file name and row."""
-    if name.lower().endswith((".txt", ".txt.gz")):
+    """An id where the source has none: the file's name where it is one text, else file name and row."""
+    if row.keys() == {"text"} and number == 1 and name.lower().endswith((".txt", ".txt.gz")):
         return _whole(name.removesuffix(".gz").rpartition(".")[0])
     return "" if "report_id" in row else _whole(f"{name}:{number}")
 

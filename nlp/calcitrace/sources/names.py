@@ -39,19 +39,19 @@ FORMS = {
     "text": "text report report_text note_text {rad}_report {rad}_{report}_{text} full_text {rad}_rpt full_report"
     " full_report_{text} report_full_text body body_text content_text content {adds}_narrative_{or text}",
     "patient_id": "patient_id mrn {patient}_id patient {patient}_mrn {patient}_mrn_id {or patient}_mrn_{number}"
-    " {or patient}_{medical}_record_{number} {patient}_{number} patienten_id patientennummer patienten_nr pat_nr",
+    " {or patient}_{medical}_record_{number} {patient}_{number} ur_{number} urn ur patienten_id patientennummer patienten_nr pat_nr",
     "study_date": "{rad}_{study}_{date} {date}_of_{study} {study}_{begin}_{date} {begin}_{study}_{date}"
     " {study}_{date}_{begin} {study}_{end}_{date} {end}_{study}_{date} {study}_{date}_{end}"
     " untersuchungsdatum {service}_{date} {date}_of_{service} {service}_{begin}_{date} {service}_{end}_{date}"
     " {performed}_{date} {date}_{performed} note_date report_date date datetime {report}_{date} result_time"
     " {report}_{final}_{date} {final}_{report}_{date} {exam}_{final}_{date} {final}_{date} {date}_{final}"
     " befunddatum datum",
-    "modality": "modality {study}_modality modality_code mod modalität modalitaet",
+    "modality": "modality {study}_modality modality_code modality_cd mod modalität modalitaet",
     "body_part": "body_part body_part_examined procedure procedure_name exam {procedure}_{description} exam_name"
     " exam_title exam_procedure order_procedure procedure_title order_title proc_name order_name"
     " note_title report_title body_region body_site"
     " körperregion koerperregion untersuchungsart untersuchung",
-    "sex": "{or patient}_sex {or patient}_gender legal_sex administrative_sex birth_sex sex_at_birth geschlecht",
+    "sex": "{or patient}_sex {or patient}_gender legal_sex administrative_sex birth_sex sex_at_birth m_f geschlecht",
     "age": "{or patient}_age {or patient}_age_years {or patient}_age_in_years {or patient}_age_at_{study} alter"
     " patientenalter",
     "birth_date": "{or patient}_birth_{date} {or patient}_date_of_birth {or patient}_dob geburtsdatum gebdatum",
