@@ -481,6 +481,23 @@ def test_process_tells_of_pieces_that_a_whole_text_displaces(command: Any, tmp_p
     assert "not read" not in quiet.err
 
 
+@pytest.mark.parametrize(
+    ("content", "words", "noted"),
+    [
+        ("Acc|MRN|Report\n1|P1|No fracture.\n", [], True),
+        ("No fracture.\n", ["--id-column", "Acc"], True),
+        ("Pain, swelling, report of the patient:\nNo fracture.\n", [], False),
+        ("No fracture, no effusion, no mass.\n", [], False),
+    ],
+)
+def test_a_table_that_is_called_txt_is_told(
+    command: Any, tmp_path: Path, content: str, words: list[str], noted: bool
+) -> None:
+    """It is one report, unless --from says what it is; so is where columns were named."""
+    done = command("process", put(tmp_path, "r.txt", content), "--out", tmp_path / "run", *words)
+    assert (done.code, "r.txt: note: read as one report" in done.err) == (0, noted)
+
+
 def test_usual_german_names_are_recognised(command: Any, tmp_path: Path) -> None:
     """As a radiology system in Germany, Austria or Switzerland exports them."""
     names = "Untersuchungsnummer;Patienten-ID;Untersuchungsdatum;Modalität;Geschlecht;Geburtsdatum;Befund;Beurteilung"

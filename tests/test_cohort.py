@@ -1065,6 +1065,13 @@ def test_methods_tell_how_reviewers_decided(tmp_path: Path) -> None:
     )
 
 
+def test_the_counts_of_methods_add_up(tmp_path: Path) -> None:
+    """Reports without a patient id are told among those that do not count."""
+    rows = rows_of(("a", "P1", "2019-03-04", CASE), ("a", "P1", "2019-03-04", PLAIN), ("b", "", "2019-03-04", PLAIN))
+    told = methods(build_cohort(run(tmp_path, rows)))
+    assert "of 3 reports, 1 counts (left out: 1 without a patient id, 1 merged as versions of a report)" in told
+
+
 def test_methods_name_the_readers_where_there_are_more_than_two(tmp_path: Path) -> None:
     """Each two of them have a sentence of their own."""
     folder = run(tmp_path, rows_of(*((f"r{k}", f"P{k}", "2019-03-04", CASE) for k in range(3))))

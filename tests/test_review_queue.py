@@ -498,6 +498,22 @@ def test_reports_stand_in_the_order_of_their_days(tmp_path: Path) -> None:
         assert [(r["report_id"], r["days"]) for r in told] == list(zip(order, said, strict=True))
 
 
+def test_a_file_may_use_the_keys_of_the_page(run: Path, tmp_path: Path, command: Any) -> None:
+    """y, n and u, and r, l and b; what is unknown is told together, whatever the decision."""
+    store, path = tmp_path / "s", tmp_path / "d.csv"
+    with Store(store, create=True) as made:
+        make_queue(run, made)
+    head = "report_id,decision,reviewer,laterality,tendon"
+    path.write_text(f"{head}\nR000,y,A,R,supraspinatus\nR001,N,A,,\nR002,u,A,,\n", encoding="utf-8")
+    assert command("decisions", "import", path, "--store", store).code == 0
+    with Store(store) as made:
+        said = [(d.decision, d.laterality) for d in made.current()]
+    assert said == [("yes", "right"), ("no", "none"), ("unsure", "none")]
+    path.write_text(f"{head}\nR003,maybe,A,X,sst\n", encoding="utf-8")
+    told = command("decisions", "import", path, "--store", store).err
+    assert [word in told for word in ("decision is not one of", "tendon is not", "laterality is not")] == [True] * 3
+
+
 def test_a_row_without_its_role_can_be_mended(run: Path, tmp_path: Path, command: Any) -> None:
     """A decision that was saved as a reader's becomes the adjudicator's with --replace; unasked, the row is bad."""
     store, first, mended = tmp_path / "s", tmp_path / "first.csv", tmp_path / "mended.csv"

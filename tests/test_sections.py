@@ -13,6 +13,7 @@ from calcitrace import load_rules
 from calcitrace.link import Linker
 from calcitrace.model import Section
 from calcitrace.sections import Sectioner
+from calcitrace.sentences import split_sentences
 
 LINES = st.sampled_from(
     [
@@ -290,3 +291,16 @@ def test_a_short_sentence_is_no_heading(sentence: str) -> None:
 def test_nothing_to_split() -> None:
     """Empty text has no sections."""
     assert split("") == []
+
+
+@pytest.mark.parametrize("line", ["Left hip erosion now", "Shoulder pain today"])
+def test_a_line_that_ends_in_a_word_of_time_is_no_heading(line: str) -> None:
+    """Such a word heads a section alone, or with a colon."""
+    assert split(f"IMPRESSION:\n{line}") == [("impression", line)]
+    assert split("IMPRESSION:\nNormal.\nFindings today: No fracture.")[-1] == ("findings", "No fracture.")
+
+
+def test_a_question_that_is_answered_is_one_sentence() -> None:
+    """None denies the fracture, and the next question stands alone."""
+    text = "Fracture? None. Osteolysis? No."
+    assert [text[a:b] for a, b in split_sentences(text)] == ["Fracture? None.", "Osteolysis? No."]

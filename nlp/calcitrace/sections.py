@@ -141,7 +141,8 @@ class Sectioner:
         bare = _BARE_HEAD.match(line) if len(line.strip(_DECORATION)) <= LONGEST_BARE else None
         if bare and len(bare["head"].split()) <= MAX_HEAD_WORDS:
             start, end = bare.span("head")
-            name = self._known(bare["head"], whole=line.rstrip().endswith("."))
+            told = line.rstrip().endswith(".") or not _ENDS_A_SENTENCE.isdisjoint(_plain(bare["head"])[-1:])
+            name = self._known(bare["head"], whole=told)
             if name:
                 return _Head(name, bare["head"].strip(), start, end, True)
             if not plain and _is_caps(bare["head"]) and line.strip()[-1] not in ".,;" and ". " not in line:
@@ -186,7 +187,7 @@ class Sectioner:
         if len(plain) <= 4 and (_is_caps(words) or words[:1].isupper()):
             for cut in range(1, len(plain)):
                 found = self._names.get(" ".join(plain[cut:]))
-                if found and plain[-1] not in _ENDS_A_SENTENCE:
+                if found:
                     return found
         return ""
 

@@ -67,7 +67,8 @@ def spoken_of(targets: Sequence[Target], forms: Sequence[str], rules: RuleSet) -
 
 def _things(hits: Sequence[Hit], rules: RuleSet) -> list[Hit]:
     """The hits without those that describe one before them: "a deposit, dark on T2, has shrunk"."""
-    things = [h for h in hits if h.name not in rules.findings or not rules.findings[h.name].describes]
+    named = {**rules.conditions, **rules.findings}
+    things = [h for h in hits if not (h.name in named and named[h.name].describes)]
     return [h for h in hits if h in things or not any(t.j <= h.i for t in things)]
 
 

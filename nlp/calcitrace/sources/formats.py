@@ -42,6 +42,8 @@ BATCH = 512
 MAX_UNPACKED = 2_000_000_000
 MAX_RATIO, RATIO_FROM = 200, 50_000_000
 MAX_CELLS = 40_000_000
+DELIMITERS, FEWEST_NAMES = "|\t;,", 3
+TABLE_IN_TEXT = "read as one report, as every .txt file is; if it is a table: --from csv"
 
 
 def read_parquet(path: Path, options: Options, tally: Tally) -> Numbered:
@@ -189,7 +191,20 @@ def _number_of(column: bytes) -> int:
 def read_txt(path: Path, options: Options, tally: Tally) -> Numbered:
     """The one report of a text file; its id is the file's name."""
     with TextFile(path, options, tally) as file:
-        yield from guarded(_one_text(file))
+        for number, row in guarded(_one_text(file)):
+            if options.columns or (isinstance(row, dict) and _is_table(str(row["text"]))):
+                tally.note(path, TABLE_IN_TEXT)
+            yield number, row
+
+
+def _is_table(text: str) -> bool:
+    """Whether a text begins as a table of reports does: with names of columns, one of them of their text."""
+    first, below, _ = text.strip().partition("\n")
+    for names in map(first.split, DELIMITERS):
+        with suppress(SourceError):
+            if below and len(names) >= FEWEST_NAMES and choose_columns(map(str.strip, names), {}):
+                return True
+    return False
 
 
 def _one_text(file: TextFile) -> Numbered:
