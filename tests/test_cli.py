@@ -481,6 +481,17 @@ def test_process_tells_of_pieces_that_a_whole_text_displaces(command: Any, tmp_p
     assert "not read" not in quiet.err
 
 
+def test_a_part_beside_a_whole_report_is_told_with_what_joins_it(command: Any, tmp_path: Path) -> None:
+    """A column of addenda, say, which is read where it is named."""
+    rows = "id,report,Addendum\n1,No fracture.,Erosion is seen.\n"
+    path, flag = put(tmp_path, "r.csv", rows), ("--addendum-column", "Addendum")
+    done = command("process", path, "--out", tmp_path / "run")
+    assert "Addendum: not read beside 'report', unless named; --addendum-column \"Addendum\" joins" in done.err
+    assert list(read_run(tmp_path / "run")[1]["finding"]) == ["fracture"]
+    assert "not read" not in command("process", path, "--out", tmp_path / "two", *flag).err
+    assert list(read_run(tmp_path / "two")[1]["finding"]) == ["fracture", "cortical_erosion"]
+
+
 @pytest.mark.parametrize(
     ("content", "words", "noted"),
     [

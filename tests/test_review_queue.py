@@ -194,7 +194,7 @@ def test_one_is_told_in_the_singular(run: Path, tmp_path: Path, command: Any) ->
     assert "or save the 1 good row with --partial" in bad.err
     (tmp_path / "in.csv").write_text("report_id,decision,reviewer\nR000,yes,B\nR000,no,A\n", encoding="utf-8")
     assert command("decisions", "import", tmp_path / "in.csv", "--store", store).code == 0
-    assert "readers differ on 1 report: R000" in command("agreement", store).out
+    assert "readers differ in the decision on 1 report: R000" in command("agreement", store).out
 
 
 def test_types_tendons_and_sides_are_words_that_can_be_chosen(run: Path, tmp_path: Path) -> None:
@@ -263,14 +263,14 @@ def test_details_of_what_is_no_yes_are_told(run: Path, command: Any, tmp_path: P
 
 def test_columns_of_decisions_are_known_in_any_case_and_others_named(run: Path, command: Any, tmp_path: Path) -> None:
     """`Migration Type` is migration_type; a column that is no such name is lost, and told before it is."""
-    text = "Report ID,Place,Decision,Migration Type,Side\nR000,1,yes,subcortical,left\n"
+    text = "Report ID,Place,Decision,Migration Type,Ward\nR000,1,yes,subcortical,7\n"
     (tmp_path / "in.csv").write_text(text, encoding="utf-8")
     with Store(tmp_path / "s", create=True) as store:
         make_queue(run, store)
     words = ("decisions", "import", tmp_path / "in.csv", "--store", tmp_path / "s", "--reviewer", "B")
     for more in (("--dry-run",), ()):
         assert command(*words, *more).err == (
-            "note: columns that are passed over: Place, Side; docs/review.md and --help list those that are known\n"
+            "note: columns that are passed over: Place, Ward; docs/review.md and --help list those that are known\n"
         )
     with Store(tmp_path / "s") as store:
         assert [(d.migration_type, d.laterality) for d in store.current()] == [("subcortical", "none")]

@@ -304,3 +304,12 @@ def test_a_question_that_is_answered_is_one_sentence() -> None:
     """None denies the fracture, and the next question stands alone."""
     text = "Fracture? None. Osteolysis? No."
     assert [text[a:b] for a, b in split_sentences(text)] == ["Fracture? None.", "Osteolysis? No."]
+
+
+def test_what_follows_the_studies_of_a_comparison_is_findings() -> None:
+    """In one paragraph, where no findings are headed; with findings below, all of it is the comparison."""
+    told = "Comparison: None available. There is a calcific deposit. IMPRESSION: Calcific tendinitis."
+    assert [name for name, _ in split(told)] == ["comparison", "findings", "impression"]
+    assert split("Comparison: CT 11.01.2021, with calcium. It has gone.")[-1] == ("findings", "It has gone.")
+    headed = split("COMPARISON: CT 2021. Calcium was seen.\nFINDINGS: It has gone.")
+    assert headed[0] == ("comparison", "CT 2021. Calcium was seen.")

@@ -23,7 +23,7 @@ SHOWN = {
     CANDIDATE: "candidates",
     "near_miss": "audit: near misses (the next in rank)",
     "read": "audit: others with a term of the rules",
-    "unread": "audit: others without one, or screened out",
+    "unread": "audit: others that no rule could fire on, or that the screen passed over",
 }
 
 

@@ -194,13 +194,14 @@ class Sectioner:
     def _closed(self, section: Section, end: int, text: str, has_findings: bool) -> Iterator[Section]:
         """The section cut at `end`; a short section's prose is findings where none are headed.
 
-        It begins after a blank line, with a list, or after a first line that does no more than name dated studies.
+        It begins after a blank line or with a list; in a comparison after a first line that does no more than name
+        dated studies, else after the first sentence.
         """
         section = _extent(section, end=end)
         if section.name in SHORT_SECTIONS and not has_findings:
             blank = _BLANK.search(text, section.body, end) or _THEN_LISTED.match(text, section.body, end)
             if not blank and section.name == "comparison":
-                blank = _LISTED.match(text, section.body, end)
+                blank = _LISTED.match(text, section.body, end) or _FIRST_SENTENCE.match(text, section.body, end)
             if blank:
                 cut = blank.end()
                 yield _extent(section, end=cut)
@@ -229,6 +230,7 @@ class Sectioner:
 
 _BLANK = re.compile(r"\S[^\n]*\n[ \t\r]*\n(?=\s*\S)")
 _THEN_LISTED = re.compile(r"(?:[ \t]*\S[^\n]*\n)+?(?=[ \t]*(?:1[.)]|[-*\u2022])[ \t]+\S)")
+_FIRST_SENTENCE = re.compile(r"(?:[^\n.]|\.(?=\d)|\n(?!\s*\n))*\.\s+(?=\S)")
 _LISTED = re.compile(
     r"[ \t]*(?:(?:and|of|from|MRI?|CT|XR|US|x-?rays?|films?|radiographs?|ultrasound|study|exam|dated|none|available"
     r"|prior|previous|left|right|shoulder|hip|knee|[A-Z][a-z]{2,8}|[A-Z]{3,9})[ ,]+|\d[\d/.-]*[ ,]*){1,8}"

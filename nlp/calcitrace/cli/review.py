@@ -138,7 +138,10 @@ def agreement(
     if changed:
         given = f"{many(changed, 'decision')} {by(changed, 'was', 'were')} given"
         print(f"{given} after the reasons had been seen; what was said before counts here")
-    print(f"readers differ on {many(len(open_ones), 'report')}" + (": " + ", ".join(open_ones) if open_ones else ""))
+    print(
+        f"readers differ in the decision on {many(len(open_ones), 'report')}"
+        + (": " + ", ".join(open_ones) if open_ones else "")
+    )
 
 
 @app.command()

@@ -283,9 +283,17 @@ def _content(path: Path) -> str:
 
 def _in_csv(path: Path) -> Iterator[Given]:
     """The rows that hold: one that was undone, and the row that undid it, are passed over."""
-    rows = list(read_list(path, ("report_id", "decision"), ROW_COLUMNS))
+    rows = [(n, _with_side(r)) for n, r in read_list(path, ("report_id", "decision"), ROW_COLUMNS)]
     undone = {r.get("undoes") for _, r in rows} - {"", None}
     return ((n, r) for n, r in rows if not r.get("undoes") and (not r.get("id") or r["id"] not in undone))
+
+
+def _with_side(row: dict[str, str]) -> dict[str, str]:
+    """The row with the laterality under its name, where its column is called side as the page calls it."""
+    named = next((name for name in row if name.strip().lower() == "side"), "")
+    if not named or "laterality" in row:
+        return row
+    return {"laterality" if name == named else name: cell for name, cell in row.items()}
 
 
 def _json(path: Path, text: str, line: int) -> Any:

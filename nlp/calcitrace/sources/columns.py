@@ -100,7 +100,8 @@ class Columns:
 
         Empty where no column is left over that may be meant. `named`: with those left over, if they are surely names.
         """
-        return "\n".join(filter(None, (self._without(named), self._beside(), *(self._sites() if named else ()))))
+        told = (*self._parts(), *self._sites()) if named else ()
+        return "\n".join(filter(None, (self._without(named), self._beside(), *told)))
 
     def _without(self, named: bool) -> str:
         known = {*self.chosen, "text", *(AGES if any(name in self.chosen for name in AGES) else ())}
@@ -113,6 +114,13 @@ class Columns:
         said = f"no column known for {', '.join(fields)} (name it with {flags})"
         said = f"{said}; unused: {short(self.unused)}{self._dates(fields)}" if named else said
         return f"{said}{NO_IDS}" if "report_id" in fields else said
+
+    def _parts(self) -> Iterator[str]:
+        """That columns with the name of a part of a report are not read beside the whole of it, and how they are."""
+        parts = {piece_of(column): column for column in reversed(self.unused) if piece_of(column)}
+        if "text" in self.chosen and parts and not self.given.get("text"):
+            options = " ".join(option(piece, column) for piece, column in parts.items())
+            yield f"{short([*parts.values()])}: not read beside {self.chosen['text']!r}, unless named; {options} joins"
 
     def _sites(self) -> Iterator[str]:
         """That columns which may hold the hospital are not read, and what to do where there are several."""
