@@ -337,7 +337,7 @@ def results() -> str:
         f"Measured {kept['measured'][:10]} with version {kept['versions']['calcitrace']} and the rules "
         f"`{kept['ruleset_hash'][:8]}` on the test part: {settings['reports']} synthetic reports of "
         f"{settings['patients']} patients (`evaluation/results/{latest.name}`). Below each figure its 95 % interval by "
-        "patients.\n\n"
+        "patients, or the exact one of the reports where all were right.\n\n"
     )
     return about + table(("", *FIGURES.values()), rows)
 
@@ -349,8 +349,9 @@ def _measured(path: Path) -> str:
 def _figure(said: Any) -> str:
     if not said or said.get("value") is None:
         return ""
-    low, high = said.get("patients") or (None, None)
-    return f"{said['value']:.3f}" + (f"<br><small>{low:.3f}–{high:.3f}</small>" if low is not None else "")
+    limits = [said[name] for name in ("patients", "exact") if said.get(name)]
+    shown = next((told for low, high in limits if (told := f"{low:.3f}–{high:.3f}") != f"{low:.3f}–{low:.3f}"), "")
+    return f"{said['value']:.3f}" + (f"<br><small>{shown}</small>" if shown else "")
 
 
 def citation() -> str:
