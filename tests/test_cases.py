@@ -13,7 +13,8 @@ from calcitrace.casewords import in_words, named_in
 from calcitrace.errors import RuleError
 from calcitrace.modality import modality_of
 from calcitrace.rules import patterns_folder
-from calcitrace.ruleset import Constituent
+from calcitrace.ruleset import Constituent, RuleSet
+from calcitrace.why import why_tier
 
 EROSION = "A 9 mm calcific deposit in the right supraspinatus tendon with erosion of the greater tuberosity beneath it."
 RIGHT = "Right shoulder: 12 mm calcific deposit in the supraspinatus tendon{}.\n\n"
@@ -228,3 +229,73 @@ def test_constituents_at_whose_place_another_must_be_are_named_with_it() -> None
     """A definition uses no word that is not defined."""
     case = load_rules().cases["intraosseous_migration"]
     assert named_in(case, ["possible"])[:3] == ["deposit", "past_deposit", "intraosseous"]
+
+
+@pytest.mark.parametrize(
+    ("text", "tendon", "bone"),
+    [
+        (
+            "Triceps calcification. Common flexor calcification with {} into the medial epicondyle.",
+            "common_flexor",
+            "humerus",
+        ),
+        (
+            "Common flexor calcification with {} into the medial epicondyle. Triceps calcification.",
+            "common_flexor",
+            "humerus",
+        ),
+        (
+            "Infraspinatus calcification. Subscapularis calcification with {} into the lesser tuberosity.",
+            "subscapularis",
+            "humerus",
+        ),
+        (
+            "Quadriceps calcification. Patellar tendon calcification with erosion of the tibial tubercle.",
+            "patellar",
+            "tibia",
+        ),
+    ],
+)
+def test_the_site_of_a_report_is_that_of_its_case(annotator: Annotator, text: str, tendon: str, bone: str) -> None:
+    """Whichever deposit is named first: that of the migration, or the one at the bone that is eroded."""
+    found = assessed(annotator, text.format("intraosseous extension"))
+    assert (found.tendon, found.bone) == (tendon, bone)
+
+
+@pytest.mark.parametrize(
+    ("addendum", "status"),
+    [
+        ("No erosion, see CT.", "no"),
+        ("On review there is no erosion of the greater tuberosity.", "no"),
+        ("No erosion of the left greater tuberosity.", "probable"),
+        ("No fracture.", "probable"),
+        ("Erosion confirmed, no erosion of the humeral head.", "probable"),
+    ],
+)
+def test_an_addendum_takes_back_what_it_denies(annotator: Annotator, addendum: str, status: str) -> None:
+    """In the same text, at the same place, unless it states the finding itself."""
+    assert assessed(annotator, f"{EROSION} ADDENDUM: {addendum}").case_status == status
+
+
+def test_why_tells_what_an_addendum_takes_back(annotator: Annotator, rules: RuleSet) -> None:
+    """And does not say that the mention waits for something else."""
+    annotated = annotator.annotate(Report("r", f"{EROSION} ADDENDUM: On review there is no erosion."))
+    tiers = why_tier(annotated, rules, rules.cases["intraosseous_migration"])
+    assert "'erosion' is taken back by the addendum" in " ".join(tiers[5].lacking)
+    assert tiers[5].waiting == []
+
+
+def test_distal_biceps_is_told_by_the_region(annotator: Annotator) -> None:
+    """A biceps at the elbow is not the long head, at the shoulder it is."""
+    text = "Calcific deposit in the biceps tendon with intraosseous extension."
+    told = {title: assessed(annotator, f"{title}\n{text}").tendon for title in ("MR ELBOW LEFT", "MR SHOULDER LEFT")}
+    assert told == {"MR ELBOW LEFT": "biceps_distal", "MR SHOULDER LEFT": "biceps_long_head"}
+
+
+@pytest.mark.parametrize(
+    "planned", ["He is booked for arthroscopy.", "Clinical: for arthroscopic removal.", "Pre-op for cuff repair."]
+)
+def test_an_operation_that_is_to_come_bars_nothing(annotator: Annotator, planned: str) -> None:
+    """Only one that was done does."""
+    assert assessed(annotator, f"{EROSION} {planned}").case_status == "probable"
+    assert assessed(annotator, f"{EROSION} Cuff repair 2015.").case_status != "probable"

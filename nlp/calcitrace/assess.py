@@ -11,7 +11,8 @@ from calcitrace.ruleset import CaseDefinition, Constituent, Depth, RuleSet, Tier
 from calcitrace.sites import one_side, same_place
 from calcitrace.words import says, split_words
 
-CONCLUSIONS = frozenset({"impression", "addendum"})
+ADDENDUM = "addendum"
+CONCLUSIONS = frozenset({"impression", ADDENDUM})
 BODY = frozenset({"findings", "other", "recommendation", "title"})
 Found = Mapping[str, Sequence[Mention]]
 TIERS = ("no", "possible", "probable", "definite")
@@ -31,7 +32,8 @@ def of_constituents(found: Found, annotated: AnnotatedReport, rules: RuleSet, ca
     tier = next((t for t in case.tiers if all(found[n] for n in t.needs) and not any(found[b] for b in t.bars)), None)
     side = _side(found, case, tier)
     sited = {name: [m for m in found[name] if {m.laterality, side} != {"left", "right"}] for name in case.site}
-    main = _main_mention(sited, case, rules) or _main_mention(found, case, rules)
+    first = _main_mention(sited, case, rules) or _main_mention(found, case, rules)
+    main = first and (_of_the_bone_involved(first, sited, _involved(found, case, tier), case, rules) or first)
     status = tier.tier if tier else "no"
     evidence = [m for n in tier.needs for m in found[n]] if tier else []
     return Assessment(
@@ -79,7 +81,7 @@ def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinitio
     said: dict[tuple[str, str], list[Mention]] = {}
     for mention in everything:
         said.setdefault((mention.finding, mention.assertion), []).append(mention)
-    findings = {finding for finding, _ in said}
+    findings, added = {finding for finding, _ in said}, [m for m in everything if m.section == ADDENDUM]
     conclusions = {s.name for s in annotated.sections} & CONCLUSIONS or BODY
     modality = modality_of(annotated.report, rules) if everything else ""
     found: dict[str, list[Mention]] = {}
@@ -87,7 +89,7 @@ def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinitio
         if findings.isdisjoint(constituent.findings) or modality in constituent.not_on:
             found[name] = []
             continue
-        own = [m for m in _filling(constituent, said) if not _answered(m, said, rules)]
+        own = [m for m in _filling(constituent, said) if not (_answered(m, said, rules) or taken_back(m, added))]
         if constituent.final:
             own = [m for m in own if m.section in conclusions]
         if constituent.with_words:
@@ -117,6 +119,15 @@ def _answered(mention: Mention, said: Mapping[tuple[str, str], list[Mention]], r
     if mention.assertion != "possible" or not _before(mention, rules):
         return False
     return any(not _before(m, rules) for m in said.get((mention.finding, "absent"), ()))
+
+
+def taken_back(mention: Mention, mentions: Sequence[Mention]) -> bool:
+    """Whether an addendum in the report denies, at the same place, what the text before it stated."""
+    if mention.assertion not in ("present", "possible") or mention.section == ADDENDUM:
+        return False
+    added = [m for m in mentions if m.section == ADDENDUM and m.finding == mention.finding]
+    denied = any(m.assertion == "absent" and same_place(m, mention) for m in added)
+    return denied and not any(m.assertion == "present" for m in added)
 
 
 def _in_order(mention: Mention) -> tuple[bool, int, int, str]:
@@ -165,11 +176,37 @@ def _side(found: Found, case: CaseDefinition, tier: Tier | None) -> str:
     Where there is no tier, or that tells no side, it is the side of the first constituent of `site` that is there.
     Bilateral is what is on both sides.
     """
-    telling = {n for d in case.types for n in d.of} | {n for n, c in case.constituents.items() if c.near}
-    involved = [m for name in (tier.needs if tier else ()) if name in telling for m in found[name]]
+    involved = _involved(found, case, tier)
     first = next((found[name] for name in case.site if found[name]), [])
     sides = (one_side(m.laterality for m in own) for own in (involved, first))
     return next((side for side in sides if side != "none"), "none")
+
+
+def _involved(found: Found, case: CaseDefinition, tier: Tier | None) -> list[Mention]:
+    """The mentions of a tier that show a migration type, or lie at the place of another constituent."""
+    telling = {n for d in case.types for n in d.of} | {n for n, c in case.constituents.items() if c.near}
+    return [m for name in (tier.needs if tier else ()) if name in telling for m in found[name]]
+
+
+def _of_the_bone_involved(
+    first: Mention, sited: Found, involved: Sequence[Mention], case: CaseDefinition, rules: RuleSet
+) -> Mention | None:
+    """The mention of another tendon than the `first` named that gives the report its site, None where the first does.
+
+    It is that of the tendon that a migration names or, where the first is at another bone, of one at the bone involved.
+    An erosion tells its bone, and its tendon only by what was named before it.
+    """
+    telling = {m.tendon for m in involved if m.finding in rules.findings and rules.findings[m.finding].tells_tendon}
+    bones = {m.bone for m in involved} - {"none"}
+    elsewhere = bones and first.bone not in (*bones, "none")
+
+    def other(m: Mention) -> bool:
+        own = m.tendon != first.tendon and _is_own(m.tendon, rules)
+        return own and (m.tendon in telling if telling else bool(elsewhere) and m.bone in bones)
+
+    if first.tendon in telling:
+        return None
+    return _main_mention({name: list(filter(other, own)) for name, own in sited.items()}, case, rules)
 
 
 def _main_mention(found: Found, case: CaseDefinition, rules: RuleSet) -> Mention | None:

@@ -89,7 +89,9 @@ def faults_of(opinion: Opinion, choices: Mapping[str, Sequence[str]]) -> Iterato
         yield f"the decision is not one of {', '.join(DECISIONS)}"
     for name, words in choices.items():
         if getattr(opinion, name) not in words:
-            near = get_close_matches(getattr(opinion, name)[:MAX_WORD], words) if len(words) > FEW else []
+            said = getattr(opinion, name)[:MAX_WORD]
+            near = dict.fromkeys((*(w for w in words if said and said in w), *get_close_matches(said, words)))
+            near = near if len(words) > FEW else {}
             known = f"known; near words are: {', '.join(near)}" if near else f"one of {', '.join(words)}"
             yield f"the {name} is not {known}"
     if len(opinion.comment) > MAX_COMMENT:

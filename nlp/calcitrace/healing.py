@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 from calcitrace.link import Session
@@ -31,15 +32,22 @@ def normal_bones(
     if report_side == "none":
         report_side = one_side(m.laterality for m in annotated.mentions)
     for start, end in annotated.sentences:
-        forms = split_words(annotated.report.text, rules.spelling, start, end).forms
-        sure, calm = has_word(forms, words["healed"]), has_word(forms, words["normal"])
-        if not (sure or calm) or has_word(forms, words["not"]):
-            continue
         section = next((s for s in annotated.sections if s.start <= start < s.end), None)
-        own = (one_side(linker.sides_in(forms)), linker.side_of(section.heading if section else ""), report_side)
-        side = next((said for said in own if said != "none"), "none")
-        for site in linker.bones_in(forms):
-            yield _row(site, section.name if section else "other", side, sure)
+        for forms in _clauses(split_words(annotated.report.text, rules.spelling, start, end).forms):
+            sure, calm = has_word(forms, words["healed"]), has_word(forms, words["normal"])
+            if not (sure or calm) or has_word(forms, words["not"]):
+                continue
+            own = (one_side(linker.sides_in(forms)), linker.side_of(section.heading if section else ""), report_side)
+            side = next((said for said in own if said != "none"), "none")
+            for site in linker.bones_in(forms):
+                yield _row(site, section.name if section else "other", side, sure)
+
+
+def _clauses(forms: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The words of a sentence between semicolons."""
+    for apart, own in groupby(forms, key=lambda form: form == ";"):
+        if not apart:
+            yield tuple(own)
 
 
 @lru_cache(maxsize=2)

@@ -45,7 +45,9 @@ _MAYBE = re.compile(r"[\n!?\f\u2022]|\.(?!\d)")
 _LEAD = re.compile(
     r"\b(?:none of the following|no evidence of(?: any)?(?: of)? the following|negative for the following)\b", re.I
 )
-_ANSWER = re.compile(r"[ \t]+(?:no|none|nil|negative)(?=[.;,]|$)", re.I)  # of the question before it
+_ANSWER = re.compile(
+    r"[ \t]+(?:no|none|nil|negative|not (?:seen|identified|demonstrated|shown|present|found))(?=[.;,]|$)", re.I
+)  # of the question before it
 _LAST_WORD = re.compile(r"[^\s(\[,;:]*$")
 MIN_WRAP = 45
 MAX_SENTENCE = 1000

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from calcitrace.annotate import Annotator
-from calcitrace.assess import constituents
+from calcitrace.assess import constituents, taken_back
 from calcitrace.engine import FastJudge, fate
 from calcitrace.fast import Modifier
 from calcitrace.modality import modality_of
@@ -18,6 +18,7 @@ from calcitrace.sites import CueHit, Hit
 from calcitrace.words import Words, split_words
 
 Row = dict[str, str | int]
+TAKEN_BACK = "is taken back by the addendum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,13 @@ def _held_back(wanted: Constituent, away: Sequence[str], annotated: AnnotatedRep
     if not set(wanted.near) & set(away) or wanted.with_words or wanted.with_findings or wanted.final:
         return []
     alone = replace(wanted, near=())
-    return [m for m in _of(wanted, annotated) if not _not_counted(m, alone, modality)]
+    return [m for m in _standing(wanted, annotated) if not _not_counted(m, alone, modality)]
+
+
+def _standing(wanted: Constituent, annotated: AnnotatedReport) -> list[Mention]:
+    """The mentions of a constituent's findings without those that an addendum takes back."""
+    own = _of(wanted, annotated)
+    return [m for m in own if not taken_back(m, own)]
 
 
 def _of(wanted: Constituent, annotated: AnnotatedReport) -> list[Mention]:
@@ -180,7 +187,10 @@ def _quoted(mentions: Sequence[Mention]) -> str:
 
 def _lack(name: str, wanted: Constituent, annotated: AnnotatedReport, modality: str) -> str:
     """A constituent that is not there, with each mention of its findings and why it does not count."""
-    told = dict.fromkeys(f"{_quoted([m])} {_not_counted(m, wanted, modality)}" for m in _of(wanted, annotated))
+    own = _of(wanted, annotated)
+    told = dict.fromkeys(
+        f"{_quoted([m])} {TAKEN_BACK if taken_back(m, own) else _not_counted(m, wanted, modality)}" for m in own
+    )
     return name + (f" ({', '.join(told)})" if told else "")
 
 

@@ -31,6 +31,7 @@ OWN = (
     "its review first, and that is then given: calcitrace decisions import {file} --store STORE"
 )
 KEYS = {word[0]: word for word in DECISIONS}  # the keys of the review page
+CALLED = {"side": "laterality", "reader": "reviewer"}
 SIDE_KEYS = {word[0]: word for word in SIDES if word != "none"}
 Given = tuple[int, dict[str, Any]]
 
@@ -283,17 +284,15 @@ def _content(path: Path) -> str:
 
 def _in_csv(path: Path) -> Iterator[Given]:
     """The rows that hold: one that was undone, and the row that undid it, are passed over."""
-    rows = [(n, _with_side(r)) for n, r in read_list(path, ("report_id", "decision"), ROW_COLUMNS)]
+    rows = [(n, _renamed(r)) for n, r in read_list(path, ("report_id", "decision"), ROW_COLUMNS)]
     undone = {r.get("undoes") for _, r in rows} - {"", None}
     return ((n, r) for n, r in rows if not r.get("undoes") and (not r.get("id") or r["id"] not in undone))
 
 
-def _with_side(row: dict[str, str]) -> dict[str, str]:
-    """The row with the laterality under its name, where its column is called side as the page calls it."""
-    named = next((name for name in row if name.strip().lower() == "side"), "")
-    if not named or "laterality" in row:
-        return row
-    return {"laterality" if name == named else name: cell for name, cell in row.items()}
+def _renamed(row: dict[str, str]) -> dict[str, str]:
+    """The row with the names of an import for those that the page and its readers use: side, reader."""
+    names = {name: CALLED.get(name.strip().lower(), name) for name in row}
+    return {name if names[name] in row else names[name]: cell for name, cell in row.items()}
 
 
 def _json(path: Path, text: str, line: int) -> Any:
