@@ -62,7 +62,7 @@ def test_the_benchmark_of_lengths_tells_a_slope_for_each_make_up(tmp_path):
     done = script(script_file, "--lengths", 1000, 3000, "--pairs", 0, "--out", tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     (made,) = (json.loads(p.read_text(encoding="utf-8")) for p in tmp_path.iterdir())
-    assert len(made["length"]) == 7
+    assert len(made["length"]) == 8
     for told in made["length"].values():
         assert set(told["ms_per_1000_characters"]) == {"1000", "3000"}
         assert math.isfinite(told["exponent"])

@@ -313,3 +313,10 @@ def test_what_follows_the_studies_of_a_comparison_is_findings() -> None:
     assert split("Comparison: CT 11.01.2021, with calcium. It has gone.")[-1] == ("findings", "It has gone.")
     headed = split("COMPARISON: CT 2021. Calcium was seen.\nFINDINGS: It has gone.")
     assert headed[0] == ("comparison", "CT 2021. Calcium was seen.")
+
+
+def test_a_comparison_may_name_its_studies_by_long_numbers() -> None:
+    """A unique identifier has more ways to be split than there is time for: it is read as one number."""
+    study = "Comparison: 1.2.840.113619.2.55.3.604688119.971.1234567890.12345678901234567890 MRI\n"
+    assert split(study) == [("comparison", study[12:-1])]
+    assert split(f"Comparison: {20190312 * 10**60}.\nCalcific deposit.")[-1] == ("findings", "Calcific deposit.")

@@ -82,6 +82,14 @@ def _before_and_now(size: int) -> str:
     return f"COMPARISON: {sentences(BEFORE, size // 2)}\n\nFINDINGS: {sentences(NOW, size)}"[:size]
 
 
+def _studies(size: int) -> str:
+    """A comparison of many studies in one line, none of which ends a sentence."""
+    said = "COMPARISON: 1.2.840.113619.2.55.3.604688119.971.1234567890, "
+    while len(said) < size:
+        said += f"CT 2019 and MRI 2020 of the shoulder (image {next(_images)}), "
+    return said[:size]
+
+
 MAKE_UPS: dict[str, Callable[[int], str]] = {
     "many mentions": lambda size: sentences(SICK, size),
     "few mentions": _few,
@@ -90,6 +98,7 @@ MAKE_UPS: dict[str, Callable[[int], str]] = {
     "a line a sentence": lambda size: _few(size, "\n"),
     "a heading a sentence": lambda size: sentences([f"TENDONS: {SICK[0]}", f"BONES: {SICK[1]}"], size, "\n"),
     "before and now": _before_and_now,
+    "studies compared": _studies,
 }
 
 

@@ -228,12 +228,12 @@ class Sectioner:
         yield from sections[1:]
 
 
-_BLANK = re.compile(r"\S[^\n]*\n[ \t\r]*\n(?=\s*\S)")
+_BLANK = re.compile(r"\S[^\S\n]*\n[ \t\r]*\n(?=\s*\S)")
 _THEN_LISTED = re.compile(r"(?:[ \t]*\S[^\n]*\n)+?(?=[ \t]*(?:1[.)]|[-*\u2022])[ \t]+\S)")
 _FIRST_SENTENCE = re.compile(r"[^\n.]*(?:(?:\.(?=\d)|\n(?!\s*\n))[^\n.]*)*\.\s+(?=\S)")
 _LISTED = re.compile(
     r"[ \t]*(?:(?:and|of|from|MRI?|CT|XR|US|x-?rays?|films?|radiographs?|ultrasound|study|exam|dated|none|available"
-    r"|prior|previous|left|right|shoulder|hip|knee|[A-Z][a-z]{2,8}|[A-Z]{3,9})[ ,]+|\d[\d/.-]*[ ,]*){1,8}"
+    r"|prior|previous|left|right|shoulder|hip|knee|[A-Z][a-z]{2,8}|[A-Z]{3,9})[ ,]+|\d(?:[\d/-]|\.(?=\d))*+[ ,]*+){1,8}"
     r"\.\s*\n(?=\s*\S)",
     re.IGNORECASE,
 )
