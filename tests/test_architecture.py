@@ -27,7 +27,7 @@ rules sources sections sentences
 circumstances compiled
 screen sites
 sieve
-subjects places
+subjects places laterality
 sides
 link
 restate

@@ -262,6 +262,43 @@ def test_the_site_of_a_report_is_that_of_its_case(annotator: Annotator, text: st
     assert (found.tendon, found.bone) == (tendon, bone)
 
 
+def test_the_site_of_a_report_is_that_of_the_part_of_a_bone_that_is_eroded(annotator: Annotator) -> None:
+    """Of two deposits at one bone: the lesser tuberosity is that of the subscapularis."""
+    found = assessed(
+        annotator,
+        "Supraspinatus: calcific deposit 21 mm.\nSubscapularis: calcific deposit 8 mm with erosion of the lesser "
+        "tuberosity.\nInfraspinatus: normal.",
+    )
+    assert (found.tendon, found.size_mm) == ("subscapularis", 8.0)
+
+
+def test_the_size_of_a_case_is_of_its_side(annotator: Annotator) -> None:
+    """A larger deposit on the healthy side is none of it."""
+    text = "Right: calcific deposit 13 mm with erosion of the greater tuberosity. Left: calcific deposit 18 mm."
+    assert assessed(annotator, text).size_mm == 13.0
+
+
+@pytest.mark.parametrize("verb", ["breaching", "piercing", "perforating", "crossing"])
+def test_calcification_that_goes_through_the_cortex_is_stated_migration(annotator: Annotator, verb: str) -> None:
+    """The mention of it takes that of the calcification in."""
+    text = f"MRI right shoulder. A calcification of the supraspinatus {verb} the cortex of the greater tuberosity."
+    assert assessed(annotator, text).case_status == "definite"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "XR left wrist. No fracture.\n\n*** Previous report (pasted), XR left shoulder 2019 ***\n" + IN_BONE,
+        "MRI right shoulder. Known episode of calcium entering the greater tuberosity in 2020. No calcification.",
+        "XR left shoulder. Compared with the right one, on which calcification had eroded the greater tuberosity.",
+        "XR hands. Calcinosis of the fingers and tuft resorption in scleroderma.",
+    ],
+)
+def test_what_is_of_another_time_or_cause_is_no_case(annotator: Annotator, text: str) -> None:
+    """A report that is pasted below, an episode of then, what an earlier film showed, a disease of its own."""
+    assert assessed(annotator, text).case_status == "no"
+
+
 @pytest.mark.parametrize(
     ("addendum", "status"),
     [

@@ -230,6 +230,8 @@ def test_details_that_a_reviewer_told_of_an_earlier_version_hold(tmp_path: Path)
     assert not any("on which the decisions differ" in note for note in made.notes)
     differing = build_cohort(tmp_path / "run", adjudications={"a": "definite", "a~v2": "no"}).notes
     assert any(n.startswith("1 report has versions on which the decisions differ (the first: 'a')") for n in differing)
+    half = build_cohort(tmp_path / "run", adjudications={"a": "definite"}).notes
+    assert any("last version of 1 report of which another version was decided (the first: 'a~v2')" in n for n in half)
 
 
 def test_dates_that_mean_no_day_are_not_guessed(tmp_path: Path) -> None:

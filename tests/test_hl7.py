@@ -312,6 +312,13 @@ def test_other_messages_are_rejects(kind: str, said: str, feed: Any) -> None:
     assert (got.texts, got.reasons) == ([("A1", "one")], [(1, f"not a result message (ORU){said}")])
 
 
+def test_lines_behind_the_text_of_a_result_are_told(feed: Any) -> None:
+    """They are no part of a report; text that is wrapped within its field is."""
+    got = feed(*message("one"), "no segment at all", *message("two", accession="A2"))
+    assert got.texts == [("A1", "one"), ("A2", "two")]
+    assert "1 line behind the text of a result (OBX-5) is no segment" in " ".join(got.tally.chosen.values())
+
+
 # Status and versions
 
 

@@ -92,6 +92,61 @@ def test_where_a_mention_is(
     assert (found.tendon, found.bone, found.landmark, found.laterality) == (tendon, bone, landmark, side)
 
 
+@pytest.mark.parametrize(
+    ("text", "sides"),
+    [
+        ("US shoulders\nInfraspinatus calcification on the left and the right.", ["bilateral"]),
+        ("US shoulders\nCalcific deposits, left 4 mm, right 11 mm.", ["bilateral"]),
+        ("US shoulders\nThere are 5 mm left and 9 mm right calcifications.", ["bilateral"]),
+        ("Subscapularis calcification, left more than right.", ["bilateral"]),
+        ("XR HIPS\nNo calcification beside either hip.", ["bilateral"]),
+        ("XR shoulders\nL: supraspinatus calcification.\nR: subscapularis calcification.", ["left", "right"]),
+        ("XR shoulders\nFindings: R - calcification. L - calcification.", ["right", "left"]),
+        ("US elbows\nRight common extensor calcification; the left side is clear.", ["right"]),
+        ("MRI RIGHT SHOULDER\n\nFINDINGS: Calcification in the cuff, left normal.", ["right"]),
+        ("US both shoulders\n\nFINDINGS: Calcification in the cuff, left normal.", ["right"]),
+        ("MRI RIGHT SHOULDER\n\nFINDINGS: Calcification, smaller than that of the left shoulder.", ["right"]),
+        ("MRI RIGHT HIP\n\nFINDINGS: Calcification. The opposite hip has a calcification, too.", ["right", "left"]),
+        ("US both knees. No calcification on the left. The other knee has a calcification.", ["left", "right"]),
+        ("X-ray was taken right after the block. Calcification of the cuff.", ["none"]),
+        (
+            "XR both shoulders\nRight supraspinatus calcification 6 mm, left subscapularis calcification 2 mm.",
+            ["right", "left"],
+        ),
+    ],
+)
+def test_of_which_side_a_mention_is(annotator: Annotator, text: str, sides: list[str]) -> None:
+    """Sides that are told in one breath are both; one that is healthy, or to compare with, is of something else."""
+    assert [m.laterality for m in annotator.annotate(Report("r", text)).mentions] == sides
+
+
+def test_what_is_denied_on_one_side_is_there_on_the_other(annotator: Annotator) -> None:
+    """Behind a comma; behind a colon it answers for the whole."""
+    text = "XR SHOULDERS\nCalcification in the left infraspinatus, none on the right."
+    assert the(annotator, text, "calcification").assertion == "present"
+    assert the(annotator, "XR SHOULDERS\nCalcification: none on the right.", "calcification").assertion == "absent"
+
+
+@pytest.mark.parametrize(
+    ("words", "deposit", "erosion"),
+    [
+        ("Calcific deposit 14 mm eroding the greater tuberosity.", 14, None),
+        ("Calcific deposit (14 mm) eroding the greater tuberosity.", 14, None),
+        ("Calcific deposit of the infraspinatus (14 mm) breaching its cortex.", 14, None),
+        ("Calcific deposit with a 3 mm erosion of the greater tuberosity.", None, 3),
+        ("Calcific deposit, 3 mm eroded area of the greater tuberosity.", None, 3),
+    ],
+)
+def test_the_size_before_a_verb_is_of_its_subject(
+    annotator: Annotator, words: str, deposit: float | None, erosion: float | None
+) -> None:
+    """And one in brackets of what stands before them; one before a noun is of the noun."""
+    sizes = [
+        the(annotator, TITLE + f"FINDINGS: {words}", name).size_mm for name in ("calcification", "cortical_erosion")
+    ]
+    assert sizes == [deposit, erosion]
+
+
 def test_calcium_of_a_lesion_is_not_of_a_tendon(annotator: Annotator) -> None:
     """Calcium within a mass is no tendon's calcification."""
     mentions = annotator.annotate(Report("r", TITLE + "FINDINGS: A mass with calcification within the mass.")).mentions

@@ -52,6 +52,16 @@ def test_strata_are_disjoint_and_add_up() -> None:
     assert len({i.report_id for i in items}) == 310
 
 
+def test_all_versions_of_a_candidate_are_candidates() -> None:
+    """The one that takes the case back decides, and must be there to be decided on."""
+    reports = table(60, 10)
+    reports.loc[[40, 55], "version_of"] = "R0003", "R0050"
+    strata, items = drawn(reports, QueueOptions(audit=0))
+    assert strata["candidate"] == (11, 11)
+    assert {i.report_id for i in items} == {*(f"R{k:04d}" for k in range(10)), "R0040"}
+    assert sum(n for n, _ in strata.values()) == 60
+
+
 def test_the_same_seed_draws_the_same() -> None:
     """And another one another sample of the same strata."""
     first, again = (drawn(table(500, 100), QueueOptions(seed=1)) for _ in range(2))

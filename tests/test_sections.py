@@ -320,3 +320,11 @@ def test_a_comparison_may_name_its_studies_by_long_numbers() -> None:
     study = "Comparison: 1.2.840.113619.2.55.3.604688119.971.1234567890.12345678901234567890 MRI\n"
     assert split(study) == [("comparison", study[12:-1])]
     assert split(f"Comparison: {20190312 * 10**60}.\nCalcific deposit.")[-1] == ("findings", "Calcific deposit.")
+
+
+def test_a_heading_may_stand_between_rules() -> None:
+    """Longer than a bare one; its end begins the findings again."""
+    text = (
+        "Normal.\n--- Previous report (auto-inserted), CT left shoulder 02/2020 ---\nCalcium.\n--- end ---\nNo change."
+    )
+    assert split(text) == [("findings", "Normal."), ("prior_report", "Calcium."), ("findings", "No change.")]

@@ -46,7 +46,7 @@ def of_constituents(found: Found, annotated: AnnotatedReport, rules: RuleSet, ca
         absence_of_mass=absence_of_mass(annotated),
         evidence=tuple(dict.fromkeys(m.mention_id for m in sorted(evidence, key=lambda m: m.start))),
         reasons=tuple(f"{n}: {', '.join(sorted({m.finding for m in found[n]}))}" for n in tier.needs) if tier else (),
-        size_mm=_main_size(main, found, case, rules),
+        size_mm=_main_size(main, side, found, case, rules),
         phase=_phase(found, case, annotated),
         case_score=_score(status, found, case),
         likely_case=status in case.likely,
@@ -151,13 +151,16 @@ def _shows(depth: Depth, found: Found, annotated: AnnotatedReport, rules: RuleSe
     )
 
 
-def _main_size(main: Mention | None, found: Found, case: CaseDefinition, rules: RuleSet) -> float | None:
-    """The largest size (mm) of the main deposit now, of the first constituent of `sized` that has one there."""
+def _main_size(main: Mention | None, side: str, found: Found, case: CaseDefinition, rules: RuleSet) -> float | None:
+    """The largest size (mm) of the main deposit now, of the first constituent of `sized` that has one there.
+
+    That of a deposit on the other side than that of the case is none of it.
+    """
     if main is None:
         return None
     for name in case.sized:
         own = [m for m in found[name] if m.tendon == main.tendon or not _is_own(m.tendon, rules)]
-        own = [m for m in own if not _before(m, rules)]
+        own = [m for m in own if not _before(m, rules) and {m.laterality, side} != {"left", "right"}]
         sizes = [m.size_mm for m in own if m.size_mm is not None]
         if sizes:
             return max(sizes)
@@ -193,16 +196,20 @@ def _of_the_bone_involved(
 ) -> Mention | None:
     """The mention of another tendon than the `first` named that gives the report its site, None where the first does.
 
-    It is that of the tendon that a migration names or, where the first is at another bone, of one at the bone involved.
-    An erosion tells its bone, and its tendon only by what was named before it.
+    It is that of the tendon that a migration names or, where the first is at another bone or another part of it, of
+    one at the place involved. An erosion tells its bone, and its tendon only by what was named before it.
     """
     telling = {m.tendon for m in involved if m.finding in rules.findings and rules.findings[m.finding].tells_tendon}
-    bones = {m.bone for m in involved} - {"none"}
+    bones, parts = ({getattr(m, name) for m in involved} - {"none"} for name in ("bone", "landmark"))
     elsewhere = bones and first.bone not in (*bones, "none")
+    beside = parts and _landmark(first.tendon, rules) not in (*parts, "")
+
+    def there(m: Mention) -> bool:
+        return bool(elsewhere and m.bone in bones) or bool(beside and _landmark(m.tendon, rules) in parts)
 
     def other(m: Mention) -> bool:
         own = m.tendon != first.tendon and _is_own(m.tendon, rules)
-        return own and (m.tendon in telling if telling else bool(elsewhere) and m.bone in bones)
+        return own and (m.tendon in telling if telling else there(m))
 
     if first.tendon in telling:
         return None
@@ -223,6 +230,11 @@ def _main_mention(found: Found, case: CaseDefinition, rules: RuleSet) -> Mention
             own = [m for m in deposits if m.tendon == first.tendon]
             return next((m for m in own if m.laterality != "none"), own[0])
     return next((m for m in deposits if m.bone != "none"), deposits[0])
+
+
+def _landmark(tendon: str, rules: RuleSet) -> str:
+    """The part of a bone where a tendon inserts, "" where that is not known."""
+    return rules.sites[tendon].landmark if tendon in rules.sites else ""
 
 
 def _is_own(tendon: str, rules: RuleSet) -> bool:

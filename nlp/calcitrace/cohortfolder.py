@@ -139,7 +139,11 @@ def _manifest(cohort: Cohort) -> str:
         "finished": now(),
         "criteria": {"title": criteria.title, "file": criteria.file, "sha256": criteria.sha256},
         "runs": [
-            {"folder": str(folder.resolve()), **{k: m.get(k) for k in told}}
+            {
+                "folder": str(folder.resolve()),
+                **{k: m.get(k) for k in told},
+                "inputs": [{"name": i["name"]} for i in m["inputs"]],
+            }
             for folder, m in zip(cohort.folders, cohort.manifests, strict=True)
         ],
         "rows": flow.rows,

@@ -176,6 +176,7 @@ def model_note(model: CaseModel | None, file: str, prevalence: float | None) -> 
         "name": model.card.get("name", Path(file).stem),
         "sha256": file_hash(Path(file)),
         "learned_from": model.card.get("note", ""),
+        "learned_on": list(model.card.get("data", {}).get("inputs", ())),
         "trained_with_rules": model.ruleset_hash,
         "threshold": model.threshold,
         "threshold_chosen": chosen_for(model.card),

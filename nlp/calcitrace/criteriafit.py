@@ -194,16 +194,26 @@ def check_one_site(decided: Iterable[tuple[str, str]]) -> None:
 
 
 def tell_versions(decided: Mapping[str, str], versions: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """What to tell of reports whose versions were decided differently; each report id with what it is a version of."""
+    """What to tell of reports whose versions were decided differently, or not all; each id with what it is of."""
     said: dict[str, set[str]] = {}
+    last: dict[str, str] = {}
     for report_id, study in versions:
         if report_id in decided:
             said.setdefault(study or report_id, set()).add(decided[report_id])
+        if study:
+            last[study] = report_id
     if differ := [study for study, words in said.items() if len(words) > 1]:
         n = len(differ)
         yield (
             f"{many(n, 'report')} {by(n, 'has', 'have')} versions on which the decisions differ (the first: "
             f"{shown_id(differ[0])!r}); that on the version that decides counts, which merged_into of timeline names"
+        )
+    if left := [version for study, version in last.items() if study in said and version not in decided]:
+        n = len(left)
+        yield (
+            f"nobody has decided on the last version of {many(n, 'report')} of which another version was decided (the "
+            f"first: {shown_id(left[0])!r}); where it is the one that decides (merged_into of timeline), the decision "
+            "does not count: decide on it, too"
         )
 
 

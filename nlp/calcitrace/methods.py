@@ -90,7 +90,18 @@ def probabilities(runs: Sequence[Mapping[str, Any]]) -> str:
         return "No model was used, so that there are no probabilities."
     return (
         f"Probabilities are those of {_all(map(_model, runs))}: by {_all(map(_model_from, runs))}. They hold where so "
-        "many of the reports are cases, and are too high where fewer are."
+        f"many of the reports are cases, and are too high where fewer are.{_known_before(runs)}"
+    )
+
+
+def _known_before(runs: Sequence[Mapping[str, Any]]) -> str:
+    """What to say where a model seems to have learned from the reports that it judges."""
+    learned = {name for run in runs if run.get("model") for name in run["model"].get("learned_on", ())}
+    if not (again := sorted(learned & {i["name"] for run in runs for i in run.get("inputs", ())})):
+        return ""
+    return (
+        f" The model learned from an input of the same name ({_all(again)}): of reports that it learned from, "
+        "probabilities are too near to 0 or 1."
     )
 
 
@@ -104,6 +115,7 @@ def _source(runs: Sequence[Mapping[str, Any]]) -> str:
 def _extraction(runs: Sequence[Mapping[str, Any]], criteria: Criteria) -> str:
     hashes = _all(f"rule set SHA-256 {m['ruleset_hash'][:12]}" for m in runs)
     model = f" Likely cases and probabilities are by {_all(map(_model_from, runs))}." if criteria.asks_model else ""
+    model += _known_before(runs) if model else ""
     return (
         f"Radiology reports were read with calcitrace {_all(m['calcitrace'] for m in runs)}, {hashes}; the cohort was "
         f"built with calcitrace {version('calcitrace')}. Findings and assertions were extracted by "

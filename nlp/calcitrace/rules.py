@@ -61,6 +61,10 @@ NEEDED_LISTS = (
     "relates",
     "finite",
     "plural",
+    "joins_sides",
+    "between_sides",
+    "healthy",
+    "compares",
     *LISTS,
 )
 

@@ -25,6 +25,9 @@ _COLON_HEAD = re.compile(
     re.UNICODE,
 )
 _BARE_HEAD = re.compile(r"[ \t>*#_=-]*(?P<head>[^\W\d_][^\n:;]{0,50}?)[ \t*_=.-]*\r?\n?$")
+_RULED = re.compile(r"[ \t]*[-=*_#~]{2,}[ \t]*(?P<head>[^\W\d_][^\n]{0,100}?)[ \t:]*[-=*_#~]{2,}[ \t]*\r?\n?$")
+_RULES = frozenset("-=*_#~")
+_END = re.compile(r"end\b", re.I)
 _DECORATION, LONGEST_BARE = " \t>*#_=.-\r\n", 51
 _CAPITALS, _SMALL = string.ascii_uppercase.encode(), string.ascii_lowercase.encode()
 _SHOUTED = re.compile("[A-Z]{2}")
@@ -131,6 +134,9 @@ class Sectioner:
 
     def _line_start(self, line: str, plain: bool, current: str) -> _Head | None:
         """The heading that a line begins with; in a `plain` line capitals mark none."""
+        ruled = _RULED.match(line) if line.rstrip()[-1:] in _RULES else None
+        if ruled and (name := FINDINGS if _END.match(ruled["head"]) else self._known(ruled["head"])):
+            return _Head(name, ruled["head"], 0, len(line), True)
         colon = _COLON_HEAD.match(line) if ":" in line else None
         if colon:
             return self._colon_head(colon, current)
@@ -184,6 +190,9 @@ class Sectioner:
         parts = [self._names.get(" ".join(_plain(part)), "") for part in _PARTS.split(words)]
         if all(parts) or IMPRESSION in parts:
             return IMPRESSION if IMPRESSION in parts else parts[0]
+        first = self._names.get(" ".join(_plain(_QUALIFIERS.sub(" ", _PARTS.split(words)[0]))), "")
+        if first and _TITLE_WORDS.search(words):  # "Previous report (copied), CT shoulder"
+            return first
         if len(plain) <= 4 and (_is_caps(words) or words[:1].isupper()):
             for cut in range(1, len(plain)):
                 found = self._names.get(" ".join(plain[cut:]))

@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from calcitrace.circumstances import Circumstances
+from calcitrace.laterality import OPPOSITE, NamedSides
 from calcitrace.measures import Measure, measurements, size_changes
 from calcitrace.places import FAR, Places
 from calcitrace.ruleset import Site
-from calcitrace.sites import Hit, Link, Linker
+from calcitrace.sites import OTHER_SIDE, Hit, Link, Linker
 from calcitrace.subjects import subject
 from calcitrace.words import Words
 
 _VAGUE = 8.0
 _AT_ONCE = 1  # words between "a deposit" and "of 9 mm"
 _SIZED_NOUN = 5  # words within which a measured noun follows its size
+
+_VERBAL = ("ing", "odes", "ches")  # that a deposit is doing
+_LIKELIER_BEFORE = 0.6  # than what stands in the same clause before the size
 
 
 class Sides(Places):
@@ -35,8 +39,8 @@ class Sides(Places):
     ) -> None:
         super().__init__(linker, session, words, sites)
         self._targets = [t for t in targets if self.allows(t)]
-        self._sides = _named_sides(sides, words.forms, sites)
         self._measures = list(measurements(words.forms, linker.words)) if self._targets else []
+        self._sides = NamedSides(linker, words.forms, sides, sites, self._targets, self._measures) if sides else None
         self._whole = self._longest()
         self._taken = self._sizes()
         self._changes = self._size_changes()
@@ -76,16 +80,27 @@ class Sides(Places):
         return last if last and last.kind == kind else None
 
     def _side(self, hit: Hit) -> str:
-        if self._sides:
-            near = min(self._sides, key=lambda s: min(abs(s.i - hit.j), abs(hit.i - s.j)))
-            self._session.last_side = near.name
-            return near.name
         session = self._session
+        if self._sides and (named := self._named(self._sides, hit)):
+            session.last_side = named
+            return named
         if session.subside != "none":
             return session.subside
         if session.side == "bilateral" and session.last_side != "none":
             return session.last_side
         return session.side
+
+    def _named(self, sides: NamedSides, hit: Hit) -> str:
+        """The side that this sentence names for a mention, "" where it names none.
+
+        The other side is that which the report is not of, or that was not spoken of last.
+        """
+        named, session = sides.of(hit), self._session
+        if named == OTHER_SIDE:
+            return OPPOSITE.get(session.side) or OPPOSITE.get(session.last_side, "")
+        if not named and session.side not in OPPOSITE:
+            return OPPOSITE.get(sides.healthy(), "")
+        return named
 
     def _size_changes(self) -> dict[Hit, str]:
         """What two measurements of one thing say: "5 mm, previously 13 mm" is a decrease of what they speak of."""
@@ -127,12 +142,19 @@ class Sides(Places):
                 sizes[named[0]] = sizes[quality]
         return sizes
 
+    def _is_aside(self, measure: Measure) -> bool:
+        """Whether a size stands alone in brackets: it is of what stands before them."""
+        forms = self._words.forms
+        return measure.i > 0 and forms[measure.i - 1] == "(" and forms[measure.j : measure.j + 1] == (")",)
+
     def _size_cost(self, hit: Hit, measure: Measure, spoken_of: bool) -> float:
         """How far a measurement is from a mention: "a 9 mm dense deposit", "the deposit ... measures 9 mm"."""
         after = hit.i >= measure.j
         between = self._words.forms[measure.j : hit.i] if after else self._words.forms[hit.j : measure.i]
         linker = self._linker
         cost = len(between) + sum(6.0 for w in between if w in linker.breaks or w in (",", "and"))
+        if after and (self._is_aside(measure) or self._words.forms[hit.i].endswith(_VERBAL)):
+            return _LIKELIER_BEFORE + cost  # "a deposit (9 mm) breaching the cortex", "a deposit of 9 mm eroding it"
         if after and not any(w in linker.joiners or w in linker.verbs or w in (",", "(") for w in between):
             return 0.1 * len(between)
         if not after and len(between) <= _AT_ONCE and not any(w in linker.breaks or w in (",", "and") for w in between):
@@ -140,20 +162,3 @@ class Sides(Places):
         if not after and any(w in linker.words["present_size"] or w in (",", ":", "(") for w in between):
             return 0.5 if spoken_of else 0.5 + 0.3 * cost
         return 1.0 + cost
-
-
-_LETTERS = {"l": "left", "r": "right"}
-
-
-def _named_sides(sides: Sequence[Hit], forms: Sequence[str], sites: Sequence[tuple[Hit, Site]]) -> list[Hit]:
-    """The side words of a sentence: the longest, without those that name none ("right under"), and "L ilium"."""
-    kept: list[Hit] = []
-    for hit in sorted(sides, key=lambda h: (-h.size, h.i)):
-        if not any(k.i < hit.j and hit.i < k.j for k in kept):
-            kept.append(hit)
-    letters = [
-        Hit("side", _LETTERS[forms[h.i - 1]], h.term, h.i - 1, h.i)
-        for h, _ in sites
-        if h.i and forms[h.i - 1] in _LETTERS
-    ]
-    return [h for h in kept if h.name != "none"] + letters

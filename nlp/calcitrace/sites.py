@@ -13,6 +13,8 @@ from calcitrace.ruleset import CueGroup, RuleSet, Site, Term
 from calcitrace.words import Words, split_words
 
 REMEMBERED = 2000  # headings and titles repeat
+OTHER_SIDE = "other"  # of terms like "the contralateral side"
+LETTERS = {"l": "left", "r": "right"}
 READ_TWICE = 8  # lines that are asked for their region and for their side
 
 
@@ -172,7 +174,10 @@ class Linker:
 
     def _side_of(self, text: str) -> str:
         """The one side that `text` names, "bilateral" for both, or "none"."""
-        return one_side(self.sides_in(self._forms(text)))
+        forms = self._forms(text)
+        if len(forms) == 1 and forms[0] in LETTERS:
+            return LETTERS[forms[0]]
+        return one_side(self.sides_in(forms))
 
     def _sites_of(self, text: str) -> tuple[Site, ...]:
         """The structures that `text` names, in order."""
@@ -188,9 +193,9 @@ class Linker:
         return list(named.values())
 
     def sides_in(self, forms: tuple[str, ...]) -> list[str]:
-        """The sides that these words name."""
+        """The sides that these words name; which one another side is, words alone do not tell."""
         sides = (self._side_terms[p] for p in self._side_names.find(forms))
-        return list(sides)
+        return [side for side in sides if side != OTHER_SIDE]
 
     def _read(self, text: str) -> tuple[str, ...]:
         return split_words(text, self.spelling).forms

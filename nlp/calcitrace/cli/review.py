@@ -36,7 +36,7 @@ def review(
     ] = False,
     reasons: Annotated[str, typer.Option(help="The tool's reasons are shown before, after or never.")] = "after",
     learn: Annotated[bool, typer.Option("--learn", help="Learn after each batch and rank the rest anew.")] = False,
-    candidates: Annotated[int | None, typer.Option(help="Read so many, the highest ranked.")] = None,
+    candidates: Annotated[int | None, typer.Option(help="Read so many, with all versions of each.")] = None,
     audit: Annotated[int | None, typer.Option(help="Draw so many of the others at random (300).")] = None,
     double: Annotated[float | None, typer.Option(help="Share of patients that every reader reads (1).")] = None,
     calibration: Annotated[int | None, typer.Option(help="First patients, read by all in any case (20).")] = None,

@@ -30,7 +30,7 @@ OWN = (
     "the columns report_id and label (yes, no, unsure or a case status). A file of decisions goes into the store of "
     "its review first, and that is then given: calcitrace decisions import {file} --store STORE"
 )
-KEYS = {word[0]: word for word in DECISIONS}  # the keys of the review page
+KEYS = {word[0]: word for word in DECISIONS} | {"s": "unsure"}  # on the review page `u` takes back
 CALLED = {"side": "laterality", "reader": "reviewer"}
 SIDE_KEYS = {word[0]: word for word in SIDES if word != "none"}
 Given = tuple[int, dict[str, Any]]

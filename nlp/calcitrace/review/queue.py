@@ -46,7 +46,8 @@ class QueueOptions:
     """How the queue of a new store is made.
 
     Attributes:
-        candidates: how many reports, the highest ranked; by default the likely cases and all with a case status.
+        candidates: how many reports, the highest ranked; by default the likely cases and all with a case status. The
+            other versions of these reports are read with them.
         audit: how many reports are drawn at random from the others.
         double: share of the patients that every reader reads, 0 to 1; the others are read by one reader.
         calibration: so many patients at the start of the queue are read by every reader in any case.
@@ -159,7 +160,7 @@ def drawn(
     table["score"] = _scores(table)
     ranked = table.sort_values(["score", "report_id"], ascending=[False, True], kind="stable")
     wanted = int((table["likely_case"] | (table["case_status"] != "no")).sum())
-    cut = min(wanted if options.candidates is None else options.candidates, len(ranked))
+    ranked, cut = _with_versions(ranked, min(wanted if options.candidates is None else options.candidates, len(ranked)))
     strata = _strata(ranked, cut)
     draw = random.Random(options.seed)
     counts = _allocated({n: len(s) for n, s in strata.items()}, options.audit)
@@ -171,6 +172,20 @@ def drawn(
     for record, _ in (*rows, *extra):
         record["date"] = study_date(record["study_date"] or "", date_order)
     return found, _placed(rows, extra, options, threshold, draw)
+
+
+def _with_versions(ranked: pd.DataFrame, cut: int) -> tuple[pd.DataFrame, int]:
+    """The table with the other versions of the candidates (its first `cut` rows) among them, and how many they are.
+
+    Only one version of a report decides, which need not be the one that made it a candidate.
+    """
+    later = ranked["version_of"].fillna("")
+    if not later.any():
+        return ranked, cut
+    studies = later.where(later != "", ranked["report_id"])
+    own = studies.isin({*studies.iloc[:cut]})
+    order = ranked.assign(first=own).sort_values("first", ascending=False, kind="stable").drop(columns="first")
+    return order, int(own.sum())
 
 
 def _scores(table: pd.DataFrame) -> list[float]:

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from calcitrace.errors import SourceError
+from calcitrace.phrases import by, many
 from calcitrace.sources.hl7marks import Marks, iso_time
 from calcitrace.sources.reading import (
     MAX_TEXT,
@@ -48,6 +49,7 @@ _ADDRESS = re.compile(r"([A-Z][A-Z0-9]{2})-([1-9]\d?)(?:\.([1-9]\d?))?")
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}")
 _FRAMES = re.compile("[\x0b\x1c]")
 _ENVELOPE = ("MSH", "FHS", "BHS", "BTS", "FTS")
+TEXT_FIELD = 5  # of OBX
 _TEXTS = ("TX", "FT", "ST", "")
 _CODED = ("CE", "CWE", "CNE")
 _GONE = {"D": "deleted", "W": "sent for the wrong patient"}  # HL7 table 0085
@@ -62,8 +64,14 @@ def read_hl7(path: Path, options: Options, tally: Tally) -> Numbered:
     places = _places(options.columns)
     with TextFile(path, options, tally) as file:
         guess, file.guess = file.guess, False
-        statuses, charsets = Counter[str](), Counter[str]()
-        yield from guarded(_rows(file, places, guess, statuses, charsets))
+        statuses, charsets, messages = Counter[str](), Counter[str](), _Messages()
+        yield from guarded(_rows(file, messages, places, guess, statuses, charsets))
+        if messages.passed_over:
+            tally.note(
+                path,
+                f"{many(messages.passed_over, 'line')} behind the text of a result (OBX-5) "
+                f"{by(messages.passed_over, 'is no segment and', 'are no segments and')} in no report",
+            )
         for what, found in (("result status", statuses), ("messages read as", charsets)):
             if found:
                 tally.say(path, f"{what} " + ", ".join(f"{name} {n}" for name, n in sorted(found.items())))
@@ -86,8 +94,15 @@ def _place(address: str) -> Place:
     return segment, int(number), int(component or 0)
 
 
-def _rows(file: TextFile, places: Places, guess: bool, statuses: Counter[str], charsets: Counter[str]) -> Numbered:
-    for number, message in _Messages().of(_lines(file)):
+def _rows(
+    file: TextFile,
+    messages: _Messages,
+    places: Places,
+    guess: bool,
+    statuses: Counter[str],
+    charsets: Counter[str],
+) -> Numbered:
+    for number, message in messages.of(_lines(file)):
         if isinstance(message, Bad):
             yield number, message
             continue
@@ -112,9 +127,13 @@ def _lines(file: TextFile) -> Iterator[tuple[int, str | None]]:
 
 
 class _Messages:
-    """Puts lines together to messages; what stands outside of messages is a bad row."""
+    """Puts lines together to messages; what stands outside of messages is a bad row.
+
+    `passed_over` counts lines that are no segment and follow one whose text has ended.
+    """
 
     def __init__(self) -> None:
+        self.passed_over = 0
         self._message: list[Segment] = []
         self._size = self._blank = self._count = 0
         self._stray = False
@@ -139,7 +158,7 @@ class _Messages:
         elif not line.strip():
             self._blank += 1
         elif self._message:
-            _add(self._message, number, line, self._blank)
+            self.passed_over += _add(self._message, number, line, self._blank)
             self._blank = 0
         elif not self._stray:
             yield number, Bad("text outside of any message (a message starts with MSH)")
@@ -161,15 +180,21 @@ class _Messages:
         self._count = 0
 
 
-def _add(message: list[Segment], number: int, line: str, blank: int) -> None:
-    """Add a line to a message: a segment, the continuation of one (ADD), or text that was wrapped."""
+def _add(message: list[Segment], number: int, line: str, blank: int) -> bool:
+    """Add a line to a message: a segment, the continuation of one (ADD), or text that was wrapped.
+
+    Whether it is none of these: what comes behind the text of a result, and no segment.
+    """
     mark = message[0][1][3:4]
     if line.startswith(f"ADD{mark}"):
         message[-1] = (message[-1][0], message[-1][1] + line[4:])
     elif _SEGMENT.match(line) and line[3:4] in (mark, ""):
         message.append((number, line))
     else:
+        lost = message[-1][1].startswith(f"OBX{mark}") and message[-1][1].count(mark) > TEXT_FIELD
         message[-1] = (message[-1][0], message[-1][1] + "\n" * (blank + 1) + line)
+        return lost
+    return False
 
 
 def _charset(header: str) -> str:
