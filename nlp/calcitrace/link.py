@@ -16,7 +16,7 @@ from calcitrace.sides import Sides
 from calcitrace.sites import NOTHING_NAMED, Claim, Hit, Linker, Named, Sentence, one_side
 
 MAX_ABBREVIATION = 5
-TITLE_LINES = 4
+TITLE_LINES, LONGEST_TITLE = 4, 60
 NO_REGION = "-"  # one of which no structure is
 
 
@@ -39,8 +39,8 @@ class Session(Circumstances):
     def _begin(self) -> None:
         """Note the side that the title names, or the body part, or the lines below the title."""
         title, body_part, *below = self._head
-        first = (s for s in map(self.linker.side_of, (title, body_part)) if s != "none")
-        self.side = next(first, "") or one_side(map(self.linker.side_of, below))
+        told = map(self.linker.side_of, (_opening(title), title, body_part))
+        self.side = next((s for s in told if s != "none"), "") or one_side(map(self.linker.side_of, _titles(below)))
         self._begun = True
 
     def side_of_report(self) -> str:
@@ -189,6 +189,17 @@ class Session(Circumstances):
     def _foreign(self, hit: Hit) -> bool:
         region = self.linker.sites[hit.name].region
         return bool(region and self.region and region != self.region)
+
+
+def _opening(line: str) -> str:
+    """A line that is no longer than a title, or the first sentence of it."""
+    return line if len(line) <= LONGEST_TITLE else line.partition(". ")[0]
+
+
+def _titles(lines: Sequence[str]) -> Sequence[str]:
+    """The openings of lines, up to the first that is longer than a title."""
+    long = next((k for k, line in enumerate(lines) if len(line) > LONGEST_TITLE), len(lines))
+    return [_opening(line) for line in lines[: long + 1]]
 
 
 def _end_of_line(text: str, section: Section) -> int:

@@ -34,6 +34,11 @@ _SHOUTED = re.compile("[A-Z]{2}")
 _SHOUTED_AFTER = re.compile(r"[.;)\]!?] [ \t]*[A-Z][ \t]*[A-Z]")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _QUALIFIERS = re.compile(r"\[\*\*.*?\*\*\]|<[A-Z]+>|\(.*?\)|\b(?:\d|dated|by|on)\b.*$|[\d/_.-]+")
+_OF_EARLIER = re.compile(  # "conclusion of the earlier MRI"
+    r"\b(?:conclusions?|impression|report|findings?|text|wording|opinion|results?) (?:of|from|on) "
+    r"(?:(?:the|an?|his|her) )?(?:earlier|previous|prior|outside|last|old|first|initial)\b",
+    re.IGNORECASE,
+)
 _PARTS = re.compile(r"[ \t]*(?:/|&|\+|,|\band\b)[ \t]*", re.I)
 _IN_BRACKETS = re.compile(r"\(.*?\)")
 _STOP = ". "
@@ -190,6 +195,8 @@ class Sectioner:
         parts = [self._names.get(" ".join(_plain(part)), "") for part in _PARTS.split(words)]
         if all(parts) or IMPRESSION in parts:
             return IMPRESSION if IMPRESSION in parts else parts[0]
+        if _OF_EARLIER.search(words):
+            return "prior_report"
         first = self._names.get(" ".join(_plain(_QUALIFIERS.sub(" ", _PARTS.split(words)[0]))), "")
         if first and _TITLE_WORDS.search(words):  # "Previous report (copied), CT shoulder"
             return first
