@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from calcitrace.model import Section
 from calcitrace.ruleset import SectionRule
+from calcitrace.sentences import wrap_width
 
 TITLE, INDICATION, FINDINGS, IMPRESSION, OTHER = "title", "indication", "findings", "impression", "other"
 SHORT_SECTIONS = frozenset({"indication", "comparison", "technique", "exam", "prior_report"})
@@ -33,7 +34,7 @@ _CAPITALS, _SMALL = string.ascii_uppercase.encode(), string.ascii_lowercase.enco
 _SHOUTED = re.compile("[A-Z]{2}")
 _SHOUTED_AFTER = re.compile(r"[.;)\]!?] [ \t]*[A-Z][ \t]*[A-Z]")
 _LETTERS = re.compile(r"[^\W\d_]+")
-_QUALIFIERS = re.compile(r"\[\*\*.*?\*\*\]|<[A-Z]+>|\(.*?\)|\b(?:\d|dated|by|on)\b.*$|[\d/_.-]+")
+_QUALIFIERS = re.compile(r"\[\*\*.*?\*\*\]|<[A-Z]+>|\(.*?\)|\b(?:\d+|dated|by|on)\b.*$|[\d/_.-]+")
 _OF_EARLIER = re.compile(  # "conclusion of the earlier MRI"
     r"\b(?:conclusions?|impression|report|findings?|text|wording|opinion|results?) (?:of|from|on) "
     r"(?:(?:the|an?|his|her) )?(?:earlier|previous|prior|outside|last|old|first|initial)\b",
@@ -210,12 +211,14 @@ class Sectioner:
     def _closed(self, section: Section, end: int, text: str, has_findings: bool) -> Iterator[Section]:
         """The section cut at `end`; a short section's prose is findings where none are headed.
 
-        It begins after a blank line or with a list; in a comparison after a first line that does no more than name
-        dated studies, else after the first sentence.
+        It begins after a blank line or with a list, or where lines are not wrapped after the line of the heading; in a
+        comparison after a first line that does no more than name dated studies, else after the first sentence.
         """
         section = _extent(section, end=end)
         if section.name in SHORT_SECTIONS and not has_findings:
             blank = _BLANK.search(text, section.body, end) or _THEN_LISTED.match(text, section.body, end)
+            if not blank and not wrap_width(text):
+                blank = _LINE_OF_ITS_OWN.match(text, section.body, end)
             if not blank and section.name == "comparison":
                 blank = _LISTED.match(text, section.body, end) or _FIRST_SENTENCE.match(text, section.body, end)
             if blank:
@@ -245,6 +248,7 @@ class Sectioner:
 
 
 _BLANK = re.compile(r"\S[^\S\n]*\n[ \t\r]*\n(?=\s*\S)")
+_LINE_OF_ITS_OWN = re.compile(r"[ \t]*\S[^\n]*[.?!)\w\d][ \t\r]*\n(?=[ \t]*[A-Z\d][^\n]{40})")
 _THEN_LISTED = re.compile(r"(?:[ \t]*\S[^\n]*\n)+?(?=[ \t]*(?:1[.)]|[-*\u2022])[ \t]+\S)")
 _FIRST_SENTENCE = re.compile(r"[^\n.]*(?:(?:\.(?=\d)|\n(?!\s*\n))[^\n.]*)*\.\s+(?=\S)")
 _LISTED = re.compile(

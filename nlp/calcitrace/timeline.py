@@ -279,20 +279,28 @@ def vanishes(entry: Entry, criteria: Criteria, place: Place | None = None) -> bo
 
 
 def vanished_between(entries: Sequence[Entry], criteria: Criteria, place: Place | None = None) -> bool:
-    """Whether a deposit that one report sees is said not to be there by a later one, at the same tendon and side."""
-    seen: list[Mapping[str, Any]] = []
+    """Whether a deposit that one report sees is said not to be there by a later one, at the same tendon and side.
+
+    Where one of them tells no tendon, both are of one bone, or their reports of one part of the body.
+    """
+    seen: list[tuple[Mapping[str, Any], Entry]] = []
     for entry in entries:
         own = _of_deposit(entry, criteria.findings["deposit"], place)
         for m in own:
-            if m["assertion"] == "absent" and any(_same_deposit(m, s) for s in seen):
+            if m["assertion"] == "absent" and any(_same_deposit(m, entry, *before) for before in seen):
                 return True
-        seen += [m for m in own if m["assertion"] == "present" and m["section"] not in REQUEST]
+        seen += [(m, entry) for m in own if m["assertion"] == "present" and m["section"] not in REQUEST]
     return False
 
 
-def _same_deposit(m: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    tendon, side = str(m["tendon"]), str(m["laterality"])
-    return tendon == other["tendon"] and side == other["laterality"] and "none" not in (tendon, side)
+def _same_deposit(m: Mapping[str, Any], entry: Entry, other: Mapping[str, Any], before: Entry) -> bool:
+    if m["laterality"] != other["laterality"] or m["laterality"] == "none":
+        return False
+    if "none" not in (m["tendon"], other["tendon"]):
+        return bool(m["tendon"] == other["tendon"])
+    if "none" not in (m["bone"], other["bone"]):
+        return bool(m["bone"] == other["bone"])
+    return bool(entry.body_part) and entry.body_part.lower() == before.body_part.lower()
 
 
 def first_diagnosis(episode: Sequence[Entry], before: Sequence[Entry], criteria: Criteria) -> str:
