@@ -23,7 +23,8 @@ strictyaml words dates
 studydate
 measures
 terms casefile casewords
-rules sources sections sentences
+rules sources sentences
+sections
 circumstances compiled
 screen sites
 sieve

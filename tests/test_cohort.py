@@ -35,7 +35,7 @@ from calcitrace.methods import exclusion_reasons, methods, paragraphs
 from calcitrace.review.queue import QueueOptions, make_queue
 from calcitrace.rules import load_rules, patterns_folder
 from calcitrace.selection import exclusion_names, steps_to_a_case
-from calcitrace.tableone import SHOWN, table_one
+from calcitrace.tableone import SHOWN, sex_in_words, table_one
 
 MARK = "Zqxmarker"
 DEPOSIT = "FINDINGS: 9 mm calcific deposit in the right supraspinatus tendon. The cortex is intact."
@@ -111,6 +111,59 @@ def test_a_deposit_that_vanishes_is_that_of_the_case(tmp_path: Path, later: str,
     made = build_cohort(run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P1", "2020-06-15", later))))
     assert patient(made)["vanished_deposit"] == vanished
     assert list(made.timeline["deposit"])[1] == deposit
+
+
+@pytest.mark.parametrize(
+    ("later", "outcome"),
+    [
+        ("The erosion of the greater tuberosity has healed without a trace.", "resolved"),
+        ("The crater of the greater tuberosity has been filled by solid bone.", "resolved"),
+        (
+            "Hx: calcific tendinitis into bone.\nThe old pit of the greater tuberosity has closed, with normal cortex.",
+            "resolved",
+        ),
+        ("The lucency in the greater tuberosity is gone.", "resolved"),
+        ("The defect of the greater tuberosity has become a 3 mm cyst.", "residual_cyst"),
+        (
+            'Previous report 3 May 2019: "Calcium in the humeral head."\nCurrent: The greater tuberosity is normal.',
+            "resolved",
+        ),
+        ("The erosion of the greater tuberosity is filling in.", "persistent"),
+    ],
+)
+def test_healing_is_told_in_many_ways(tmp_path: Path, later: str, outcome: str) -> None:
+    """What was there before is not still there."""
+    later = f"XR SHOULDER RIGHT\n{later}"
+    made = build_cohort(run(tmp_path, rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P1", "2020-06-15", later))))
+    assert patient(made)["outcome"] == outcome
+
+
+@pytest.mark.parametrize(
+    ("said", "biopsy"),
+    [
+        ("Biopsy was performed elsewhere and showed calcium.", "done"),
+        ("Biopsy was recommended.", "advised"),
+        ("A biopsy is scheduled.", "advised"),
+        ("The patient declined biopsy.", "none"),
+        ("Biopsy was deferred.", "none"),
+        ("Biopsy of the prostate was performed in 2015.", "none"),
+    ],
+)
+def test_a_biopsy_was_done_only_where_it_took_place(tmp_path: Path, said: str, biopsy: str) -> None:
+    """One that was advised, put off or refused was not, and one of another organ tells nothing."""
+    made = build_cohort(run(tmp_path, rows_of(("a", "P1", "2019-03-04", f"{CASE} {said}"))))
+    assert patient(made)["biopsy"] == biopsy
+
+
+def test_a_deposit_that_is_no_longer_told_without_its_tendon_has_vanished(tmp_path: Path) -> None:
+    """In a later report of the same side and part of the body."""
+    rows = rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P1", "2020-06-15", "XR SHOULDER RIGHT\nNo calcification."))
+    made = build_cohort(run(tmp_path, [{**row, "body_part": "shoulder"} for row in rows]))
+    assert patient(made)["vanished_deposit"]
+    rows[1]["body_part"] = "knee"
+    assert not patient(build_cohort(run(tmp_path, [{**rows[0], "body_part": "shoulder"}, rows[1]], "other")))[
+        "vanished_deposit"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -514,6 +567,25 @@ def test_the_sex_of_a_patient_is_the_one_that_reports_agree_on(tmp_path: Path) -
     given_ = [{**row, "sex": sex} for row, sex in zip(rows, ("U", "F", "female", "F", "M"), strict=True)]
     made = build_cohort(run(tmp_path, given_))
     assert (patient(made)["sex"], patient(made, "P2")["sex"]) == ("F", "")
+
+
+def test_words_of_sex_of_other_languages_are_known_and_strange_ones_told(tmp_path: Path) -> None:
+    """A word that is not known would make a patient *other* in Table 1, and nobody would know."""
+    rows = rows_of(*((f"r{k}", f"P{k}", "2019-03-01", CASE) for k in range(3)))
+    made = build_cohort(
+        run(tmp_path, [{**row, "sex": s} for row, s in zip(rows, ("V", "weiblich", "hembra"), strict=True)])
+    )
+    assert [sex_in_words(s) for s in ("V", "weiblich", "Homme", "2", "X")] == [
+        "female",
+        "female",
+        "male",
+        "female",
+        "other",
+    ]
+    assert [n for n in made.notes if "sex" in n] == [
+        "the sex of 1 patient of the cohort is told by words that are not known ('hembra'): it is *other* in Table 1 "
+        "and in exports; write F, M or U in the source"
+    ]
 
 
 def test_counts_are_told_in_good_english(tmp_path: Path) -> None:

@@ -219,10 +219,12 @@ def test_the_conclusion_counts_where_the_attachment_cannot_be_read(bulk: Any) ->
         ("no  mass.", TEXT),
         ("Biopsy.", f"{TEXT}\n\nIMPRESSION:\nBiopsy."),
         ("Impression: X", f"{TEXT}\n\nImpression: X"),
+        ("Mass.", f"{TEXT}\n\nIMPRESSION:\nMass."),
     ],
 )
 def test_the_conclusion_is_added_unless_the_text_holds_it(conclusion: str, text: str, bulk: Any) -> None:
-    """Most servers repeat the impression as conclusion; case and spaces aside, it is told once."""
+    """Most servers repeat the impression as conclusion; case and spaces aside, it is told once. Words of a
+    sentence that denies them are none of it."""
     assert bulk(report(conclusion=conclusion)).texts == [("r1", text)]
 
 

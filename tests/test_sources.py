@@ -480,6 +480,17 @@ def test_a_request_that_is_named_is_joined_to_the_report() -> None:
     }
 
 
+def test_an_impression_that_is_named_is_joined_to_the_report() -> None:
+    """As its own hint says; a column of findings that is known goes before the whole text."""
+    asked = {"impression": "Conclusie"}
+    assert choose_columns(["id", "report_text", "Conclusie"], asked).chosen == {
+        "report_id": "id",
+        "findings": "report_text",
+        "impression": "Conclusie",
+    }
+    assert choose_columns(["id", "text", "findings", "Conclusie"], asked).chosen["findings"] == "findings"
+
+
 @pytest.mark.parametrize(
     ("field", "others"),
     [

@@ -22,7 +22,7 @@ from calcitrace.flow import Flow
 from calcitrace.reviewed import Reviewed, reviewed
 from calcitrace.selection import ADDED, MEMBER, NO_PATIENT, REMOVED, History, highest, history
 from calcitrace.strictyaml import Faults
-from calcitrace.tableone import NOT_KNOWN, sex_in_words
+from calcitrace.tableone import NOT_KNOWN, sex_in_words, tell_sexes
 from calcitrace.tables import schema
 from calcitrace.timeline import (
     Entry,
@@ -204,8 +204,7 @@ class _Made:
         self._reports: Counter[str] = Counter()
         self._boxes: Counter[str] = Counter()
         self._in_boxes: Counter[str] = Counter()
-        self._coded: Counter[str] = Counter()
-        self._by_review: Counter[str] = Counter()
+        self._coded, self._by_review, self._sexes = Counter[str](), Counter[str](), Counter[str]()
         number = 0
         for number, (who, entries) in enumerate(archive.patients(reread), 1):
             self._add(who[1] or entries[0].patient_id, entries)
@@ -228,6 +227,7 @@ class _Made:
             for row in timeline_rows(found, criteria):
                 self._timeline.add(row)
             self._boxes[found.box] += 1
+            self._sexes[next((e.sex for e in found.reports if e.sex), "")] += found.box == MEMBER
             self._by_review[found.review] += 1
             self._in_boxes[found.box] += len(found.reports)
         self._reports.update(e.counted for e in entries)
@@ -239,7 +239,7 @@ class _Made:
     def notes(self) -> tuple[str, ...]:
         """What may not be as the criteria meant it."""
         found = self._archive
-        told = tell_codes(found.criteria, self._coded), tell_modalities(found.unknown)
+        told = tell_codes(found.criteria, self._coded), tell_modalities(found.unknown), tell_sexes(self._sexes)
         return (*found.notes, *chain(*told))
 
     def flow(self) -> Flow:

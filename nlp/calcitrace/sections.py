@@ -34,7 +34,9 @@ _CAPITALS, _SMALL = string.ascii_uppercase.encode(), string.ascii_lowercase.enco
 _SHOUTED = re.compile("[A-Z]{2}")
 _SHOUTED_AFTER = re.compile(r"[.;)\]!?] [ \t]*[A-Z][ \t]*[A-Z]")
 _LETTERS = re.compile(r"[^\W\d_]+")
-_QUALIFIERS = re.compile(r"\[\*\*.*?\*\*\]|<[A-Z]+>|\(.*?\)|\b(?:\d+|dated|by|on)\b.*$|[\d/_.-]+")
+_QUALIFIERS = re.compile(
+    r"\[\*\*.*?\*\*\]|<[A-Z]+>|\(.*?\)|\b(?:\d|dated|by|on|\d{1,2}[ /.-][A-Za-z\d]{1,9}[ /.-]\d{2,4})\b.*$|[\d/_.-]+"
+)
 _OF_EARLIER = re.compile(  # "conclusion of the earlier MRI"
     r"\b(?:conclusions?|impression|report|findings?|text|wording|opinion|results?) (?:of|from|on) "
     r"(?:(?:the|an?|his|her) )?(?:earlier|previous|prior|outside|last|old|first|initial)\b",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
+from calcitrace.phrases import by, many
 from calcitrace.selection import NO_LATER, NOT_TOLD
 from calcitrace.timeline import STATUSES
 
@@ -29,8 +31,16 @@ SHOWN = (
 TOLD = ("tendon", "bone", "laterality", "migration_type")  # of these, none is what no report tells
 NOT_KNOWN = "not known"
 LAST = ("not told", "no later report", NOT_KNOWN)  # in this order, behind the other values
-SEXES = {"not known": "not known", "u": "not known", "unknown": "not known"}
-SEXES |= dict.fromkeys(("f", "female", "woman", "w"), "female") | dict.fromkeys(("m", "male", "man"), "male")
+SEX_WORDS = {  # of codes (ISO 5218) and of languages that archives are kept in
+    NOT_KNOWN: "0 9 u un unk unknown not_known n/a",
+    "female": "2 f fem female femenino feminin feminino femme femminile frau girl k kvinde kvinna kvinne lady mujer v "
+    "vrouw w weib weiblich wm woman",
+    "male": "1 h hombre homme m maennlich male man mand mann mannelijk masc masculin masculino maschile männlich",
+    "other": "d divers diverse i intersex nb non-binary nonbinary o other x",
+}
+SEXES = {w.replace("_", " "): sex for sex, words in SEX_WORDS.items() for w in words.split()} | {"": NOT_KNOWN}
+LONGEST_SEX = 12  # letters of a word that is shown
+MOST_SHOWN = 5  # unknown words of sex
 FOLLOW_UP = "Follow-up, days (a report after the index date)"
 Row = tuple[str, ...]
 
@@ -92,6 +102,18 @@ def _told(value: object) -> str:
 def sex_in_words(value: object) -> str:
     """The sex in one word; anything that is none of the usual codes is other."""
     return SEXES.get(_said(value).casefold(), "other")
+
+
+def tell_sexes(said: Counter[str]) -> Iterator[str]:
+    """What to tell of words of sex that are not known, by how many patients of the cohort have them."""
+    if unknown := Counter({w: n for w, n in said.items() if w and n and w.strip().casefold() not in SEXES}):
+        words = [w for w in unknown if len(w) <= LONGEST_SEX and w.isalpha()]
+        shown = f" ({', '.join(map(repr, words[:MOST_SHOWN]))})" if words else ""
+        n = unknown.total()
+        yield (
+            f"the sex of {many(n, 'patient')} of the cohort is told by words that are not known{shown}: "
+            f"{by(n, 'it is', 'they are')} *other* in Table 1 and in exports; write F, M or U in the source"
+        )
 
 
 def _numbers(title: str, groups: Sequence[Sequence[float]]) -> Row:

@@ -224,6 +224,7 @@ def _is_normal(m: Mapping[str, Any], entry: Entry, place: Place) -> bool:
     return (bool(m["sure"]) and named) or entry.bone == place.bone
 
 
+IS = frozenset({"is", "was", "are", "were", "has", "had"})
 OUTCOMES = {"involved": "persistent", "cyst": "residual_cyst"}
 OUTCOMES |= dict.fromkeys(("gone", "absent", "normal"), "resolved")
 
@@ -340,6 +341,8 @@ def _biopsy_of(mention: Mapping[str, Any], words: Mapping[str, Collection[str]])
         or has_word(after[:4], words["not_after"])
     ):
         return "none"
+    if after and after[0] in IS and has_word(after[1:2], words["advised"]):  # "was recommended"
+        return "advised"
     done = mention["assertion"] == "historical" or has_word(near, words["done_before"])
     if done or has_word((*around, *str(mention["text"]).lower().split()), words["done"]):
         return "done"

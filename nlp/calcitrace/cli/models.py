@@ -10,6 +10,7 @@ import typer
 from calcitrace.cli.app import app, say
 from calcitrace.cli.bar import Stages
 from calcitrace.errors import UsageError
+from calcitrace.runfolder import read_manifest
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write over an earlier model.")]
 
@@ -58,7 +59,8 @@ def train(
     for warning in made.warnings:
         say(f"warning: {warning}")
     print(f"wrote {made.path}; {run} stays as it is. Without --model a run uses the starter model; to use this one:")
-    print(f"  calcitrace process REPORTS --out NEW_RUN --model {made.path}")
+    own = read_manifest(run)["options"].get("patterns")
+    print(f"  calcitrace process REPORTS --out NEW_RUN --model {made.path}{f' --patterns {own}' if own else ''}")
 
 
 @app.command()

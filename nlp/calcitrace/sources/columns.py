@@ -161,8 +161,7 @@ def choose_columns(columns: Iterable[str], asked: Mapping[str, str]) -> Columns:
     apart = fields["text"] == pieces["findings"] and pieces["impression"]
     if (apart or any(asked.get(name) for name in PIECES)) and not asked.get("text"):
         whole, fields["text"] = fields["text"], ""
-        if not any(pieces[name] for name in NEEDED_PIECES):
-            pieces["findings"] = whole  # the request was named alone: it is joined to the report
+        pieces["findings"] = pieces["findings"] or whole  # what was named is joined to the report
     if fields["text"]:
         pieces = {}
     elif not any(asked.get(name) for name in PIECES) and not any(pieces[name] for name in NEEDED_PIECES):

@@ -236,7 +236,7 @@ class _Report:
         text, problem = self._presented()
         text = text or self._observed() or self._narrative()
         conclusion = _str(self.resource.get("conclusion"))
-        if _plain(conclusion) not in _plain(text):
+        if not _holds(text, conclusion):
             text = in_pieces([("", text), ("impression", conclusion)])
         return text, problem
 
@@ -299,8 +299,11 @@ def _tail(reference: str) -> str:
     return reference.split("/_history/")[0].rpartition("/")[2].removeprefix("urn:uuid:").removeprefix("urn:oid:")
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.split()).lower()
+def _holds(text: str, conclusion: str) -> bool:
+    """Whether a text says a conclusion in sentences of its own, and not as a part of one ("no erosion")."""
+    words = conclusion.lower().rstrip(". \n").split()
+    said = r"\s+".join(map(re.escape, words))
+    return not words or re.search(rf"(?:^|\n|[.:;?!)*\u2022-])\s*{said}\s*(?:$|[.;?!\n])", text.lower()) is not None
 
 
 def _codes(concept: Any) -> list[str]:
