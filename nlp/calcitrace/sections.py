@@ -39,7 +39,8 @@ _QUALIFIERS = re.compile(
 )
 _OF_EARLIER = re.compile(  # "conclusion of the earlier MRI"
     r"\b(?:conclusions?|impression|report|findings?|text|wording|opinion|results?) (?:of|from|on) "
-    r"(?:(?:the|an?|his|her) )?(?:earlier|previous|prior|outside|last|old|first|initial)\b",
+    r"(?:(?:the|an?|his|her) )?(?:earlier|previous|prior|outside|last|old|first|initial)\b"
+    r"|\breport (?:of|from|dated) [\d./-]+ (?:reads?|said|says|stated|states)\b",
     re.IGNORECASE,
 )
 _PARTS = re.compile(r"[ \t]*(?:/|&|\+|,|\band\b)[ \t]*", re.I)
@@ -267,7 +268,9 @@ def _extent(section: Section, end: int) -> Section:
 
 
 def _left_by_subhead(current: Section, text: str, at: int) -> bool:
-    """Whether a structure's own line ends a section: a request, too, once it has been made."""
+    """Whether a structure's own line ends a section: a request, too, once it has been made, or after a blank line."""
+    if current.name == "past_history":
+        return text[:at].rstrip(" \t\r").endswith(("\n\n", "\n\r\n"))
     return current.name in _LEFT_BY_SUBHEAD or (current.name == INDICATION and bool(text[current.body : at].strip()))
 
 

@@ -194,8 +194,12 @@ class Linker:
 
     def sides_in(self, forms: tuple[str, ...]) -> list[str]:
         """The sides that these words name; which one another side is, words alone do not tell."""
-        sides = (self._side_terms[p] for p in self._side_names.find(forms))
-        return [side for side in sides if side != OTHER_SIDE]
+        named, end = list[str](), 0
+        for i, phrase in self._side_names.places(forms):
+            if i >= end:  # words within longer ones (what *is left*) name nothing more
+                end = i + len(phrase)
+                named.append(self._side_terms[phrase])
+        return [side for side in named if side != OTHER_SIDE]
 
     def _read(self, text: str) -> tuple[str, ...]:
         return split_words(text, self.spelling).forms
