@@ -322,6 +322,27 @@ def test_a_comparison_may_name_its_studies_by_long_numbers() -> None:
     assert split(f"Comparison: {20190312 * 10**60}.\nCalcific deposit.")[-1] == ("findings", "Calcific deposit.")
 
 
+def test_a_request_ends_with_its_line_where_lines_are_not_wrapped() -> None:
+    """Where no findings are headed: the next line is a report of its own."""
+    text = "Clinical: 52M, thigh pain.\nThere is a focus of calcium beside the linea aspera, with a pit in it."
+    assert [name for name, _ in split(text)] == ["indication", "findings"]
+    assert [name for name, _ in split(f"{text}\nFINDINGS: None.")] == ["indication", "findings"]
+    assert split("Clinical: 52M, thigh pain\nand fever.")[0] == ("indication", "52M, thigh pain\nand fever.")
+
+
+def test_a_report_that_is_pasted_with_its_date_is_a_prior_one() -> None:
+    """In a line of its own, up to the heading of what is said now."""
+    text = 'Previous report 26 Jul 2021: "Calcium."\nCurrent: It has gone.'
+    assert [name for name, _ in split(text)] == ["prior_report", "findings"]
+    assert [name for name, _ in split("Report of 14/10/2021 read: Calcium.\nNow: None.")] == ["prior_report", "findings"]
+
+
+def test_a_structure_after_a_past_history_is_of_now() -> None:
+    """After a blank line; without one it is a part of the history."""
+    text = "PMH: left shoulder calcific tendinitis.\n\nAC JOINT: the clavicle is crumbled."
+    assert [name for name, _ in split(text)] == ["past_history", "findings"]
+
+
 def test_a_heading_may_stand_between_rules() -> None:
     """Longer than a bare one; its end begins the findings again."""
     text = (

@@ -157,7 +157,7 @@ class Sectioner:
         if bare and len(bare["head"].split()) <= MAX_HEAD_WORDS:
             start, end = bare.span("head")
             told = line.rstrip().endswith(".") or not _ENDS_A_SENTENCE.isdisjoint(_plain(bare["head"])[-1:])
-            name = self._known(bare["head"], whole=told)
+            name = "" if _STOP in bare["head"] else self._known(bare["head"], whole=told)
             if name:
                 return _Head(name, bare["head"].strip(), start, end, True)
             if not plain and _is_caps(bare["head"]) and line.strip()[-1] not in ".,;" and ". " not in line:
