@@ -160,7 +160,10 @@ def test_a_deposit_that_is_no_longer_told_without_its_tendon_has_vanished(tmp_pa
     rows = rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P1", "2020-06-15", "XR SHOULDER RIGHT\nNo calcification."))
     made = build_cohort(run(tmp_path, [{**row, "body_part": "shoulder"} for row in rows]))
     assert patient(made)["vanished_deposit"]
-    rows[1]["body_part"] = "knee"
+    rows[1] |= {"text": "XR SHOULDER RIGHT\nNo calcification in the cuff.", "body_part": "shoulder"}
+    made = build_cohort(run(tmp_path, [{**row, "body_part": "shoulder"} for row in rows], "cuff"))
+    assert patient(made)["vanished_deposit"]
+    rows[1] |= {"text": "XR RIGHT\nNo calcification.", "body_part": "knee"}
     assert not patient(build_cohort(run(tmp_path, [{**rows[0], "body_part": "shoulder"}, rows[1]], "other")))[
         "vanished_deposit"
     ]

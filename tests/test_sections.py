@@ -334,7 +334,10 @@ def test_a_report_that_is_pasted_with_its_date_is_a_prior_one() -> None:
     """In a line of its own, up to the heading of what is said now."""
     text = 'Previous report 26 Jul 2021: "Calcium."\nCurrent: It has gone.'
     assert [name for name, _ in split(text)] == ["prior_report", "findings"]
-    assert [name for name, _ in split("Report of 14/10/2021 read: Calcium.\nNow: None.")] == ["prior_report", "findings"]
+    assert [name for name, _ in split("Report of 14/10/2021 read: Calcium.\nNow: None.")] == [
+        "prior_report",
+        "findings",
+    ]
 
 
 def test_a_structure_after_a_past_history_is_of_now() -> None:

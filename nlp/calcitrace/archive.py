@@ -237,13 +237,14 @@ class Archive:
         import pyarrow.compute as pc
 
         told = pa.array(sorted(self.criteria.told), pa.string())
+        general = {s.name for rules in self.rules for s in rules.sites.values() if s.generic}
         runs = []
         for folder, manifest in zip(self.folders, self.manifests, strict=True):
             table = _joined(folder, manifest, "mentions", OF_MENTIONS)
             own = pc.and_(pc.is_in(table["finding"], told), pc.equal(table["experiencer"], Experiencer.PATIENT))
             runs.append(by_report := dict[str, list[dict[str, Any]]]())
             for row in (row for batch in table.filter(own).to_batches(BATCH) for row in batch.to_pylist()):
-                by_report.setdefault(row["report_id"], []).append(row)
+                by_report.setdefault(row["report_id"], []).append({**row, "general": row["tendon"] in general})
         return runs
 
     def _is_reviewed(self, site: str) -> bool:
@@ -338,11 +339,11 @@ def _joined(folder: Path, manifest: Mapping[str, Any], name: str, columns: Itera
 
 def _row(mention: Mention, annotated: AnnotatedReport, source: Rerun) -> dict[str, Any]:
     """A mention as the tables give it, with the words before and after it in its sentence."""
-    start, end = annotated.sentences[mention.sentence]
-    text, spelling = annotated.report.text, source.rules.spelling
+    (start, end), text = annotated.sentences[mention.sentence], annotated.report.text
     row = {k: v for k, v in mention_row(annotated.report.report_id, mention).items() if k in OF_MENTIONS}
-    before = split_words(text, spelling, start, mention.start).forms
-    return {**row, "before": before, "after": split_words(text, spelling, mention.end, end).forms}
+    site, around = source.rules.sites.get(mention.tendon), ((start, mention.start), (mention.end, end))
+    before, after = (split_words(text, source.rules.spelling, *stretch).forms for stretch in around)
+    return {**row, "before": before, "after": after, "general": bool(site and site.generic)}
 
 
 def _entry(

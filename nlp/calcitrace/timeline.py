@@ -282,7 +282,8 @@ def vanishes(entry: Entry, criteria: Criteria, place: Place | None = None) -> bo
 def vanished_between(entries: Sequence[Entry], criteria: Criteria, place: Place | None = None) -> bool:
     """Whether a deposit that one report sees is said not to be there by a later one, at the same tendon and side.
 
-    Where one of them tells no tendon, both are of one bone, or their reports of one part of the body.
+    Where one of them tells no tendon, or a general one ("the cuff"), both are of one bone, or their reports of one part
+    of the body.
     """
     seen: list[tuple[Mapping[str, Any], Entry]] = []
     for entry in entries:
@@ -297,7 +298,7 @@ def vanished_between(entries: Sequence[Entry], criteria: Criteria, place: Place 
 def _same_deposit(m: Mapping[str, Any], entry: Entry, other: Mapping[str, Any], before: Entry) -> bool:
     if m["laterality"] != other["laterality"] or m["laterality"] == "none":
         return False
-    if "none" not in (m["tendon"], other["tendon"]):
+    if "none" not in (m["tendon"], other["tendon"]) and not (m.get("general") or other.get("general")):
         return bool(m["tendon"] == other["tendon"])
     if "none" not in (m["bone"], other["bone"]):
         return bool(m["bone"] == other["bone"])
