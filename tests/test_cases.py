@@ -278,6 +278,13 @@ def test_the_size_of_a_case_is_of_its_side(annotator: Annotator) -> None:
     assert assessed(annotator, text).size_mm == 13.0
 
 
+@pytest.mark.parametrize("words", ["which simulates a tumour", "which may simulate a sarcoma", "imitating a neoplasm"])
+def test_what_a_case_looks_like_is_no_tumour(annotator: Annotator, words: str) -> None:
+    """It is a stock phrase of this entity, and must not bar it."""
+    text = f"FINDINGS: {IN_BONE}\nIMPRESSION: Intraosseous migration of calcific tendinitis, {words}."
+    assert assessed(annotator, text).case_status == "definite"
+
+
 @pytest.mark.parametrize("verb", ["breaching", "piercing", "perforating", "crossing"])
 def test_calcification_that_goes_through_the_cortex_is_stated_migration(annotator: Annotator, verb: str) -> None:
     """The mention of it takes that of the calcification in."""
@@ -291,6 +298,8 @@ def test_calcification_that_goes_through_the_cortex_is_stated_migration(annotato
         "XR left wrist. No fracture.\n\n*** Previous report (pasted), XR left shoulder 2019 ***\n" + IN_BONE,
         "MRI right shoulder. Known episode of calcium entering the greater tuberosity in 2020. No calcification.",
         "XR left shoulder. Compared with the right one, on which calcification had eroded the greater tuberosity.",
+        "XR shoulder\nHISTORY: Intraosseous migration of calcific tendinopathy 2016, treated\nFINDINGS: Normal bone.",
+        "XR shoulder\nHISTORY: Known intraosseous migration of calcium.\nFINDINGS: No calcification. Normal bone.",
         "XR hands. Calcinosis of the fingers and tuft resorption in scleroderma.",
     ],
 )

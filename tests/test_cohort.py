@@ -361,11 +361,29 @@ def test_reports_without_a_patient_are_left_out_or_stand_alone(tmp_path: Path) -
     ]
 
 
+def test_a_follow_up_in_the_same_words_with_another_size_is_no_copy(tmp_path: Path) -> None:
+    """Templates repeat their words, and the size tells that the deposit was measured anew."""
+    text = (
+        "MRI SHOULDER RIGHT\nSupraspinatus calcific deposit of {} mm with erosion of the greater tuberosity. "
+        "IMPRESSION: Calcific tendinitis with erosion."
+    )
+    days = ("2020-02-01", "2020-08-01", "2021-02-03")
+    rows = rows_of(
+        *((f"r{k}", "P1", day, text.format(mm)) for k, (day, mm) in enumerate(zip(days, (9, 9, 8), strict=True)))
+    )
+    made = build_cohort(run(tmp_path, [{**row, "modality": "MR"} for row in rows]))
+    assert list(made.timeline["counted"]) == ["counted", "copied_forward", "counted"]
+
+
 def test_reports_without_a_patient_are_told_of(tmp_path: Path, command: Command) -> None:
     """How many they are, and what can be done: name the column, or let each stand alone."""
     folder = run(tmp_path, rows_of(("a", "", "2019-03-04", CASE), ("b", "P1", "2019-03-05", CASE)))
     told = command("cohort", folder, "--out", tmp_path / "cohort").err
-    assert "1 of 2 reports have no patient id and belong to no patient" in told
+    assert "1 report of 2 has no patient id and belongs to no patient" in told
+    assert "--patient-column" not in told
+    nobody = run(tmp_path, rows_of(("a", "", "2019-03-04", CASE), ("b", "", "2019-03-05", CASE)), "nobody")
+    told = command("cohort", nobody, "--out", tmp_path / "nobody_in").err
+    assert "2 reports of 2 have no patient id" in told
     assert "--patient-column" in told
     own = criteria(tmp_path, "without_patient_id: own\n")
     assert "no patient id" not in command("cohort", folder, "--criteria", own, "--out", tmp_path / "own").err

@@ -71,9 +71,15 @@ def _denied(now: set[str]) -> bool:
 
 
 def _now(mention: Mention, body: Sequence[Mention], rules: RuleSet) -> set[str]:
-    """What the findings and the impression assert of the same finding, or of its kin, at the same place."""
-    kin = rules.findings[mention.finding].kin | {mention.finding}
-    return {m.assertion for m in body if m.finding in kin and m is not mention and same_place(m, mention)}
+    """What the findings and the impression assert of the same finding, or of its kin, at the same place.
+
+    Where they say nothing of it, that they deny what it takes in: without calcium there is none in bone.
+    """
+    finding = rules.findings[mention.finding]
+    others = [m for m in body if m is not mention and same_place(m, mention)]
+    said = {m.assertion for m in others if m.finding in finding.kin or m.finding == mention.finding}
+    taken_in = {m.assertion for m in others if finding.tells_tendon and m.finding in finding.covers}
+    return taken_in if not said and _denied(taken_in) else said
 
 
 def _of_the_past(section: str, rules: RuleSet) -> bool:

@@ -130,7 +130,7 @@ def _signature(entry: Entry, criteria: Criteria) -> tuple[Any, ...] | None:
     positive = any(m["assertion"] == "present" and m["finding"] in _involved(criteria) for m in own)
     if len(own) < FEWEST_COPIED or not positive:
         return None
-    return entry.modality, *((m["finding"], m["start"], m["text"], m["assertion"]) for m in own)
+    return entry.modality, entry.size_mm, *((m["finding"], m["start"], m["text"], m["assertion"]) for m in own)
 
 
 def _involved(criteria: Criteria) -> frozenset[str]:

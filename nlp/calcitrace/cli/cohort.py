@@ -11,6 +11,7 @@ import typer
 
 from calcitrace.cli.app import app, say
 from calcitrace.cli.bar import Counting
+from calcitrace.phrases import by, many
 
 if TYPE_CHECKING:
     from calcitrace.flow import Flow
@@ -68,9 +69,11 @@ def cohort(
         say(f"note: {note}")
     alone, every = made.flow.reports[NO_PATIENT], sum(made.flow.reports.values())
     if alone:
+        advice = "process them again with --patient-column" if alone == every else "write the ids in the source"
         say(
-            f"{alone:,} of {every:,} reports have no patient id and belong to no patient; process them again with "
-            "--patient-column, or take each report for a patient of its own (without_patient_id: own in the criteria)"
+            f"{many(alone, 'report')} of {every:,} {by(alone, 'has', 'have')} no patient id and "
+            f"{by(alone, 'belongs', 'belong')} to no patient (counted no_patient_id in timeline); {advice}, or take "
+            "each report for a patient of its own (without_patient_id: own in the criteria)"
         )
     if not made.flow.members:
         say("nobody is in the cohort; the boxes above tell where patients were left out")
