@@ -146,6 +146,8 @@ def test_healing_is_told_in_many_ways(tmp_path: Path, later: str, outcome: str) 
         ("A biopsy is scheduled.", "advised"),
         ("The patient declined biopsy.", "none"),
         ("Biopsy was deferred.", "none"),
+        ("Biopsy is no longer advised.", "none"),
+        ("This does not need to be biopsied.", "none"),
         ("Biopsy of the prostate was performed in 2015.", "none"),
     ],
 )

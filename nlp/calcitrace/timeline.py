@@ -340,6 +340,7 @@ def _biopsy_of(mention: Mapping[str, Any], words: Mapping[str, Collection[str]])
         mention["assertion"] == "absent"
         or has_word(near, words["not_before"])
         or has_word(after[:4], words["not_after"])
+        or ("need" in before and has_word(before, ("no", "not")))  # "does not need to be biopsied"
     ):
         return "none"
     if after and after[0] in IS and has_word(after[1:2], words["advised"]):  # "was recommended"
