@@ -109,6 +109,7 @@ def test_where_a_mention_is(
         ("MRI RIGHT HIP\n\nFINDINGS: Calcification. The opposite hip has a calcification, too.", ["right", "left"]),
         ("US both knees. No calcification on the left. The other knee has a calcification.", ["left", "right"]),
         ("XR R SHOULDER\nCompared with 6/2018. No calcification is left.", ["right"]),
+        ("XR PELVIS\nCalcification beside the L ischium.", ["left"]),
         ("X-ray was taken right after the block. Calcification of the cuff.", ["none"]),
         (
             "XR both shoulders\nRight supraspinatus calcification 6 mm, left subscapularis calcification 2 mm.",

@@ -13,7 +13,7 @@ from calcitrace.laterality import OPPOSITE, NamedSides
 from calcitrace.measures import Measure, measurements, size_changes
 from calcitrace.places import FAR, Places
 from calcitrace.ruleset import Site
-from calcitrace.sites import OTHER_SIDE, Hit, Link, Linker
+from calcitrace.sites import LETTERS, OTHER_SIDE, Hit, Link, Linker
 from calcitrace.subjects import subject
 from calcitrace.words import Words
 
@@ -40,7 +40,8 @@ class Sides(Places):
         super().__init__(linker, session, words, sites)
         self._targets = [t for t in targets if self.allows(t)]
         self._measures = list(measurements(words.forms, linker.words)) if self._targets else []
-        self._sides = NamedSides(linker, words.forms, sides, sites, self._targets, self._measures) if sides else None
+        named = sides or not LETTERS.keys().isdisjoint(words.forms)  # "L ilium"
+        self._sides = NamedSides(linker, words.forms, sides, sites, self._targets, self._measures) if named else None
         self._whole = self._longest()
         self._taken = self._sizes()
         self._changes = self._size_changes()
