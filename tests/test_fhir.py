@@ -206,6 +206,15 @@ def test_an_attachment_that_cannot_be_read_is_a_reject(attachment: Json, reason:
     assert [(r.row, r.reason[: len(reason)], r.report_id) for r in got.rejects] == [(1, reason, "r1")]
 
 
+def test_a_hyphen_begins_no_sentence(bulk: Any) -> None:
+    """What is *non-erosive* does not say *erosive*; a line of a list does."""
+    texts = ("Non-erosive change.", "Seen:\n- Erosive change.")
+    got = [
+        bulk(report(presentedForm=[form(t.encode(), "text/plain")], conclusion="Erosive change.")).texts for t in texts
+    ]
+    assert got == [[("r1", f"{texts[0]}\n\nIMPRESSION:\nErosive change.")], [("r1", texts[1])]]
+
+
 def test_the_conclusion_counts_where_the_attachment_cannot_be_read(bulk: Any) -> None:
     """What is left is read, and that an attachment was not is told."""
     got = bulk(report(presentedForm=[form(b"%PDF-1", "application/pdf")], conclusion="Deposit."))

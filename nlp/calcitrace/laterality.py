@@ -33,7 +33,7 @@ class NamedSides:
 
     def of(self, hit: Hit) -> str:
         """The side that is said of a mention: left, right, bilateral, `OTHER_SIDE`, or "" where none is."""
-        own = [s for s in self._sides if not self._of_another(s, hit)] if len(self._targets) else self._sides
+        own = [s for s in self._sides if not self._of_another(s, hit)] if self._targets else self._sides
         return min(own, key=lambda s: self._cost(hit, s)).name if own else ""
 
     def healthy(self) -> str:

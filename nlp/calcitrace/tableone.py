@@ -35,7 +35,7 @@ SEX_WORDS = {  # of codes (ISO 5218) and of languages that archives are kept in
     NOT_KNOWN: "0 9 u un unk unknown not_known n/a",
     "female": "2 f fem female femenino feminin feminino femme femminile frau girl k kvinde kvinna kvinne lady mujer v "
     "vrouw w weib weiblich wm woman",
-    "male": "1 h hombre homme m maennlich male man mand mann mannelijk masc masculin masculino maschile männlich",
+    "male": "1 boy h hombre homme m maennlich male man mand mann mannelijk masc masculin masculino maschile männlich",
     "other": "d divers diverse i intersex nb non-binary nonbinary o other x",
 }
 SEXES = {w.replace("_", " "): sex for sex, words in SEX_WORDS.items() for w in words.split()} | {"": NOT_KNOWN}

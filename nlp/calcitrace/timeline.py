@@ -224,7 +224,7 @@ def _is_normal(m: Mapping[str, Any], entry: Entry, place: Place) -> bool:
     return (bool(m["sure"]) and named) or entry.bone == place.bone
 
 
-IS = frozenset({"is", "was", "are", "were", "has", "had"})
+_IS = frozenset({"is", "was", "are", "were", "has", "had"})
 OUTCOMES = {"involved": "persistent", "cyst": "residual_cyst"}
 OUTCOMES |= dict.fromkeys(("gone", "absent", "normal"), "resolved")
 
@@ -343,7 +343,7 @@ def _biopsy_of(mention: Mapping[str, Any], words: Mapping[str, Collection[str]])
         or ("need" in before and has_word(before, ("no", "not")))  # "does not need to be biopsied"
     ):
         return "none"
-    if after and after[0] in IS and has_word(after[1:2], words["advised"]):  # "was recommended"
+    if after and after[0] in _IS and has_word(after[1:2], words["advised"]):  # "was recommended"
         return "advised"
     done = mention["assertion"] == "historical" or has_word(near, words["done_before"])
     if done or has_word((*around, *str(mention["text"]).lower().split()), words["done"]):

@@ -303,7 +303,10 @@ def _holds(text: str, conclusion: str) -> bool:
     """Whether a text says a conclusion in sentences of its own, and not as a part of one ("no erosion")."""
     words = conclusion.lower().rstrip(". \n").split()
     said = r"\s+".join(map(re.escape, words))
-    return not words or re.search(rf"(?:^|\n|[.:;?!)*\u2022-])\s*{said}\s*(?:$|[.;?!\n])", text.lower()) is not None
+    return (
+        not words
+        or re.search(rf"(?:^|\n|[.:;?!)*\u2022]|(?:^|\s)-)\s*{said}\s*(?:$|[.;?!\n])", text.lower()) is not None
+    )
 
 
 def _codes(concept: Any) -> list[str]:
