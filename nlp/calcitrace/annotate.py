@@ -121,8 +121,10 @@ class Annotator:
             found[number] = self._assert(hit, cues, words, text, sections[section])
         return found
 
-    def claims_in(self, stretch: str, tells: Callable[[str], bool]) -> frozenset[Claim] | None:
+    def claims_in(self, stretch: str, tells: Callable[[str], bool], denied: bool = True) -> frozenset[Claim] | None:
         """What those sentences of a stretch that `tells` picks could mention wherever they stand; None: that is open.
+
+        With `denied` what they surely deny, too.
 
         A heading in it may be one or not, a line may end a sentence or not, and the mark at its beginning (that of a
         list) may be a sentence or not: all ways to cut it are taken together.
@@ -139,17 +141,18 @@ class Annotator:
         ways = ((begin, end) for begin in begins for end in ends if begin < end)
         one_line = stretch.replace("\n", " ")
         parts = {stretch[a:b] for way in ways for a, b in split_sentences(one_line, *way, width=0)}
-        return self._claims_of(filter(tells, parts))
+        return self._claims_of(filter(tells, parts), denied)
 
-    def claims_laid_out(self, report: Report, tells: Callable[[str], bool]) -> frozenset[Claim]:
-        """What the sentences of a report that `tells` picks could mention wherever they stood."""
+    def claims_laid_out(self, report: Report, tells: Callable[[str], bool], denied: bool = True) -> frozenset[Claim]:
+        """What the sentences of a report that `tells` picks could mention wherever they stood (see `claims_in`)."""
         sentences = (report.text[start:end] for start, end, _ in self._layout(report.text)[1])
-        return self._claims_of(filter(tells, sentences))
+        return self._claims_of(filter(tells, sentences), denied)
 
-    def _claims_of(self, sentences: Iterable[str]) -> frozenset[Claim]:
+    def _claims_of(self, sentences: Iterable[str], denied: bool) -> frozenset[Claim]:
         """What sentences could mention wherever they stand."""
         anywhere = Session(self.linker, NOWHERE).claims_anywhere
-        return frozenset(claim for read in map(self._read, sentences) if read.hits for claim in anywhere(read))
+        read = ((s, s.hits if denied else self._assert.stated(s.judged.targets)) for s in map(self._read, sentences))
+        return frozenset(claim for sentence, hits in read if hits for claim in anywhere(sentence, hits))
 
     def counts_elsewhere(self, claim: Claim) -> bool:
         """Whether a claim counts in a report of another body region, too."""

@@ -9,7 +9,7 @@ from functools import cache
 from calcitrace.model import Assertion, Cue, Section
 from calcitrace.ruleset import RuleSet, SectionRule
 from calcitrace.sites import CueHit, Hit
-from calcitrace.targets import standing
+from calcitrace.targets import Target, standing
 from calcitrace.words import Words
 
 
@@ -22,10 +22,7 @@ class Asserter:
 
     def __call__(self, hit: Hit, cues: Sequence[CueHit], words: Words, text: str, section: Section) -> Assertion:
         """Cues -> one value an axis by its declared precedence; the section speaks where no cue does."""
-        claims: dict[str, dict[str, list[CueHit]]] = {}
-        for cue in standing(cues):
-            for axis, value in cue.group.sets.items():
-                claims.setdefault(axis, {}).setdefault(value, []).append(cue)
+        claims = _claims(cues)
         values, deciding = {}, []
         for name, dimension in self._rules.axes.items():
             value = next((v for v in dimension.precedence if v in claims.get(name, {})), "")
@@ -48,6 +45,31 @@ class Asserter:
         ):
             values["change"] = "none"
         return _assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
+
+    def stated(self, targets: Sequence[Target]) -> list[Hit]:
+        """The targets of a sentence but those that are denied and no more, whatever section and report it stands in."""
+        return [hit for hit, cues in targets if not self._is_denied(hit, cues, targets)]
+
+    def _is_denied(self, hit: Hit, cues: Sequence[CueHit], targets: Sequence[Target]) -> bool:
+        """Whether the cues surely make the hit absent, and not resolved.
+
+        Not sure are cues that could go to another target, and other readings of the same words with cues of their own.
+        """
+        others = (own for other, own in targets if other.name == hit.name and other.i < hit.j and hit.i < other.j)
+        if any(c.group.subject for c in cues) or any(not set(own) <= set(cues) for own in others):
+            return False
+        claims = _claims(cues)
+        presence = next((v for v in self._rules.axes["presence"].precedence if v in claims.get("presence", ())), "")
+        return presence == "absent" and "resolved" not in claims.get("change", ())
+
+
+def _claims(cues: Sequence[CueHit]) -> dict[str, dict[str, list[CueHit]]]:
+    """By axis and value, the cues that count for it."""
+    claims: dict[str, dict[str, list[CueHit]]] = {}
+    for cue in standing(cues):
+        for axis, value in cue.group.sets.items():
+            claims.setdefault(axis, {}).setdefault(value, []).append(cue)
+    return claims
 
 
 def _assertion(presence: str, temporality: str, experiencer: str, change: str, cues: tuple[Cue, ...]) -> Assertion:

@@ -8,13 +8,15 @@ from calcitrace.annotate import Annotator
 from calcitrace.model import Report
 from calcitrace.ruleset import CaseDefinition, RuleSet
 from calcitrace.sentences import stretches_of
-from calcitrace.sieve import Screen
+from calcitrace.sieve import Screen, denials_tell
 
 REMEMBERED, MOST_LETTERS = 10_000, 400  # pieces, twice: about 5 megabytes
 
 
 class Tells(IntEnum):
     """Whether a piece of text could mention a decisive finding: in no report, in one of the region, or in any.
+
+    What it surely denies counts where a denial could fill a constituent.
 
     `OPEN`: the words of the piece alone do not tell how it is cut into sentences, so that the report is laid out.
     """
@@ -34,7 +36,7 @@ class CaseScreen:
 
     def __init__(self, rules: RuleSet, case: CaseDefinition, annotator: Annotator) -> None:
         self._screen = Screen(rules, case)
-        self._annotator = annotator
+        self._annotator, self._denied = annotator, denials_tell(case)
         self._young, self._old = dict[str, Tells](), dict[str, Tells]()
 
     def __call__(self, report: Report) -> bool:
@@ -60,7 +62,7 @@ class CaseScreen:
             left_open = left_open or tells is Tells.OPEN
         if not left_open:
             return False
-        claims = self._annotator.claims_laid_out(report, self._screen.telling)
+        claims = self._annotator.claims_laid_out(report, self._screen.telling, self._denied)
         return any(c[0] in self._screen.decisive and (in_region or self._annotator.counts_elsewhere(c)) for c in claims)
 
     def _remembered(self, piece: str) -> Tells:
@@ -78,7 +80,7 @@ class CaseScreen:
         """What a stretch tells, by its words and, if that can be told, its sentences."""
         if not self._screen.telling(stretch):
             return Tells.NOTHING
-        claims = self._annotator.claims_in(stretch, self._screen.telling)
+        claims = self._annotator.claims_in(stretch, self._screen.telling, self._denied)
         if claims is None:
             return Tells.OPEN
         decisive = [claim for claim in claims if claim[0] in self._screen.decisive]

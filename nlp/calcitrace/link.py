@@ -86,8 +86,8 @@ class Session(Circumstances):
             sentence.claims_in.keep(found, observed.asked, self)
         return found
 
-    def claims_anywhere(self, sentence: Sentence) -> Iterator[Claim]:
-        """What the sentence could mention in any report, under any heading and after any other sentence."""
+    def claims_anywhere(self, sentence: Sentence, hits: Sequence[Hit]) -> Iterator[Claim]:
+        """What of these hits the sentence could mention in any report, under any heading, after any other sentence."""
         looked: list[Sequence[tuple[Hit, Site]]] = []
         for region in {"", NO_REGION, *(self.linker.sites[h.name].region for h in sentence.judged.sites)}:
             self.region = region
@@ -95,7 +95,7 @@ class Session(Circumstances):
             if sites not in looked:
                 looked.append(sites)
                 places = Places(self.linker, self, sentence.words, sites)
-                allowed = (h for h in sentence.hits if places.allows_somewhere(h))
+                allowed = filter(places.allows_somewhere, hits)
                 yield from ((h.name, h.term.told, places.sited(h)) for h in allowed)
 
     def _remember(self, named: Named) -> None:

@@ -18,6 +18,8 @@ from calcitrace.ruleset import RuleSet, Term
 
 MOST_STRINGS = 400
 WORD_BEGINS = (op.AT, op.AT_BOUNDARY)
+LETTERS = (op.RANGE, (ord("a"), ord("z")))
+BEHIND = -1  # the direction of a look at what stands before
 LONG = 5
 MOST_LETTERS = 6  # more do not make a string rarer
 MOST_CHARACTERS = 4  # of one place
@@ -130,10 +132,26 @@ def _of_sequence(items: Any, nearby: bool = False) -> list[frozenset[str]]:
             continue
         strings, _ = _beginnings(items[k:])
         if all(strings):
-            found.append(frozenset(f" {s}" for s in strings) if k and items[k - 1] == WORD_BEGINS else strings)
+            found.append(frozenset(map(_begun, strings)) if k and _begins_word(items[k - 1]) else strings)
         if code is not op.BRANCH or min(map(len, strings)) < LONG:
             found += _of_item(code, argument, nearby)
     return found
+
+
+def _begun(string: str) -> str:
+    """A string that begins a word, with the blank before it."""
+    return f" {string}" if string[0].isalnum() else string
+
+
+def _begins_word(item: Any) -> bool:
+    """Whether what comes after an item begins a word: after `\\b`, or where no letter may stand before."""
+    if item == WORD_BEGINS:
+        return True
+    code, argument = item
+    if code is not op.ASSERT_NOT or argument[0] != BEHIND:
+        return False
+    inner = argument[1]
+    return len(inner) == 1 and inner[0][0] is op.IN and LETTERS in inner[0][1] and inner[0][1][0][0] is not op.NEGATE
 
 
 def _beginnings(items: Any) -> tuple[frozenset[str], bool]:

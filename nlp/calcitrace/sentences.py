@@ -40,8 +40,9 @@ def _after_a_word() -> str:
 # after a word and before a capital: the common case; it always ends
 _WHOLE = re.compile(rf"\.(?=\s[A-Z]){_after_a_word()}")
 _WHOLE_OR_LINE = re.compile(rf"\.(?:(?=\s[A-Z]){_after_a_word()}|(?=\s*\n)(?<=[^:\n]\.))")
-_WHOLE_OR_MAYBE = re.compile(rf"(?P<whole>{_WHOLE.pattern})|[\n.!?\f\u2022]")
-_MAYBE = re.compile(r"[\n!?\f\u2022]|\.(?!\d)")
+# these begin with one set of characters, which is looked for many times faster than alternatives are
+_WHOLE_OR_MAYBE = re.compile(rf"[\n.!?\f\u2022](?:(?<=\.)(?=\s[A-Z]){_after_a_word()}(?P<whole>))?")
+_MAYBE = re.compile(r"[\n.!?\f\u2022](?:(?<!\.)|(?!\d))")
 _LEAD = re.compile(
     r"\b(?:none of the following|no evidence of(?: any)?(?: of)? the following|negative for the following)\b", re.I
 )

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from itertools import combinations
 
-from calcitrace.ruleset import CaseDefinition, Finding, RuleSet, Term
+from calcitrace.ruleset import CaseDefinition, Constituent, Finding, RuleSet, Term
 from calcitrace.screen import alternatives, prepare
 from calcitrace.sentences import pieces, pieces_at, stretches
 from calcitrace.words import FOLD, INVISIBLE, PREFIXES
 
 SCREENS = ("rules", "case", "none")
+STATED = frozenset({"present", "possible"})
 LEAST, LEAST_REST = 3, 4  # letters
 MOST_TELLING = 6  # letters; more do not make a string rarer
 STRETCHES, MOST_LETTERS = 12_000, 200  # remembered: about 4 megabytes
@@ -42,7 +43,10 @@ def _unseen() -> re.Pattern[str]:
 
 
 class _Needles:
-    """Sets of strings, all looked for at once (Aho and Corasick 1975); one with a blank before it begins a word."""
+    """Sets of strings, all looked for at once (Aho and Corasick 1975).
+
+    One with a blank before it begins a word, one with a blank after it ends one.
+    """
 
     def __init__(self, sets: Mapping[int, Iterable[str]]) -> None:
         from ahocorasick_rs import BytesAhoCorasick, Implementation
@@ -80,15 +84,22 @@ def _letters(text: str) -> bytes:
 
 BLANK, MOST_BLANKS = "_", 4  # in a needle; where a word may be cut, more are not told apart
 MARKS = "#,"  # they can be all that is left of a word
+_STRETCH, _BETWEEN = re.compile("[a-z]+"), re.compile("[^ ]+")
 _LETTERS = bytes(c if chr(c).islower() else ord(" ") for c in bytes(range(128)).lower() + b" " * 128)
+
+
+def _with_blanks(found: re.Match[str]) -> str:
+    """What was found, with the blank before it and the one after it, where there are some."""
+    string, (start, end) = found.string, found.span()
+    return string[start - string.startswith(" ", max(start - 1, 0), start) : end + string.startswith(" ", end)]
 
 
 def _needle(string: str) -> str:
     """What must stand among the letters of a text that holds the string: its longest stretch of letters, or a mark."""
     if BLANK in string:
         return string.replace(BLANK, " ")
-    blanked = _letters(string).decode()[1:]
-    stretches = [f" {w}" if f" {w}" in blanked else w for w in blanked.split()]
+    blanked = _letters(string)[1:-1].decode()
+    stretches = [_with_blanks(found) for found in _STRETCH.finditer(blanked)]
     return max(stretches, key=len) if stretches else next((c for c in string if c in MARKS), "")
 
 
@@ -106,7 +117,7 @@ class Screen:
         self._case, self._common = case, rules.words["common"]
         self.decisive = decisive_findings(case) if case else frozenset()
         self._sets: dict[frozenset[str], int] = {}
-        self._noted_words = cache(lambda words: self._noted(frozenset({f" {word}"}) for word in words))
+        self._noted_words = cache(lambda words: self._noted(frozenset({f" {word} "}) for word in words))
         self._claims: list[Claim] = []
         ways: dict[Claim, set[int]] = {}
         for finding in _wanted(rules, case):
@@ -168,7 +179,7 @@ class Screen:
         """
         pieces = self._pieces[place]
         words = [p.strip() for p in pieces]
-        inner = sum(p == word for p, word in zip(pieces, words, strict=True))
+        inner = sum(not p.startswith(" ") for p in pieces)
         anyway = place in self._first
         return self._common.isdisjoint(words), anyway, -inner, min(MOST_TELLING, *map(len, words)), -len(pieces)
 
@@ -250,17 +261,17 @@ def _remembered(read: Callable[[str], int]) -> Callable[[str], int]:
 
 
 def _word(string: str, common: frozenset[str]) -> str:
-    """The word of a necessary string to tell by: the longest that is not common; with a blank if it begins there."""
-    word = max(string.split(" "), key=lambda word: (word not in common, len(word)))
-    return f" {word}" if f" {word}" in string else word
+    """The word of a necessary string to tell by, with blanks where it begins and ends: the longest not common one."""
+    words = map(_with_blanks, _BETWEEN.finditer(string))
+    return max(words, key=lambda word: (word.strip() not in common, len(word.strip())), default="")
 
 
 def _written(piece: str, spelt: Iterable[tuple[str, str]], common: frozenset[str]) -> Iterator[str]:
     """What stands in the raw text where a standard word has this piece: itself, and its other spellings."""
     yield from _unjoined(piece, common)
     for word, standard in spelt:
-        if piece in f" {standard}":
-            yield from _unjoined(f" {word}", common)
+        if piece in f" {standard} ":
+            yield from _unjoined(f" {word} ", common)
 
 
 def _unjoined(piece: str, common: frozenset[str]) -> Iterator[str]:
@@ -268,15 +279,15 @@ def _unjoined(piece: str, common: frozenset[str]) -> Iterator[str]:
 
     Its rest, if that tells enough; else the word with as many blanks in it as there may be.
     """
-    word = piece.lstrip()
+    word = piece.strip()
     prefix = next((p for p in PREFIXES if word.startswith(p) and len(word) > len(p)), "")
-    rest = word[len(prefix) :]
+    at = piece.index(word) + len(prefix)
+    before, rest = piece[:at], piece[at:]
     if not prefix:
         yield piece
-    elif len(rest) >= LEAST_REST and rest not in common:
+    elif len(rest.strip()) >= LEAST_REST and rest.strip() not in common:
         yield rest
     else:
-        before = piece[: -len(rest)]
         yield from (f"{before}{BLANK * blanks}{rest}" for blanks in range(MOST_BLANKS))
         yield f"{before}{BLANK * MOST_BLANKS}"
 
@@ -300,9 +311,21 @@ def _wanted(rules: RuleSet, case: CaseDefinition | None) -> list[Finding]:
 
 def telling_findings(case: CaseDefinition) -> frozenset[str]:
     """The findings on which it hangs whether a report could be a case."""
+    return frozenset(f for c in _telling(case) for f in c.findings)
+
+
+def _telling(case: CaseDefinition) -> list[Constituent]:
+    """The constituents on which it hangs whether a report could be a case."""
     needed = {n for t in case.tiers for n in t.needs}
     needed |= {other for n in needed for other in case.constituents[n].near}
-    return frozenset(f for n in needed for f in case.constituents[n].findings)
+    return [case.constituents[n] for n in needed]
+
+
+def denials_tell(case: CaseDefinition) -> bool:
+    """Whether a tier may hang on a mention of a decisive finding that is denied and no more."""
+    decisive = decisive_findings(case)
+    own = [c for c in _telling(case) if not decisive.isdisjoint(c.findings)]
+    return any(not c.assertions <= STATED and (not c.changes or "none" in c.changes) for c in own)
 
 
 def decisive_findings(case: CaseDefinition) -> frozenset[str]:

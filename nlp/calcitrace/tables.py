@@ -132,7 +132,7 @@ def _says_nothing(rules: str) -> dict[str, Any]:
 def _given(report: Report) -> dict[str, str]:
     """What a row says of a report as its source does."""
     values = _given_of(report)
-    return dict(zip(_GIVEN, values if all(map(str.isascii, values)) else map(clean, values), strict=True))
+    return dict(zip(_GIVEN, values if "".join(values).isascii() else map(clean, values), strict=True))
 
 
 def mention_row(report_id: str, mention: Mention) -> dict[str, Any]:
