@@ -14,6 +14,7 @@ _BREAK = 10.0
 _SIZE_OF_SIDE = 2  # words between a side and its own size: "8 mm on the right"
 _STATE = 3  # words between a side and how it is: "the right shoulder appears normal"
 _REFERENCE = 7  # words between "larger than" and "on the right"
+_GOES_ON = frozenset({",", ";", "with", "but", "and"})
 
 
 class NamedSides:
@@ -73,7 +74,9 @@ class NamedSides:
 
     def _of_another(self, side: Hit, hit: Hit) -> bool:
         """Whether a side behind a mention is that of something else: a healthy one, or one to compare with."""
-        return hit.j <= side.i and (self._is_healthy(side) or self._is_reference(side, hit))
+        if side.i < hit.j:
+            return False
+        return self._is_healthy(side) or self._is_reference(side, hit) or self._has_none(side, hit)
 
     def _is_healthy(self, side: Hit) -> bool:
         return _before_a_stop(self._forms[side.j : side.j + _STATE + 1], self._words["healthy"])
@@ -81,6 +84,12 @@ class NamedSides:
     def _is_reference(self, side: Hit, hit: Hit) -> bool:
         before = self._forms[max(hit.j, side.i - _REFERENCE) : side.i]
         return _before_a_stop(before[::-1], self._words["compares"])
+
+    def _has_none(self, side: Hit, hit: Hit) -> bool:
+        """Whether it is said that there is none on a side, beside a mention of another: ", none on the left"."""
+        between = self._forms[hit.j : side.i]
+        at = next((k for k, word in enumerate(between) if word in self._words["none_there"]), 0)
+        return bool(at) and between[at - 1] in _GOES_ON and len(between) - at <= _REFERENCE
 
     def _cost(self, hit: Hit, side: Hit) -> float:
         """How far a side is from a mention, in words; what stands beyond the end of a clause is far."""

@@ -65,6 +65,7 @@ NEEDED_LISTS = (
     "between_sides",
     "healthy",
     "compares",
+    "none_there",
     *LISTS,
 )
 

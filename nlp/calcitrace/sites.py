@@ -152,7 +152,10 @@ class Linker:
         findings = [t.phrase for f in rules.findings.values() for t in f.terms if t.phrase]
         self._structures = Phrases([*(p for p, s in named if s.kind != "lesion"), *sides, *findings])
         settling = [(p, s) for p, s in named if s.region and s.kind in ("joint", "organ", "tendon", "bone")]
-        self._regions = {p: s.region for p, s in settling}
+        regions = dict[tuple[str, ...], set[str]]()
+        for phrase, site in settling:
+            regions.setdefault(phrase, set()).add(site.region)
+        self._regions = {p: one.pop() for p, one in regions.items() if len(one) == 1}  # "biceps" may be of two
         self._region_names = Phrases(self._regions)
         self.elsewhere = {s.region for _, s in settling if s.kind == "organ"}
         self._sure = {p for p, s in settling if not s.generic}
