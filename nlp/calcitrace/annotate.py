@@ -31,7 +31,7 @@ from calcitrace.sites import NOTHING_JUDGED, Claim, Hit, Linker, Sentence
 from calcitrace.targets import counting, spoken_of
 from calcitrace.words import Words, split_words, word_range
 
-REMEMBERED = 24_000_000  # bytes of sentences, by what follows: some 16,000
+REMEMBERED = 17_000_000  # bytes of sentences, by what follows: some 13,000
 SENTENCE, LETTER, HIT, SITE, STEP = 450, 4, 300, 110, 350  # bytes, as measured
 MOST_LETTERS = 400
 MOST_CUTS = 3
@@ -181,7 +181,7 @@ class Annotator:
                 known = len(sentence.claims_in)
                 before = len(claims)
                 claims |= session.claims(sentence, start)
-                self._read.grew(sentence.text, sentence, STEP * (len(sentence.claims_in) - known))
+                self._read.grew(sentence, STEP * (len(sentence.claims_in) - known))
                 if here and len(claims) > before and enough(named := self._named(claims, False)):
                     return named
             session.pass_by(sentence)
@@ -295,7 +295,7 @@ class Annotator:
             mentions, homeless = tuple([m for m, _ in made]), tuple([h for _, h in made])
             step = _Step(mentions, one(homeless), one(tuple(chain(*observed.changed.items()))))
             if sentence.read_in.keep(step, observed.asked, session, *besides):
-                self._read.grew(sentence.text, sentence, STEP)
+                self._read.grew(sentence, STEP)
         session.remember(sentence, step.changed)
         return step
 

@@ -10,7 +10,7 @@ from calcitrace.ruleset import CaseDefinition, RuleSet
 from calcitrace.sentences import stretches_of
 from calcitrace.sieve import Screen, denials_tell
 
-REMEMBERED, MOST_LETTERS = 10_000, 400  # pieces, twice: about 5 megabytes
+REMEMBERED, MOST_LETTERS = 6_000, 400  # pieces, twice: about 3 megabytes
 
 
 class Tells(IntEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 from functools import cache
-from operator import itemgetter
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from calcitrace.memory import one
@@ -67,30 +67,35 @@ class Outcomes(Generic[Came]):
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: tuple[tuple[tuple[str, ...], tuple[object, ...], Came], ...] = ()
+        self._known: tuple[Any, ...] = ()  # of each: the names that it asked for, their values, and what came
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._known) // 3
 
     def find(self, now: Circumstances, *besides: object) -> Came | None:
         """What came of it before, where what it asked for, and what is given `besides`, was the same."""
         asked: tuple[str, ...] | None = None
         here: tuple[object, ...] = ()
-        for names, there, came in self._known:
-            if names is not asked:
-                asked, here = names, (*besides, *[getattr(now, name) for name in names])
-            if here == there:
+        known = self._known
+        for k in range(0, len(known), 3):
+            if known[k] is not asked:
+                asked = known[k]
+                here = (*besides, *[getattr(now, name) for name in known[k]])
+            if here == known[k + 1]:
+                came: Came = known[k + 2]
                 return came
         return None
 
     def keep(self, came: Came, asked: Collection[str], before: Circumstances, *besides: object) -> bool:
         """Keep what came of it where these were `asked` of the circumstances `before`, if there is room."""
-        if len(self._known) == MOST_CIRCUMSTANCES:
+        if len(self) == MOST_CIRCUMSTANCES:
             return False
-        came = next((known for _, _, known in self._known if known == came), came)  # one of equal ones
+        known: list[Any] = [self._known[k : k + 3] for k in range(0, len(self._known), 3)]
+        came = next((other for _, _, other in known if other == came), came)  # one of equal ones
         names = _in_order(frozenset(asked))
         there = one((*besides, *[getattr(before, name) for name in names]))
-        self._known = tuple(sorted((*self._known, (names, there, came)), key=itemgetter(0)))
+        together = sorted((*known, (names, there, came)), key=lambda of_one: of_one[0])
+        self._known = tuple(chain.from_iterable(together))
         return True
 
 

@@ -17,7 +17,7 @@ from calcitrace.screen import prepare
 from calcitrace.sites import CueHit, Hit, Judged, Looking, no_cues
 
 UNLABELLED = "caller"
-REMEMBERED = 4000  # terms at a place of a sentence: many sentences share one
+REMEMBERED = 2000  # terms at a place of a sentence: many sentences share one
 
 
 class MedspacyJudge:

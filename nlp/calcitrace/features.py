@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 
 from calcitrace.assess import CONCLUSIONS, Found, constituents, of_constituents
 from calcitrace.modality import modality_of
@@ -40,9 +40,8 @@ class Features:
 
     def values(self, word_weight: float) -> Iterator[tuple[str, float]]:
         """All features with their values; a word that is there counts `word_weight`."""
-        yield from self.facts.items()
-        for word in self.words:
-            yield f"{WORD}{word}", word_weight
+        words = map(WORD.__add__, self.words)
+        return chain(self.facts.items(), zip(words, repeat(word_weight), strict=False))
 
 
 def schema(rules: RuleSet, case: CaseDefinition) -> str:
@@ -107,7 +106,7 @@ def telling_findings(case: CaseDefinition) -> frozenset[str]:
     return frozenset(f for n in names for f in case.constituents[n].findings)
 
 
-@lru_cache(1000)
+@lru_cache(300)
 def _singles_and_pairs(forms: tuple[str, ...], stop: frozenset[str]) -> frozenset[str]:
     """The words that say something, and neighbours of which one does; numbers are all one word."""
     kept = ["number" if w[0].isdigit() else w for w in forms if any(c.isalnum() for c in w)]

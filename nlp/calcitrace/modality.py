@@ -14,7 +14,7 @@ from calcitrace.sources import shown_id
 from calcitrace.words import split_words
 
 BEGINNING = 160  # characters; the title and the technique stand there
-REMEMBERED = 1000
+REMEMBERED = 300
 OTHER = "other"  # what a modality that the rules do not know counts as
 MOST_NAMED = 8
 

@@ -79,6 +79,11 @@ def prepare(rules: RuleSet) -> None:
         keep(KEPT, rules.hash, listed)
 
 
+def forget() -> None:
+    """Let go of what is needed of regular expressions: a worker that has begun asks for it no more."""
+    _KNOWN.clear()
+
+
 def _sets(listed: Iterable[list[str]]) -> Sets:
     return [frozenset(strings) for strings in listed]
 

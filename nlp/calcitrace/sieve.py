@@ -23,7 +23,7 @@ SCREENS = ("rules", "case", "none")
 STATED = frozenset({"present", "possible"})
 LEAST, LEAST_REST = 3, 4  # letters
 MOST_TELLING = 6  # letters; more do not make a string rarer
-STRETCHES, MOST_LETTERS = 12_000, 200  # remembered: about 4 megabytes
+STRETCHES, FEWER, MOST_LETTERS = 12_000, 3_000, 200  # remembered: about 4 megabytes, or 1 beside pieces
 Claim = tuple[str, frozenset[str]]  # a finding that could be mentioned, and the findings of which one must be too
 
 
@@ -139,8 +139,8 @@ class Screen:
         bearing = (p for p, needs in self._first.items() if self._always or any(c & self._bearing for _, c in needs))
         self._places = _Needles({place: strings[place] for place in bearing}).places
         self._enough = sum(1 << place for place in self._telling())
-        self._hit = _remembered(self._sets_in)
-        self._claims_in = _remembered(lambda stretch: self._open(self._sets_in(stretch)))
+        self._hit = _remembered(self._sets_in, STRETCHES)
+        self._claims_in = _remembered(lambda stretch: self._open(self._sets_in(stretch)), FEWER)
         self._named = lru_cache(maxsize=2000)(self._of_claims)
         self._told = telling_findings(case) if case else frozenset()
         self._lets = lru_cache(maxsize=200)(lambda named: case is not None and could_be(case, named))
@@ -254,9 +254,9 @@ class Screen:
         return self._lets(named & self._told)
 
 
-def _remembered(read: Callable[[str], int]) -> Callable[[str], int]:
+def _remembered(read: Callable[[str], int], most: int) -> Callable[[str], int]:
     """The same function, which remembers what it read in stretches of usual length: they repeat."""
-    kept = lru_cache(STRETCHES)(read)
+    kept = lru_cache(most)(read)
     return lambda stretch: kept(stretch) if len(stretch) <= MOST_LETTERS else read(stretch)
 
 

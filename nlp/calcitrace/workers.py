@@ -19,6 +19,7 @@ from calcitrace.modality import known_modality, unknown_modality
 from calcitrace.model import AnnotatedReport, Assessment, Report
 from calcitrace.rules import load_rules, patterns_folder
 from calcitrace.ruleset import CaseDefinition, RuleSet
+from calcitrace.screen import forget
 from calcitrace.sieve import Screen
 from calcitrace.strictyaml import meant
 from calcitrace.tables import OUT, READ, UNREAD, clean, mention_row, passed_over_row, report_row
@@ -27,6 +28,7 @@ NO_MODEL = "none"
 TRAIN = "`calcitrace train` makes a model with these rules, for --model; --no-model goes without"
 ANEW = "`python evaluation/starter.py` trains it anew"  # in a checkout of the project
 MAX_CARD_TEXT = 20_000
+OF_FEW = 11_000_000  # bytes of sentences that are remembered where the case screen lets few reports through
 Work = Callable[[Sequence[Report]], Iterator[dict[str, Any]]]
 
 
@@ -47,7 +49,7 @@ class Worker:
     """Turns reports into plain rows; each process builds its own and keeps it."""
 
     def __init__(self, setup: Setup) -> None:
-        from calcitrace.annotate import Annotator
+        from calcitrace.annotate import REMEMBERED, Annotator
         from calcitrace.casescreen import CaseScreen
 
         self.rules = load_rules(setup.patterns or None)
@@ -56,9 +58,11 @@ class Worker:
         self.case = case_of(self.rules, setup.case)
         self.model = load_model(setup.model) if setup.model else None
         self._setup, self._known_modality = setup, known_modality(self.rules)
-        self._annotator = Annotator(self.rules)
+        of_few = setup.screen == "case"
+        self._annotator = Annotator(self.rules, remembered=OF_FEW if of_few else REMEMBERED)
         self._screen = Screen(self.rules) if setup.screen == "rules" else None
-        self._could_be_case = CaseScreen(self.rules, self.case, self._annotator) if setup.screen == "case" else None
+        self._could_be_case = CaseScreen(self.rules, self.case, self._annotator) if of_few else None
+        forget()
 
     def __call__(self, report: Report) -> dict[str, Any]:
         """The report's rows, or the reason why it is quarantined (never its text)."""
