@@ -62,6 +62,7 @@ finders exchange
 criteriakeys
 criteria healing
 criteriafit
+addenda
 timeline
 archive
 selection

@@ -157,6 +157,17 @@ def test_a_biopsy_was_done_only_where_it_took_place(tmp_path: Path, said: str, b
     assert patient(made)["biopsy"] == biopsy
 
 
+def test_a_deposit_that_has_moved_in_one_sentence_is_one_that_can_vanish(tmp_path: Path) -> None:
+    """Deposit and migration in one mention: the report tells of a deposit all the same."""
+    first = (
+        "FINDINGS: 14 mm calcific deposit in the right supraspinatus, which has migrated into the greater tuberosity."
+    )
+    later = "FINDINGS: No calcification in the right supraspinatus tendon or greater tuberosity."
+    made = build_cohort(run(tmp_path, rows_of(("a", "P1", "2020-01-03", first), ("b", "P1", "2021-01-08", later))))
+    assert list(made.timeline["deposit"]) == ["present", "absent"]
+    assert (patient(made)["vanished_deposit"], patient(made)["outcome"]) == (True, "resolved")
+
+
 def test_a_deposit_that_is_no_longer_told_without_its_tendon_has_vanished(tmp_path: Path) -> None:
     """In a later report of the same side and part of the body."""
     rows = rows_of(("a", "P1", "2019-03-04", CASE), ("b", "P1", "2020-06-15", "XR SHOULDER RIGHT\nNo calcification."))
@@ -254,6 +265,35 @@ def test_what_an_addendum_leaves_open_stands_as_the_report_told_it(tmp_path: Pat
     assert list(made.timeline["counted"]) == ["merged_version", "counted"]
     told = dict(paragraphs(made))["Index date and outcome"]
     assert "Versions of a report count as one, of the earliest day: the last that speaks of the bone decides," in told
+
+
+DEPOSIT = "MRI right shoulder. Supraspinatus calcification, 9 mm"
+ERODED = f"{DEPOSIT}, with cortical erosion of the greater tuberosity."
+EDEMA = f"{DEPOSIT}. Marrow edema in the greater tuberosity."
+
+
+@pytest.mark.parametrize(
+    ("first", "addendum", "status"),
+    [
+        (ERODED, "Addendum: Discussed. The erosion of the greater tuberosity was confirmed on CT.", "probable"),
+        (EDEMA, "Addendum: CT confirms calcification within the greater tuberosity.", "probable"),
+        (EDEMA, "MRI right shoulder\nADDENDUM: CT shows cortical erosion of the greater tuberosity.", "probable"),
+        (EDEMA, "CT shows cortical erosion of the greater tuberosity.", ""),
+        (ERODED, "Addendum: On review there is no cortical erosion.", ""),
+        (ERODED, "Addendum: Biopsy shows metastasis. The erosion of the greater tuberosity is metastatic.", ""),
+    ],
+)
+def test_an_addendum_is_read_together_with_the_text_before_it(
+    tmp_path: Path, first: str, addendum: str, status: str
+) -> None:
+    """It confirms a case, or makes one, as in one text; it takes one back by a denial or another diagnosis."""
+    rows = rows_of(("a", "P1", "2020-01-03", first), ("a", "P1", "2020-01-08", addendum))
+    made = build_cohort(run(tmp_path, rows))
+    assert list(made.members["case_status"] if status else []) == ([status] if status else [])
+    assert made.flow.members == int(bool(status))
+    if status:
+        (row,) = made.members.to_dict("records")
+        assert (row["tendon"], row["laterality"], row["size_mm"]) == ("supraspinatus", "right", 9.0)
 
 
 def test_an_addendum_that_takes_a_case_back_or_puts_it_elsewhere_holds(tmp_path: Path) -> None:
@@ -464,14 +504,14 @@ def test_what_a_review_changed_is_told(tmp_path: Path, command: Command) -> None
     boxes = [tuple(re.split(r" {2,}(?=\d)", line)) for line in told]
     assert boxes[3:7] == [
         ("  No definite or probable report", "1"),
-        ("  of all without a case report, removed by review", "1"),
+        ("  of these, removed by review", "1"),
         ("with a case report", "4"),
         ("  of these, added by review", "2"),
     ]
     drawn, said = ((out / name).read_text(encoding="utf-8") for name in ("flow.svg", "methods.md"))
     drawn = drawn.replace("\N{NO-BREAK SPACE}", " ")
     assert "of these, added by review (n = 2)" in drawn
-    assert re.search(r"of all without a case report, removed by review(</text>.*\n.*>)? +\(n = 1\)", drawn)
+    assert re.search(r"of these, removed by review(</text>.*\n.*>)? +\(n = 1\)", drawn)
     assert "Because of the review alone, 2 patients have a case report, and 1 patient no longer has one." in said
     assert "| Review, above; add: accuracy of the rules (calcitrace evaluate) |" in said
     reviewed_alone = build_cohort(folder, own, tmp_path / "d.csv").flow

@@ -13,7 +13,7 @@ from calcitrace.decisions import Item, Opinion
 from calcitrace.errors import UsageError
 from calcitrace.exchange import import_decisions
 from calcitrace.finders import finder_lines, recaptured
-from calcitrace.recall import of_counts, recall, recall_lines
+from calcitrace.recall import _outward, of_counts, recall, recall_lines
 from calcitrace.unseen import Sampled, audit_needed, least_unseen, most_unseen, stopping_p, unseen
 
 
@@ -139,7 +139,7 @@ def test_recall_is_told_in_one_notation_and_each_interval_as_what_it_is(tmp_path
             "  audit: others with a term of the rules: 100 reports, 50 in the queue, 2 cases",
         ]
         assert lines[4:6] == [
-            "recall 90.9%, exact 95 % interval 69.0% to 100.0% (2.5 % on either side)",
+            "recall 90.9%, exact 95 % interval 68.9% to 100.0% (2.5 % on either side)",
             "you may stop: recall is at least 74.0% (exact 95 % bound: 5 % on this one side; the advice goes by it), "
             "and 70% was to be reached",
         ]
@@ -196,6 +196,12 @@ def test_unsure_reports_lower_what_is_claimed(tmp_path: Path) -> None:
     assert second.lower == pytest.approx(20 / (21 + most_unseen([Sampled(100, 90, 0)], 0.05)))
     assert "unsure" not in first.sentence
     assert "1 report stayed unsure; the lower confidence limit counts it as a case missed." in second.sentence
+
+
+def test_an_interval_is_rounded_outward() -> None:
+    """In tenths of a percent it holds that of all digits, and its lower end is never above a bound that is cut."""
+    assert _outward(21 / 22, 0.99949) == "95.4% to 100.0%"
+    assert _outward(0.5, 0.5) == "50.0% to 50.0%"
 
 
 def test_where_all_is_read_the_interval_is_that_of_what_is_unsure(tmp_path: Path) -> None:

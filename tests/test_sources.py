@@ -328,6 +328,25 @@ def test_json_numbers_are_kept_as_they_are_written(tmp_path: Path) -> None:
     assert [r.report_id for r in read(path).reports] == ids
 
 
+def test_cells_with_an_excel_error_are_told(tmp_path: Path) -> None:
+    """A row whose id, patient or text is an error is rejected, not lost; elsewhere an error is an empty cell."""
+    out = io.BytesIO()
+    book = xlsxwriter.Workbook(out, {"in_memory": True})
+    sheet = book.add_worksheet("Reports")
+    sheet.write_row(0, 0, ["report_id", "patient_id", "study_date", "text"])
+    for row in range(1, 5):
+        sheet.write_row(row, 0, [f"r{row}", "P1", "2020-01-01", "No fracture."])
+    for row, columns in ((1, (0, 1, 2, 3)), (2, (3,)), (3, (2,))):
+        for column in columns:
+            sheet.write_formula(row, column, "=NA()", None, "#N/A")
+    book.add_worksheet("Other").write_formula(4, 0, "=NA()", None, "#N/A")
+    book.close()
+    rejects: list[Reject] = []
+    found = list(read_reports(put(tmp_path, "a.xlsx", out.getvalue()), on_reject=rejects.append))
+    assert [(r.report_id, r.study_date) for r in found] == [("r3", ""), ("r4", "2020-01-01")]
+    assert [(r.row, "Excel error" in r.reason) for r in rejects] == [(2, True), (3, True)]
+
+
 def test_numbers_as_ids_in_parquet_and_xlsx(tmp_path: Path) -> None:
     """Whole numbers have no decimals, also where the column is of floats."""
     table = put(tmp_path, "a.parquet", parquet_bytes({"report_id": [1.0, 2.0, None], "text": ["a", "b", "c"]}))

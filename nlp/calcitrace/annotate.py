@@ -18,7 +18,7 @@ from calcitrace.engine import ENGINES
 from calcitrace.flags import Flagger
 from calcitrace.lately import Lately
 from calcitrace.link import Session
-from calcitrace.measures import measurements, size_change
+from calcitrace.measures import may_measure, measurements, size_change
 from calcitrace.memory import one
 from calcitrace.model import AnnotatedReport, Assertion, Mention, Report, Section
 from calcitrace.restate import settle
@@ -28,7 +28,7 @@ from calcitrace.sections import Sectioner
 from calcitrace.sentences import split_sentences, wrap_width
 from calcitrace.sides import Sides
 from calcitrace.sites import NOTHING_JUDGED, Claim, Hit, Linker, Sentence
-from calcitrace.targets import counting, spoken_of
+from calcitrace.targets import counting, named_just, spoken_of
 from calcitrace.words import Words, split_words, word_range
 
 REMEMBERED = 17_000_000  # bytes of sentences, by what follows: some 13,000
@@ -213,14 +213,14 @@ class Annotator:
         forms = words.forms
         judged = self._judge(forms)
         sides = tuple(self.linker.sides_in(forms))
-        measures = bool(forms) and _may_measure(forms)
+        measures = bool(forms) and may_measure(forms)
         if not judged.hits:
             own = judged if judged.sites or judged.sides else NOTHING_JUDGED
             words = Words(forms, (), ())
             return Sentence(text, words, own, (), sides, _NOTHING, measures, None, (), _NEVER, _NEVER)
         hits = judged.hits
         placed = {h.name for h in hits if h.term.known or h.term.at or h.term.not_at}
-        asks = placed.union(*(h.term.told for h in hits))
+        asks = placed.union(*(h.term.asks for h in hits))
         return Sentence(text, words, judged, hits, sides, one(frozenset(asks)), measures)
 
     def _laid_out(self, text: str) -> tuple[tuple[Section, ...], list[tuple[int, int, int]]]:
@@ -280,7 +280,8 @@ class Annotator:
                     _measure_last(found, sentence.words.forms, number, self.rules)
                 continue
             session.enter(start)
-            step = self._step(sentence, sections[place], session, named)
+            just = named_just(((f.number, f.mention) for f in reversed(found)), number)
+            step = self._step(sentence, sections[place], session, named | just)
             named.update([m.finding for m in step.mentions])
             found += [_Found(m, h, start, number) for m, h in zip(step.mentions, step.homeless, strict=True)]
         return found
@@ -339,20 +340,11 @@ class Annotator:
         )
 
 
-_PRONOUNS = frozenset({"it", "its", "this", "the", "measuring", "measures", "size", "which", "what", "dimensions"})
-_NEAR_START = 4
-
-
 def _cost(sentence: Sentence) -> int:
     """About how many bytes a remembered sentence takes."""
     steps = len(sentence.read_in) + len(sentence.claims_in)
     found = HIT * len(sentence.hits) + SITE * len(sentence.judged.sites)
     return SENTENCE + LETTER * len(sentence.text) + found + STEP * steps
-
-
-def _may_measure(forms: Sequence[str]) -> bool:
-    """Whether a sentence may tell the size of what the one before it spoke of."""
-    return forms[0] in _PRONOUNS or forms[0][0].isdigit() or "it" in forms[:_NEAR_START]
 
 
 def _measure_last(found: Sequence[_Found], forms: Sequence[str], sentence: int, rules: RuleSet) -> None:

@@ -7,12 +7,13 @@ surgery or biopsy), and in full where the case screen had passed over them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calcitrace.addenda import Addenda, told_in_parts
 from calcitrace.assess import assess
 from calcitrace.criteria import Criteria
 from calcitrace.criteriafit import (
@@ -34,7 +35,7 @@ from calcitrace.model import Experiencer, Report
 from calcitrace.phrases import many
 from calcitrace.rerun import Rerun
 from calcitrace.rules import load_rules
-from calcitrace.runfolder import read_manifest, run_mark
+from calcitrace.runfolder import read_manifest, read_table, run_mark
 from calcitrace.sources import shown_id
 from calcitrace.strictyaml import Faults
 from calcitrace.studydate import EITHER, age_in_years, reading_of, study_date
@@ -68,6 +69,7 @@ OF_MENTIONS = (
     *("tendon", "bone", "laterality", "landmark"),
 )
 Who = tuple[str, str]
+Mentions = list[dict[str, list[dict[str, Any]]]]  # for each run, by report id
 
 
 @dataclass(slots=True)
@@ -146,10 +148,11 @@ class Archive:
         table = self._table()
         self._check(table)
         mentions = self._mentions()
-        wanted = self._of_case_patients(table)
+        wanted = self._of_case_patients(table, mentions)
         of_cases = [set(ids) for ids in wanted]
         if again:
-            found = [self._again(run, ids, mentions[run]) for run, ids in enumerate(wanted)]
+            studies = set(table["version_of"].to_pylist()) - {None, ""}
+            found = [self._again(run, ids, studies) for run, ids in enumerate(wanted)]
         else:
             found = [{} for _ in wanted]
             self._needs_none(table, wanted)
@@ -222,7 +225,7 @@ class Archive:
     def _of_run(self, run: int) -> Any:
         import pyarrow as pa
 
-        table = _joined(self.folders[run], self.manifests[run], "reports", (*NEEDED, *OPTIONAL))
+        table = read_table(self.folders[run], self.manifests[run], "reports", (*NEEDED, *OPTIONAL))
         size, given = table.num_rows, self.criteria.run_sites
         site = pa.array([given[run] if given else ""] * size, pa.string())
         if "site" in table.column_names and not given:
@@ -231,7 +234,7 @@ class Archive:
         table = table.append_column("run", pa.array([run] * size, pa.int32()))
         return table.append_column("place", pa.array(range(size), pa.int64()))
 
-    def _mentions(self) -> list[dict[str, list[dict[str, Any]]]]:
+    def _mentions(self) -> Mentions:
         """For each run, the mentions of the patient that the criteria ask about, by report id."""
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -240,7 +243,7 @@ class Archive:
         general = {s.name for rules in self.rules for s in rules.sites.values() if s.generic}
         runs = []
         for folder, manifest in zip(self.folders, self.manifests, strict=True):
-            table = _joined(folder, manifest, "mentions", OF_MENTIONS)
+            table = read_table(folder, manifest, "mentions", OF_MENTIONS)
             own = pc.and_(pc.is_in(table["finding"], told), pc.equal(table["experiencer"], Experiencer.PATIENT))
             runs.append(by_report := dict[str, list[dict[str, Any]]]())
             for row in (row for batch in table.filter(own).to_batches(BATCH) for row in batch.to_pylist()):
@@ -255,9 +258,9 @@ class Archive:
         """The case status that reviewers decided for a report, "" where they decided none."""
         return self.adjudications.get(row["report_id"], "") if self._is_reviewed(row["site"]) else ""
 
-    def _of_case_patients(self, table: Any) -> list[list[str]]:
-        """For each run, the ids of all reports of patients who have a report of the wanted tiers."""
-        tiers, cases = set(self.criteria.tiers), set()
+    def _of_case_patients(self, table: Any, mentions: Mentions) -> list[list[str]]:
+        """For each run, the ids of all reports of patients who have one of the wanted tiers, or may by its addenda."""
+        tiers, cases = set(self.criteria.tiers), told_in_parts(table, mentions, self.criteria)
         wanted: list[list[str]] = [[] for _ in self.folders]
         columns = ("site", "patient_id", "report_id", "version_of", "case_status", "run")
         for site, patient, report, study, status, _ in zip(*(table[c].to_pylist() for c in columns), strict=True):
@@ -279,13 +282,12 @@ class Archive:
                 "leave out --no-reread"
             )
 
-    def _again(
-        self, run: int, ids: Collection[str], mentions: dict[str, list[dict[str, Any]]]
-    ) -> dict[str, dict[str, Any]]:
+    def _again(self, run: int, ids: Collection[str], studies: Collection[str]) -> dict[str, dict[str, Any]]:
         """What reading the reports again has found, by report id: rows of screened reports, conditions of all."""
         if not ids:
             return {}
         source, found = Rerun(self.folders[run]), {}
+        together = Addenda(source.rules, source.case, studies)
         for annotated in self._annotated(source, ids):
             report_id = clean(annotated.report.report_id)
             said = assess(annotated, source.rules, source.case)
@@ -294,6 +296,7 @@ class Archive:
             conditions += normal_bones(annotated, source.rules, self.criteria.normal_bone)
             kind = modality_of(annotated.report, source.rules)
             found[report_id] = {"assessment": said, "mentions": own, "conditions": conditions, "kind": kind}
+            found[report_id]["whole"] = together(annotated)
             self.reread += 1
         return found
 
@@ -315,26 +318,6 @@ def _with_order(criteria: Criteria, manifests: Sequence[Mapping[str, Any]]) -> C
     """The criteria, with the order of dates that all runs were given where they name none."""
     orders = {m["options"].get("date_order", "") for m in manifests}
     return replace(criteria, date_order=orders.pop()) if not criteria.date_order and len(orders) == 1 else criteria
-
-
-def _joined(folder: Path, manifest: Mapping[str, Any], name: str, columns: Iterable[str]) -> Any:
-    """The parts of a table with these columns, as far as it has them."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, schema
-
-    wanted, parts = list(columns), []
-    try:
-        for part in manifest["parts"]:
-            file = pq.ParquetFile(folder / name / f"part-{part['number']:05d}.parquet")
-            parts.append(file.read([c for c in wanted if c in file.schema_arrow.names]))
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(
-            f"{folder}: a table is missing or damaged ({type(error).__name__}); process the reports again"
-        ) from None
-    empty = schema(REPORT_COLUMNS if name == "reports" else MENTION_COLUMNS).empty_table()
-    return pa.concat_tables(parts) if parts else empty.select([c for c in wanted if c in empty.column_names])
 
 
 def _row(mention: Mention, annotated: AnnotatedReport, source: Rerun) -> dict[str, Any]:
@@ -391,7 +374,7 @@ def _entry(
 
 
 def _add_what_was_read(entry: Entry, again: Mapping[str, Any]) -> None:
-    entry.kind = again["kind"]
+    entry.kind, entry.whole = again["kind"], again["whole"]
     if entry.screened:
         said = again["assessment"]
         entry.status, entry.migration_type = str(said.case_status), said.migration_type

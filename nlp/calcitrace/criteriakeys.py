@@ -131,6 +131,7 @@ CRITERIA: Mapping[str, Key] = {
         {
             "deposit": Key("what lies in the tendon", NAMES),
             "vanishing": Key("what can be said to have gone or shrunk", NAMES),
+            "moved": Key("what comes of a deposit; a report that names no other tells of one by it", NAMES),
             "bone": Key("what makes the bone involvement", NAMES),
             "cyst": Key("what can be left of it", NAMES),
             "biopsy": Key("what names a biopsy", NAMES),

@@ -102,7 +102,7 @@ class Flow:
 
     def reviewed(self, what: str) -> list[tuple[str, int]]:
         """The line of the box of cases, or of no cases, that tells how many a review added or removed."""
-        of = "of all without a case report" if what == REMOVED else "of these"
+        of = "of all without a case report" if what == REMOVED and len(self.no_case) > 1 else "of these"
         return [(f"{of}, {what}", self.by_review[what])] if self.by_review else []
 
     def shown(self, box: str) -> str:

@@ -132,7 +132,7 @@ def _doubled_terms(rules: RuleSet) -> Iterator[Fault]:
 
 
 def _claim(term: Term) -> Any:
-    conditions = (term.at, term.not_at, term.alone, term.known, term.after, term.told)
+    conditions = (term.at, term.not_at, term.alone, term.known, term.after, term.told, term.just)
     return term.phrase or term.regex or str(term.tokens), *conditions
 
 

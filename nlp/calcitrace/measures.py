@@ -181,3 +181,12 @@ def size_change(present: float, earlier: float) -> str:
     """What two sizes of one thing say, with 5 % taken for no change."""
     ratio = present / earlier
     return "increased" if ratio > 1 + _SAME else "decreased" if ratio < 1 - _SAME else "unchanged"
+
+
+_PRONOUNS = frozenset({"it", "its", "this", "the", "measuring", "measures", "size", "which", "what", "dimensions"})
+_NEAR_START = 4
+
+
+def may_measure(forms: Sequence[str]) -> bool:
+    """Whether a sentence may tell the size of what the one before it spoke of."""
+    return forms[0] in _PRONOUNS or forms[0][0].isdigit() or "it" in forms[:_NEAR_START]

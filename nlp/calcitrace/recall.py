@@ -155,8 +155,18 @@ def of_counts(
 
 def _too_small(low: float, high: float, needed: int | None, target: float) -> str:
     more = f"; about {needed:,} audit reports without a case would have shown {target:.0%}" if needed else ""
-    interval = f"the exact 95 % interval of the recall is {low:.1%} to {high:.1%} (2.5 % on either side)"
+    interval = f"the exact 95 % interval of the recall is {_outward(low, high)} (2.5 % on either side)"
     return f"the audit is too small: {interval}{more}"
+
+
+def _outward(low: float, high: float) -> str:
+    """An interval of shares in tenths of a percent, which holds that of all digits."""
+    return f"{_tenths(low)} to {1 - math.floor(1000 * (1 - high) + 1e-9) / 1000:.1%}"
+
+
+def _tenths(least: float) -> str:
+    """A lower bound in tenths of a percent: rounded, it could claim more."""
+    return f"{math.floor(1000 * least + 1e-9) / 1000:.1%}"
 
 
 def _sentence(
@@ -187,7 +197,7 @@ def _sentence(
     left = f"{missed[1]:,} to {missed[2]:,} cases unseen" if missed[2] else "no report was left unread"
     return (
         f"{begin} The estimated recall of the review is {interval[0]:.1%} (exact 95% confidence interval "
-        f"{interval[1]:.1%} to {interval[2]:.1%}; {left})."
+        f"{_outward(*interval[1:])}; {left})."
     )
 
 
@@ -221,7 +231,7 @@ def recall_lines(found: Recall) -> list[str]:
     if found.recall:
         best, low, high = found.recall
         unsure = "; its lower end counts what is unsure as missed" if found.undecided else ""
-        lines.append(f"recall {best:.1%}, exact 95 % interval {low:.1%} to {high:.1%} (2.5 % on either side{unsure})")
+        lines.append(f"recall {best:.1%}, exact 95 % interval {_outward(low, high)} (2.5 % on either side{unsure})")
     if found.refusal:
         lines.append(f"no recall can be claimed: {found.refusal}")
     lines.append(_advice(found))
@@ -236,8 +246,7 @@ def recall_lines(found: Recall) -> list[str]:
 def _advice(found: Recall) -> str:
     if found.lower is None:
         return "read on: nothing can be said yet"
-    least = math.floor(1000 * found.lower + 1e-9) / 1000  # rounded, it could claim more
-    bound = f"recall is at least {least:.1%} (exact 95 % bound: 5 % on this one side; the advice goes by it)"
+    bound = f"recall is at least {_tenths(found.lower)} (exact 95 % bound: 5 % on this one side; the advice goes by it)"
     if found.stop:
         return f"you may stop: {bound}, and {found.target:.0%} was to be reached"
     if found.undecided:

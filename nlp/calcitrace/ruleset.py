@@ -22,12 +22,16 @@ class Fault:
         return f"{self.where}: {self.severity}: {self.message}"
 
 
+JUST = "just "  # before the name of what the sentence before begins with
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Term:
     """One way of saying something: a phrase in standard words, or a medspaCy token or regex pattern.
 
     `at` / `not_at` are the anatomy kinds at which alone / never the words count; `after` the findings of which one
-    must be the nearest before it in the sentence; `told` those of which the report must have named one before; an
+    must be the nearest before it in the sentence; `told` those of which the report must have named one before, and
+    with `just` the sentence before it must begin with it ("It extends into the bone"); an
     `alone` term counts only in a sentence that has no other mention of its finding ("BURSA: thickened", but not
     "thickened, with bursal fluid"); a `known` one only where the report has named the finding and speaks of it as
     known ("the focus").
@@ -43,11 +47,17 @@ class Term:
     told: frozenset[str] = frozenset()
     alone: bool = False
     known: bool = False
+    just: bool = False
     where: str = ""
+
+    @property
+    def asks(self) -> frozenset[str]:
+        """What must have been named before, as `targets.named_just` and the names of findings tell it."""
+        return frozenset(f"{JUST}{name}" for name in self.told) if self.just else self.told
 
     def worded(self, rule_id: str, phrase: tuple[str, ...]) -> Term:
         """A phrase under the same conditions (`replace` takes eight times as long; there are 38,000)."""
-        conditions = self.at, self.not_at, self.after, self.told, self.alone, self.known
+        conditions = self.at, self.not_at, self.after, self.told, self.alone, self.known, self.just
         return Term(rule_id, phrase, None, None, *conditions, self.where)
 
 

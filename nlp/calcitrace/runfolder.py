@@ -350,3 +350,27 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def read_table(folder: Path, manifest: Mapping[str, Any], name: str, columns: Iterable[str]) -> Any:
+    """The parts of a table of a run with these columns, as far as it has them, as one Arrow table.
+
+    Raises:
+        RunError: a part is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from calcitrace.tables import MENTION_COLUMNS, REPORT_COLUMNS, schema
+
+    wanted, parts = list(columns), []
+    try:
+        for part in manifest["parts"]:
+            file = pq.ParquetFile(folder / name / f"part-{part['number']:05d}.parquet")
+            parts.append(file.read([c for c in wanted if c in file.schema_arrow.names]))
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(
+            f"{folder}: a table is missing or damaged ({type(error).__name__}); process the reports again"
+        ) from None
+    empty = schema(REPORT_COLUMNS if name == "reports" else MENTION_COLUMNS).empty_table()
+    return pa.concat_tables(parts) if parts else empty.select([c for c in wanted if c in empty.column_names])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import pairwise, takewhile
 
 from calcitrace.engine import covers
-from calcitrace.ruleset import RuleSet
+from calcitrace.model import Mention
+from calcitrace.ruleset import JUST, RuleSet
 from calcitrace.sides import Sides
 from calcitrace.sites import CueHit, Hit
 from calcitrace.subjects import subject
 
+_WHERE = frozenset({"in", "within", "both", "throughout"})
 Target = tuple[Hit, tuple[CueHit, ...]]
 
 
@@ -38,7 +41,20 @@ def counting(targets: Sequence[Target], sided: Sides, named: Container[str], rul
 
 def _told(hit: Hit, targets: Sequence[Target], named: Container[str]) -> bool:
     """Whether a finding that the hit's term asks for was named, earlier in the report or in the sentence."""
-    return any(n in named for n in hit.term.told) or any(h.name in hit.term.told and h.j <= hit.i for h, _ in targets)
+    if any(n in named for n in hit.term.asks):
+        return True
+    return not hit.term.just and any(h.name in hit.term.told and h.j <= hit.i for h, _ in targets)
+
+
+def named_just(mentions: Iterable[tuple[int, Mention]], number: int) -> set[str]:
+    """What a sentence is about that speaks of "it": the first mention of the sentence before, as terms ask for it.
+
+    Args:
+        mentions: those found so far with the number of their sentence, the last first.
+        number: of the sentence.
+    """
+    before = [m.finding for _, m in takewhile(lambda found: found[0] == number - 1, mentions)]
+    return {f"{JUST}{before[-1]}"} if before else set()
 
 
 def _shared(hit: Hit, cues: tuple[CueHit, ...], targets: Sequence[Target]) -> tuple[CueHit, ...]:
@@ -61,8 +77,21 @@ def spoken_of(targets: Sequence[Target], forms: Sequence[str], rules: RuleSet) -
                 reached.setdefault(_key(cue), (cue, []))[1].append(hit)
     if not reached:
         return targets
-    speaks = {k: subject(_things(hits, rules), forms, cue.i, cue.j, rules.words) for k, (cue, hits) in reached.items()}
-    return [(hit, tuple(c for c in cues if _key(c) not in speaks or hit in speaks[_key(c)])) for hit, cues in targets]
+    of = _places_of([hit for hit, _ in targets], forms)
+    speaks = {
+        k: subject(_things([h for h in hits if h not in of], rules), forms, cue.i, cue.j, rules.words)
+        for k, (cue, hits) in reached.items()
+    }
+    return [
+        (hit, tuple(c for c in cues if _key(c) not in speaks or of.get(hit, hit) in speaks[_key(c)]))
+        for hit, cues in targets
+    ]
+
+
+def _places_of(hits: Sequence[Hit], forms: Sequence[str]) -> dict[Hit, Hit]:
+    """Hits that tell where the one before them is too ("calcification in tendon and bone"), each with that one."""
+    ordered = sorted(hits, key=lambda h: h.i)
+    return {h: before for before, h in pairwise(ordered) if forms[h.i] in _WHERE and before.j <= h.i}
 
 
 def _things(hits: Sequence[Hit], rules: RuleSet) -> list[Hit]:

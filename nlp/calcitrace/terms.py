@@ -44,7 +44,20 @@ class TermReader:
         for item in t.items_of(key):
             where = f"{t.path}:{getattr(item, 'line', t.line)}"
             if isinstance(item, Table):
-                item.only("term", "combine", "tokens", "regex", "id", "at", "not_at", "after", "told", "alone", "known")
+                item.only(
+                    "term",
+                    "combine",
+                    "tokens",
+                    "regex",
+                    "id",
+                    "at",
+                    "not_at",
+                    "after",
+                    "told",
+                    "alone",
+                    "known",
+                    "just",
+                )
                 found += self._mapped(item, owner, self._conditions(item, at, not_at, where))
             elif isinstance(item, Text):
                 found += self._phrases(t, item, owner, Term("", at=at, not_at=not_at, where=where))
@@ -62,6 +75,7 @@ class TermReader:
             told=frozenset(map(str, item.texts("told"))),
             alone=item.text("alone", "") == "yes",
             known=item.text("known", "") == "yes",
+            just=item.text("just", "") == "yes",
             where=where,
         )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from calcitrace.criteria import Criteria
 from calcitrace.healing import NORMAL, has_word
+from calcitrace.model import Assessment
 from calcitrace.sites import one_side
 from calcitrace.studydate import MISSING, StudyDate
 
@@ -49,6 +50,7 @@ class Entry:
     laterality: str = "none"
     size_mm: float | None = None
     evidence: tuple[str, ...] = ()
+    whole: Assessment | None = None  # of an addendum, together with the texts before it
     screened: bool = False
     adjudicated: str = ""
     unreviewed: str = "no"  # the case status that it had before it was adjudicated
@@ -68,7 +70,8 @@ def count_once(entries: Sequence[Entry], criteria: Criteria) -> list[Entry]:
     """The reports that count, in order; the others are marked with the report that they are merged into.
 
     Later versions of one report (addenda, amended texts) make one with it, of the earliest day: the last that speaks
-    of the bone decides, and what it does not speak of (findings, tendon, bone, side, size) stands as the others said.
+    of the bone decides, and what it does not speak of (findings, tendon, bone, side, size) stands as the others said;
+    an addendum that denies nothing of the bone is read together with the texts before it.
     Of equal texts on one day one counts; a text copied forward to a later day tells nothing new and does not count.
     """
     studies: dict[tuple[int, str], list[Entry]] = {}
@@ -83,6 +86,7 @@ def _merged(versions: Sequence[Entry], criteria: Criteria) -> Entry:
     speaks = [v for v in versions if any(m["finding"] in telling and m["assertion"] == "present" for m in v.mentions)]
     denies = [v for v in versions if any(m["finding"] in criteria.findings["bone"] for m in v.mentions)]
     decides = max((*speaks, *denies), key=lambda v: v.place, default=versions[-1])
+    _raise_to_whole(decides, versions, criteria)
     said = {m["finding"] for m in decides.mentions}
     for other in reversed(versions):
         if other is not decides:
@@ -93,6 +97,20 @@ def _merged(versions: Sequence[Entry], criteria: Criteria) -> Entry:
             _complete(decides, other)
     decides.date = min((v.date for v in versions if v.date.day), key=lambda d: (d.first, d.time), default=decides.date)
     return decides
+
+
+def _raise_to_whole(entry: Entry, versions: Sequence[Entry], criteria: Criteria) -> None:
+    """Give the version that decides the case status of all texts together, where an addendum denies nothing of bone."""
+    last = next((v for v in reversed(versions) if v.whole), None)
+    if last is None or last.whole is None or any(v.adjudicated for v in versions):
+        return
+    denies = any(m["finding"] in criteria.findings["bone"] and m["assertion"] == "absent" for m in last.mentions)
+    status = str(last.whole.case_status)
+    if not denies and STATUSES.index(status) > STATUSES.index(entry.status):
+        entry.status = entry.unreviewed = status
+        entry.migration_type = last.whole.migration_type
+        entry.evidence = tuple(dict.fromkeys(e for v in versions for e in v.evidence))
+        entry.likely = any(v.likely for v in versions)
 
 
 def _complete(entry: Entry, other: Entry) -> None:
@@ -259,11 +277,21 @@ def sees_deposit(entry: Entry, criteria: Criteria) -> bool:
 
 def deposit_state(entry: Entry, criteria: Criteria, place: Place | None = None) -> str:
     """What a report says of the deposit now, at a place: gone, smaller, present, possible, absent, or ""."""
-    own = _of_deposit(entry, criteria.findings["deposit"], place)
+    own = _deposits(entry, criteria, place)
     now = {m["assertion"] for m in own if m["section"] not in REQUEST}
     if vanishes(entry, criteria, place):
         return "smaller" if "present" in now else "gone"
     return next((a for a in ("present", "possible", "absent") if a in now), "")
+
+
+def _deposits(entry: Entry, criteria: Criteria, place: Place | None) -> list[Mapping[str, Any]]:
+    """A report's mentions of a deposit; where it has none, what came of one there, if its tendon is told.
+
+    "A 14 mm deposit, which has migrated into the tuberosity" is one mention, of calcium in bone.
+    """
+    own = _of_deposit(entry, criteria.findings["deposit"], place)
+    moved = _of_deposit(entry, criteria.findings["moved"], place)
+    return own or [m for m in moved if m["assertion"] == "present" and m["tendon"] != "none"]
 
 
 def _of_deposit(entry: Entry, findings: Collection[str], place: Place | None) -> list[Mapping[str, Any]]:
@@ -287,7 +315,7 @@ def vanished_between(entries: Sequence[Entry], criteria: Criteria, place: Place 
     """
     seen: list[tuple[Mapping[str, Any], Entry]] = []
     for entry in entries:
-        own = _of_deposit(entry, criteria.findings["deposit"], place)
+        own = _deposits(entry, criteria, place)
         for m in own:
             if m["assertion"] == "absent" and any(_same_deposit(m, entry, *before) for before in seen):
                 return True

@@ -21,6 +21,7 @@ from calcitrace.sources.delimited import read_delimited
 from calcitrace.sources.fhir import is_fhir, read_fhir
 from calcitrace.sources.hl7 import read_hl7
 from calcitrace.sources.jsonlines import read_jsonl
+from calcitrace.sources.names import PIECES
 from calcitrace.sources.reading import (
     MAX_TEXT,
     SAMPLE,
@@ -122,7 +123,7 @@ def read_xlsx(path: Path, options: Options, tally: Tally) -> Numbered:
 
     try:
         data = io.BytesIO(_unpacked(path)) if path.suffix.lower() == ".gz" else io.BytesIO(path.read_bytes())
-        _check_workbook(data)
+        errors = _check_workbook(data)
         book = CalamineWorkbook.from_filelike(data)
         sheet = book.get_sheet_by_index(0)
         rows = enumerate(sheet.iter_rows(), 1)
@@ -138,7 +139,10 @@ def read_xlsx(path: Path, options: Options, tally: Tally) -> Numbered:
     others = tally.choose(path, columns, f"sheet 1 of {len(book.sheet_names)}")
     places = columns.places(header)
     for number, row in rows:
-        if any(map(_filled, row)):
+        broken = errors.get(number, set()) & {places[name] for name in (*TOLD_BY, *PIECES) if name in places}
+        if broken or (number in errors and not any(map(_filled, row))):
+            yield number, Bad(EXCEL_ERROR)
+        elif any(map(_filled, row)):
             others.look(header, row)
             yield number, {field: row[place] for field, place in places.items()}
 
@@ -147,11 +151,19 @@ def _filled(value: Any) -> bool:
     return bool(str(value).strip())
 
 
+EXCEL_ERROR = "a cell of this row holds an Excel error (#REF!, #N/A ...); mend its formula, or empty the cell"
+TOLD_BY = ("report_id", "patient_id", "text")
+_BROKEN = re.compile(rb'<(?:\w+:)?c\s(?=[^>]{0,200}?\bt="e")[^>]{0,200}?\br="([A-Z]{1,3})(\d{1,7})"')
+_SHEET = re.compile(rb'<(?:\w+:)?sheet\s[^>]{0,400}?\bid="([^"]{1,80})"')
+_TARGET = re.compile(rb"<Relationship\s[^>]{0,600}>")
 _CELL = re.compile(rb'<(?:\w+:)?c\s[^>]{0,200}?\br="([A-Z]{1,3})(\d{1,7})"[^>]{0,200}(?<!/)>')
 
 
-def _check_workbook(data: IO[bytes]) -> None:
+def _check_workbook(data: IO[bytes]) -> dict[int, set[int]]:
     """Refuse a workbook that would unpack to far more than it seems to hold (the library's failure cannot be caught).
+
+    Returns:
+        The cells of its first sheet that hold an Excel error, which the library gives as empty: row -> columns from 0.
 
     Raises:
         SourceError: too large when unpacked, or a sheet whose used area is too large.
@@ -162,19 +174,38 @@ def _check_workbook(data: IO[bytes]) -> None:
         size, packed = sum(m.file_size for m in members), sum(m.compress_size for m in members)
         if size > MAX_UNPACKED or (size > RATIO_FROM and size > MAX_RATIO * packed):
             raise SourceError(f"unpacks from {packed:,} to {size:,} bytes; save it as CSV")
+        first, errors = _first_sheet(archive), dict[int, set[int]]()
         for member in members:
             with archive.open(member) as part:
-                rows, columns = _extent(part)
+                rows, columns = _extent(part, errors if member.filename == first else {})
             if rows * columns > MAX_CELLS:
                 raise SourceError(f"a sheet of {rows:,} rows and {columns:,} columns; save it as CSV")
     data.seek(0)
+    return errors
 
 
-def _extent(part: IO[bytes]) -> tuple[int, int]:
-    """The last row and column with content in a sheet's XML, read to its end (which checks its sizes)."""
+def _first_sheet(archive: zipfile.ZipFile) -> str:
+    """The name in the archive of a workbook's first sheet, "" where its lists do not tell."""
+    try:
+        sheet = _SHEET.search(archive.read("xl/workbook.xml"))
+        related = _TARGET.findall(archive.read("xl/_rels/workbook.xml.rels"))
+    except KeyError:
+        return ""
+    own = (r for r in related if sheet and b'Id="%b"' % sheet[1] in r)
+    target = re.search(rb'Target="([^"]+)"', next(own, b""))
+    return f"xl/{target[1].decode('utf-8', 'replace').removeprefix('/xl/')}" if target else ""
+
+
+def _extent(part: IO[bytes], errors: dict[int, set[int]]) -> tuple[int, int]:
+    """The last row and column with content in a sheet's XML, read to its end (which checks its sizes).
+
+    Its cells with an Excel error are added to `errors`.
+    """
     rows = columns = 0
     kept = b""
     while chunk := part.read(1 << 20):
+        for column, row in _BROKEN.findall(kept + chunk):
+            errors.setdefault(int(row), set()).add(_number_of(column) - 1)
         for column, row in _CELL.findall(kept + chunk):
             rows, columns = max(rows, int(row)), max(columns, _number_of(column))
         kept = chunk[-600:]

@@ -39,10 +39,10 @@ FORMS = {
     "text": "text report report_text note_text {rad}_report {rad}_{report}_{text} full_text {rad}_rpt full_report"
     " full_report_{text} report_full_text body body_text content_text content {adds}_narrative_{or text}",
     "patient_id": "patient_id mrn {patient}_id patient {patient}_mrn {patient}_mrn_id {or patient}_mrn_{number}"
-    " {or patient}_{medical}_record_{number} {patient}_{number} ur_{number} urn ur uhid"
+    " {or patient}_{medical}_record_{number} {patient}_{number} ur_{number} urn ur uhid ip_{number} op_{number}"
     " hse_mrn hosp_{number} hospital_{number} patienten_id patientennummer patienten_nr pat_nr",
     "study_date": "{rad}_{study}_{date} {date}_of_{study} {study}_{begin}_{date} {begin}_{study}_{date}"
-    " {study}_{date}_{begin} {study}_{end}_{date} {end}_{study}_{date} {study}_{date}_{end}"
+    " {study}_{date}_{begin} {study}_{end}_{date} {end}_{study}_{date} {study}_{date}_{end} {study}_{end}_on"
     " untersuchungsdatum {service}_{date} {date}_of_{service} {service}_{begin}_{date} {service}_{end}_{date}"
     " {performed}_{date} {date}_{performed} note_date report_date date datetime {report}_{date} result_time"
     " {report}_{final}_{date} {final}_{report}_{date} {exam}_{final}_{date} {final}_{date} {date}_{final}"
