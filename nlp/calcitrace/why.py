@@ -15,6 +15,7 @@ from calcitrace.modality import modality_of
 from calcitrace.model import AnnotatedReport, Mention
 from calcitrace.ruleset import CaseDefinition, Constituent, RuleSet
 from calcitrace.sites import CueHit, Hit
+from calcitrace.targets import named_just
 from calcitrace.words import Words, split_words
 
 Row = dict[str, str | int]
@@ -80,6 +81,8 @@ def why(annotated: AnnotatedReport, annotator: Annotator) -> list[SentenceWhy]:
         if any(h.what in ("finding", "not") for h in hits):
             told = (*annotated.mentions, *annotated.conditions)
             own, named = [m for m in told if m.sentence == number], {m.finding for m in told if m.sentence <= number}
+            before = sorted((m for m in told if m.sentence < number), key=lambda m: m.start, reverse=True)
+            named |= named_just(((m.sentence, m) for m in before), number)
             section = next((s for s in annotated.sections if s.start <= start < s.end), None)
             found.append(
                 SentenceWhy(
@@ -240,8 +243,10 @@ def _place_fate(hit: Hit, mentions: list[Mention], elsewhere: _Elsewhere, start:
         return "taken in by a mention of another finding"
     if hit.term.alone and any(m.finding == hit.name for m in mentions):
         return "doubtful, and the sentence has another mention of the finding"
-    if hit.term.told and not hit.term.told & elsewhere.named:
-        return f"counts only once the report has named {' or '.join(sorted(hit.term.told)).replace('_', ' ')}"
+    if hit.term.asks and not hit.term.asks & elsewhere.named:
+        asked = " or ".join(sorted(hit.term.told)).replace("_", " ")
+        when = "where the sentence before begins with" if hit.term.just else "once the report has named"
+        return f"counts only {when} {asked}"
     needs = " or ".join(sorted(hit.term.at)) or ", ".join(f"no {kind}" for kind in sorted(hit.term.not_at))
     return f"not at a place where it counts (needs {needs})" if needs else "another reading of its words counts"
 
