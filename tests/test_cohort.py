@@ -143,6 +143,8 @@ def test_healing_is_told_in_many_ways(tmp_path: Path, later: str, outcome: str) 
     [
         ("Biopsy was performed elsewhere and showed calcium.", "done"),
         ("Biopsy was recommended.", "advised"),
+        ("Recommend biopsy if not settling.", "advised"),
+        ("Biopsy if symptoms do not resolve.", "advised"),
         ("A biopsy is scheduled.", "advised"),
         ("The patient declined biopsy.", "none"),
         ("Biopsy was deferred.", "none"),

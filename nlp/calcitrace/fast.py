@@ -18,7 +18,7 @@ from calcitrace.screen import longest_word, nearby_too, necessary
 from calcitrace.sites import Hit
 
 Span = tuple[int, int]
-MOST_WORDS = 5_000
+MOST_WORDS = 3_000
 MOST_DIGITS = 4  # longer numbers (accession numbers, say) do not come again
 SETS = 4
 KEY = 3  # letters by which needles are looked up

@@ -106,7 +106,7 @@ def telling_findings(case: CaseDefinition) -> frozenset[str]:
     return frozenset(f for n in names for f in case.constituents[n].findings)
 
 
-@lru_cache(300)
+@lru_cache(100)
 def _singles_and_pairs(forms: tuple[str, ...], stop: frozenset[str]) -> frozenset[str]:
     """The words that say something, and neighbours of which one does; numbers are all one word."""
     kept = ["number" if w[0].isdigit() else w for w in forms if any(c.isalnum() for c in w)]

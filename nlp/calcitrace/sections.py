@@ -48,7 +48,7 @@ _IN_BRACKETS = re.compile(r"\(.*?\)")
 _STOP = ". "
 _ENDS_A_SENTENCE = frozenset({"now", "today", "current"})  # as well as it heads a section: "Left hip erosion now"
 MAX_HEAD_WORDS = 7
-REMEMBERED = 2000  # lines repeat
+REMEMBERED = 1200  # lines repeat
 
 
 @dataclass(frozen=True, slots=True)

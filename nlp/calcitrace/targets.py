@@ -13,6 +13,7 @@ from calcitrace.sites import CueHit, Hit
 from calcitrace.subjects import subject
 
 _WHERE = frozenset({"in", "within", "both", "throughout"})
+_RELATIVE = frozenset({"that", "which"})
 Target = tuple[Hit, tuple[CueHit, ...]]
 
 
@@ -89,9 +90,16 @@ def spoken_of(targets: Sequence[Target], forms: Sequence[str], rules: RuleSet) -
 
 
 def _places_of(hits: Sequence[Hit], forms: Sequence[str]) -> dict[Hit, Hit]:
-    """Hits that tell where the one before them is too ("calcification in tendon and bone"), each with that one."""
-    ordered = sorted(hits, key=lambda h: h.i)
-    return {h: before for before, h in pairwise(ordered) if forms[h.i] in _WHERE and before.j <= h.i}
+    """Hits that tell where the one before them is, too, each with that one.
+
+    "Calcification in tendon and bone", "the calcium that was in the bone".
+    """
+    found = {}
+    for before, h in pairwise(sorted(hits, key=lambda h: h.i)):
+        same = h.name == before.name and forms[h.i - 1] in _RELATIVE
+        if before.j <= h.i and (forms[h.i] in _WHERE or same):
+            found[h] = before
+    return found
 
 
 def _things(hits: Sequence[Hit], rules: RuleSet) -> list[Hit]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from calcitrace.criteria import Criteria
@@ -242,6 +243,7 @@ def _is_normal(m: Mapping[str, Any], entry: Entry, place: Place) -> bool:
     return (bool(m["sure"]) and named) or entry.bone == place.bone
 
 
+_IF = frozenset({"if", "unless", "should", "when"})
 _IS = frozenset({"is", "was", "are", "were", "has", "had"})
 OUTCOMES = {"involved": "persistent", "cyst": "residual_cyst"}
 OUTCOMES |= dict.fromkeys(("gone", "absent", "normal"), "resolved")
@@ -363,11 +365,12 @@ def biopsy(entries: Iterable[Entry], criteria: Criteria) -> str:
 
 def _biopsy_of(mention: Mapping[str, Any], words: Mapping[str, Collection[str]]) -> str:
     before, after = mention.get("before", ()), mention.get("after", ())
+    said = tuple(takewhile(lambda word: word not in _IF, after))  # "if it does not settle" denies no biopsy
     near, around = before[-3:], (*before, *after)
     if (
         mention["assertion"] == "absent"
         or has_word(near, words["not_before"])
-        or has_word(after[:4], words["not_after"])
+        or has_word(said[:4], words["not_after"])
         or ("need" in before and has_word(before, ("no", "not")))  # "does not need to be biopsied"
     ):
         return "none"

@@ -11,7 +11,7 @@ import re
 from itertools import product
 
 WORDS = {
-    "adds": ("", "report", "result", "exam", "radiology", "rad"),  # before the name of a piece
+    "adds": ("", "report", "rpt", "result", "exam", "radiology", "rad"),  # before the name of a piece
     "rad": ("", "radiology", "rad", "imaging"),
     "report": ("report", "rpt", "note", "result"),
     "text": ("text", "txt", "body", "content", "contents"),
@@ -39,7 +39,8 @@ FORMS = {
     "text": "text report report_text note_text {rad}_report {rad}_{report}_{text} full_text {rad}_rpt full_report"
     " full_report_{text} report_full_text body body_text content_text content {adds}_narrative_{or text}",
     "patient_id": "patient_id mrn {patient}_id patient {patient}_mrn {patient}_mrn_id {or patient}_mrn_{number}"
-    " {or patient}_{medical}_record_{number} {patient}_{number} ur_{number} urn ur uhid ip_{number} op_{number}"
+    " {or patient}_{medical}_record_{number} {patient}_{number} ur_{number} urn ur uhid"
+    " nhi nhi_{number} ip_{number} op_{number}"
     " hse_mrn hosp_{number} hospital_{number} patienten_id patientennummer patienten_nr pat_nr",
     "study_date": "{rad}_{study}_{date} {date}_of_{study} {study}_{begin}_{date} {begin}_{study}_{date}"
     " {study}_{date}_{begin} {study}_{end}_{date} {end}_{study}_{date} {study}_{date}_{end} {study}_{end}_on"
@@ -58,7 +59,8 @@ FORMS = {
     "birth_date": "{or patient}_birth_{date} {or patient}_date_of_birth {or patient}_dob geburtsdatum gebdatum",
 }
 OF_PIECES = {  # as archives adorn them, too: with a word of `adds` before and one of `or text` after
-    "indication": "indication indications clinical_{information} history reason_for_{procedure} {procedure}_reason"
+    "indication": "indication indications clinical_{information} clin_{information} history reason_for_{procedure}"
+    " {procedure}_reason"
     " {procedure}_indication klinische_angaben fragestellung indikation anamnese",
     "technique": "technique technik untersuchungstechnik",
     "comparison": "comparison voruntersuchung voruntersuchungen",
