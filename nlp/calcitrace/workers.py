@@ -28,7 +28,7 @@ NO_MODEL = "none"
 TRAIN = "`calcitrace train` makes a model with these rules, for --model; --no-model goes without"
 ANEW = "`python evaluation/starter.py` trains it anew"  # in a checkout of the project
 MAX_CARD_TEXT = 20_000
-OF_FEW = 12_000_000  # bytes of sentences that are remembered where the case screen lets few reports through
+OF_FEW = 11_000_000  # bytes of sentences that are remembered where the case screen lets few reports through
 Work = Callable[[Sequence[Report]], Iterator[dict[str, Any]]]
 
 
