@@ -70,8 +70,13 @@ def told_in_parts(
         mentions: for each run, those of findings that the criteria ask about, by report id.
         criteria: say which findings are of the deposit, and of the bone.
     """
+    import pyarrow.compute as pc
+
+    studies = pc.drop_null(table["version_of"].unique())
+    studies = studies.filter(pc.not_equal(studies, ""))
+    several = table.filter(pc.or_(pc.is_in(table["version_of"], studies), pc.is_in(table["report_id"], studies)))
     columns = ("site", "patient_id", "report_id", "version_of", "run")
-    rows = list(zip(*(table[c].to_pylist() for c in columns), strict=True))
+    rows = list(zip(*(several[c].to_pylist() for c in columns), strict=True))
     told: dict[tuple[int, str], set[str]] = {(run, study): set() for _, _, _, study, run in rows if study}
     for _, _, report, study, run in rows:
         if (run, study or report) in told:

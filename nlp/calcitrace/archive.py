@@ -151,7 +151,7 @@ class Archive:
         wanted = self._of_case_patients(table, mentions)
         of_cases = [set(ids) for ids in wanted]
         if again:
-            studies = set(table["version_of"].to_pylist()) - {None, ""}
+            studies = set(table["version_of"].unique().to_pylist()) - {None, ""}
             found = [self._again(run, ids, studies) for run, ids in enumerate(wanted)]
         else:
             found = [{} for _ in wanted]
