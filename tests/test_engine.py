@@ -4,12 +4,14 @@ import csv
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from calcitrace import Annotator, Report
 from calcitrace.engine import FastJudge, MedspacyJudge
 from calcitrace.fast import longest
+from calcitrace.lately import Lately
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import Term
 from calcitrace.samples import sample_corpus
@@ -104,3 +106,22 @@ def test_every_shipped_example_holds_what_its_rule_needs():
             for mention in annotator.annotate(Report("x", example.text)).mentions:
                 text = " ".join(split_words(example.text, rules.spelling).forms)
                 assert any(not n or any(s in text for s in n) for n in map(necessary, terms[mention.rule_id]))
+
+
+def test_what_is_asked_for_again_stays_longer_than_what_came_once():
+    """Texts that came once make room first, and all together stay within their bytes, also where one grows."""
+    made = []
+
+    def make(text):
+        made.append(text)
+        return SimpleNamespace(text=text)
+
+    kept = Lately(make, lambda of_text: 10, 50)
+    for text in "aabbcdefg":
+        kept(text)
+    assert (made, len(kept), kept.size) == (list("abcdefg"), 5, 50)
+    for text in "abefg":
+        kept(text)
+    assert made == list("abcdefg")
+    kept("c")
+    assert (made[-1], kept.size) == ("c", 50)

@@ -177,6 +177,7 @@ WRONG = {
     "a combination too large": (F, COLUMNS, MANY, 5, "combine writes out 5120 phrases"),
     "an operator that is none": (F, TERM, "  - {tokens: [{LOWER: a, OP: '%'}]}\n", 4, "OP '%' is not an operator"),
     "an unknown anatomy kind": (F, "not:\n", "at: [skin]\nnot:\n", 6, "'skin' is not an anatomy kind"),
+    "a term of the sentence before that names nothing": (F, TERM, "  - {term: heel, just: yes}\n", 4, "needs told"),
     "an example without mention": (F, "{plantar spur}", "plantar spur", 10, "one mention in {braces}"),
     "an example with an unknown assertion": (F, ", absent]", ", negated]", 10, "expected 'negated' is not one of"),
     "an example of the wrong form": (F, ", absent]", "]", 10, "an example is"),

@@ -148,7 +148,7 @@ class Archive:
         table = self._table()
         self._check(table)
         mentions = self._mentions()
-        wanted = self._of_case_patients(table, mentions)
+        wanted = self._of_case_patients(table, told_in_parts(table, mentions, self.criteria) if again else set())
         of_cases = [set(ids) for ids in wanted]
         if again:
             studies = set(table["version_of"].unique().to_pylist()) - {None, ""}
@@ -258,9 +258,9 @@ class Archive:
         """The case status that reviewers decided for a report, "" where they decided none."""
         return self.adjudications.get(row["report_id"], "") if self._is_reviewed(row["site"]) else ""
 
-    def _of_case_patients(self, table: Any, mentions: Mentions) -> list[list[str]]:
+    def _of_case_patients(self, table: Any, may_be: Collection[Who]) -> list[list[str]]:
         """For each run, the ids of all reports of patients who have one of the wanted tiers, or may by its addenda."""
-        tiers, cases = set(self.criteria.tiers), told_in_parts(table, mentions, self.criteria)
+        tiers, cases = set(self.criteria.tiers), set(may_be)
         wanted: list[list[str]] = [[] for _ in self.folders]
         columns = ("site", "patient_id", "report_id", "version_of", "case_status", "run")
         for site, patient, report, study, status, _ in zip(*(table[c].to_pylist() for c in columns), strict=True):

@@ -14,6 +14,7 @@ from calcitrace.strictyaml import Row, Table, Text
 from calcitrace.words import phrase_forms
 
 MAX_COMBINED = 5000
+TERM_KEYS = tuple("term combine tokens regex id at not_at after told alone known just".split())
 
 
 class TermReader:
@@ -44,20 +45,7 @@ class TermReader:
         for item in t.items_of(key):
             where = f"{t.path}:{getattr(item, 'line', t.line)}"
             if isinstance(item, Table):
-                item.only(
-                    "term",
-                    "combine",
-                    "tokens",
-                    "regex",
-                    "id",
-                    "at",
-                    "not_at",
-                    "after",
-                    "told",
-                    "alone",
-                    "known",
-                    "just",
-                )
+                item.only(*TERM_KEYS)
                 found += self._mapped(item, owner, self._conditions(item, at, not_at, where))
             elif isinstance(item, Text):
                 found += self._phrases(t, item, owner, Term("", at=at, not_at=not_at, where=where))
@@ -67,6 +55,8 @@ class TermReader:
 
     def _conditions(self, item: Table, at: frozenset[str], not_at: frozenset[str], where: str) -> Term:
         """A term without words that has the conditions of a mapping."""
+        if Text("just") in item and Text("told") not in item:
+            raise item.fail("just needs told: the findings of which the sentence before must begin with one")
         return Term(
             "",
             at=self.kinds(item, "at") or at,
