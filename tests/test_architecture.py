@@ -24,6 +24,7 @@ studydate
 measures
 terms casefile casewords
 rules sources sentences
+rulechanges
 sections
 circumstances compiled
 screen sites

@@ -826,7 +826,7 @@ def test_methods_tell_whose_the_rules_and_the_model_are(tmp_path: Path) -> None:
     """What ships was developed on synthetic reports; of local rules and of a model of one's own that is not said."""
     shutil.copytree(patterns_folder(), tmp_path / "ours")
     with (tmp_path / "ours" / "spelling.yml").open("a", encoding="utf-8") as file:
-        file.write("# a change\n")
+        file.write("# a change\nkalkspot: [kalk-spot]\n")
     rows, likely = rows_of(("a", "P1", "2019-03-04", CASE)), criteria(tmp_path, "likely_case: yes\n")
     own, shipped = run(tmp_path, rows, patterns=str(tmp_path / "ours")), run(tmp_path, rows, "shipped")
     manifest = json.loads((own / "manifest.json").read_text(encoding="utf-8"))
@@ -834,7 +834,8 @@ def test_methods_tell_whose_the_rules_and_the_model_are(tmp_path: Path) -> None:
     (own / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     ours, theirs = (methods(build_cohort(folder, likely)) for folder in (own, shipped))
     assert (
-        "extracted by local rules from the folder ours, not those that ship with calcitrace. Likely cases and "
+        "extracted by local rules from the folder ours, not those that ship with calcitrace (spelling.yml: added "
+        '"kalkspot: [kalk-spot]"). Likely cases and '
         "probabilities are by a model that was trained locally (Two readers, consensus). This implies no accuracy"
         in ours
     )

@@ -17,6 +17,7 @@ from calcitrace.casemodel import CaseModel, chosen_for
 from calcitrace.errors import SourceError, StrictError, UsageError
 from calcitrace.memory import level_memory, seldom_collected
 from calcitrace.model import Reject, Report
+from calcitrace.rulechanges import rule_changes
 from calcitrace.rules import load_rules
 from calcitrace.ruleset import RuleSet
 from calcitrace.runfolder import RUNNING, RunFolder, file_hash, now
@@ -359,8 +360,7 @@ def new_manifest(
 ) -> dict[str, Any]:
     """The manifest that a run begins with."""
     shared = {"shard": list(shard)} if shard else {}
-    files = [_input(path, name) for path, name in paths]
-    chosen = asdict(options)
+    files, chosen = [_input(path, name) for path, name in paths], asdict(options)
     return {
         "calcitrace": version("calcitrace"),
         "status": RUNNING,
@@ -368,6 +368,7 @@ def new_manifest(
         "finished": None,
         "command": list(command),
         "ruleset_hash": rules.hash,
+        "rules_changed": rule_changes(options.patterns),
         "case": options.case,
         "likely_status": sorted(rules.cases[options.case].likely),
         "model": model,

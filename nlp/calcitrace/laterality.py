@@ -14,6 +14,7 @@ _BREAK = 10.0
 _SIZE_OF_SIDE = 2  # words between a side and its own size: "8 mm on the right"
 _STATE = 3  # words between a side and how it is: "the right shoulder appears normal"
 _REFERENCE = 7  # words between "larger than" and "on the right"
+_COLONS = (":", "-", "=")
 _GOES_ON = frozenset({",", ";", "with", "but", "and"})
 
 
@@ -86,7 +87,10 @@ class NamedSides:
         return _before_a_stop(before[::-1], self._words["compares"])
 
     def _has_none(self, side: Hit, hit: Hit) -> bool:
-        """Whether it is said that there is none on a side, beside a mention of another: ", none on the left"."""
+        """Whether it is said that there is none on a side: ", none on the left" beside a mention; "left: none"."""
+        behind = self._forms[side.j : side.j + 2]
+        if next((w for w in behind if w not in _COLONS), "") in self._words["none_there"]:
+            return True
         between = self._forms[hit.j : side.i]
         at = next((k for k, word in enumerate(between) if word in self._words["none_there"]), 0)
         return bool(at) and between[at - 1] in _GOES_ON and len(between) - at <= _REFERENCE

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SAID = {"yes": "yes (a definite case)", "no": "no (no case)", "unsure": "unsure (a possible case)"}
 WORDS = {"laterality": "side"}
 ALL_DATED = "All reports had a full date."
+MOST_CHANGES = 12  # of the rules; of more their number is told
 STARTER = "STARTER MODEL"  # begins the note of the model that ships
 CONSTITUENTS = "# Constituents of the case definition"
 READ = (
@@ -279,7 +280,12 @@ def _rules_from(manifest: Mapping[str, Any]) -> str:
     folder = manifest.get("options", {}).get("patterns", "")
     if not folder or manifest["ruleset_hash"] == load_rules().hash:
         return "the rules that ship with calcitrace, which were developed on synthetic reports"
-    return f"local rules from the folder {Path(folder).name}, not those that ship with calcitrace"
+    changed = manifest.get("rules_changed", ())
+    more = (
+        [f"{len(changed) - MOST_CHANGES} more, told by manifest.json of the run"] if len(changed) > MOST_CHANGES else []
+    )
+    told = f" ({'; '.join([*changed[:MOST_CHANGES], *more])})" if changed else ""
+    return f"local rules from the folder {Path(folder).name}, not those that ship with calcitrace{told}"
 
 
 def _model_from(manifest: Mapping[str, Any]) -> str:
