@@ -13,6 +13,8 @@ import pytest
 from calcitrace import Annotator, Report, load_rules
 from calcitrace.errors import CalcitraceError, ExitCode, RuleError, UsageError
 from calcitrace.lint import check
+from calcitrace.rulechanges import rule_changes
+from calcitrace.rules import patterns_folder
 from calcitrace.ruleset import RuleSet
 from calcitrace.strictyaml import Table, read_yaml
 
@@ -596,3 +598,24 @@ def test_a_region_of_the_title_only(tmp_path: Path) -> None:
     read = Annotator(load(folder(tmp_path, {"anatomy/organs.yml": organs, **local}))).annotate
     assert read(Report("r", "CT HEAD\n\nFINDINGS: Heel spur.")).mentions == ()
     assert len(read(Report("r", "XR FOOT\n\nFINDINGS:\nHeel spur at its head.")).mentions) == 1
+
+
+def test_changes_of_rules_are_told_by_file_and_line(tmp_path: Path) -> None:
+    """A line that was added or taken away is told; a comment, depth and order of files are none; many are counted."""
+    own = tmp_path / "own"
+    shutil.copytree(patterns_folder(), own)
+    assert rule_changes("") == rule_changes(own) == []
+    first = sorted((own / "findings").glob("*.yml"))[0]
+    first.write_text(
+        "# ours\n" + first.read_text("utf-8").replace("terms:\n", "terms:\n    - chalk spot  \n", 1), "utf-8"
+    )
+    assert rule_changes(own) == [f'findings/{first.name}: added "- chalk spot"']
+    words = own / "words.yml"
+    lines = words.read_text("utf-8").splitlines()
+    words.write_text("\n".join(lines[:-30]) + "\n", "utf-8")
+    (own / "findings" / "extra.yml").write_text("title: Extra\n", "utf-8")
+    (own / "modalities.yml").unlink()
+    told = rule_changes(own)
+    assert "findings/extra.yml: added as a whole" in told
+    assert "modalities.yml: left out as a whole" in told
+    assert any(t.startswith("words.yml: 0 lines added, ") for t in told)

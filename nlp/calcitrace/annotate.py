@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
+from operator import attrgetter
 from typing import Any, NamedTuple, overload
 
 from calcitrace.asserted import Asserter
@@ -27,8 +28,8 @@ from calcitrace.ruleset import RuleSet
 from calcitrace.sections import Sectioner
 from calcitrace.sentences import split_sentences, wrap_width
 from calcitrace.sides import Sides
-from calcitrace.sites import NOTHING_JUDGED, Claim, Hit, Linker, Sentence
-from calcitrace.targets import counting, named_just, spoken_of
+from calcitrace.sites import NOTHING_JUDGED, Claim, Hit, HitsOf, Linker, Sentence
+from calcitrace.targets import counting, named_just, named_so_far, spoken_of
 from calcitrace.words import Words, split_words, word_range
 
 REMEMBERED = 17_000_000  # bytes of sentences, by what follows: some 13,000
@@ -40,6 +41,7 @@ NOWHERE = Report("", "")
 _LINE_END = re.compile("\n")
 _NOTHING: frozenset[str] = frozenset()
 Enough = Callable[[frozenset[str]], bool]  # whether these findings and conditions are
+ALL_HITS: HitsOf = attrgetter("hits")
 _NEVER = Outcomes[Any]()  # filled: it is for hits, and shared by all sentences that have none
 
 
@@ -81,6 +83,7 @@ class Annotator:
         self.linker = Linker(self.rules)
         self._flagger = Flagger(self.rules, self.linker)
         self._assert = Asserter(self.rules)
+        self.stated_hits = self._assert.stated_hits
         self._compared = frozenset(s.name for s in self.rules.sections.values() if s.unless_restated)
         self._read = Lately(self._judged, _cost, remembered)
         self._layout = lru_cache(2)(self._laid_out)
@@ -121,10 +124,8 @@ class Annotator:
             found[number] = self._assert(hit, cues, words, text, sections[section])
         return found
 
-    def claims_in(self, stretch: str, tells: Callable[[str], bool], denied: bool = True) -> frozenset[Claim] | None:
+    def claims_in(self, stretch: str, tells: Callable[[str], bool], hits: HitsOf = ALL_HITS) -> frozenset[Claim] | None:
         """What those sentences of a stretch that `tells` picks could mention wherever they stand; None: that is open.
-
-        With `denied` what they surely deny, too.
 
         A heading in it may be one or not, a line may end a sentence or not, and the mark at its beginning (that of a
         list) may be a sentence or not: all ways to cut it are taken together.
@@ -141,18 +142,18 @@ class Annotator:
         ways = ((begin, end) for begin in begins for end in ends if begin < end)
         one_line = stretch.replace("\n", " ")
         parts = {stretch[a:b] for way in ways for a, b in split_sentences(one_line, *way, width=0)}
-        return self._claims_of(filter(tells, parts), denied)
+        return self._claims_of(filter(tells, parts), hits)
 
-    def claims_laid_out(self, report: Report, tells: Callable[[str], bool], denied: bool = True) -> frozenset[Claim]:
+    def claims_laid_out(self, report: Report, tells: Callable[[str], bool], hits: HitsOf) -> frozenset[Claim]:
         """What the sentences of a report that `tells` picks could mention wherever they stood (see `claims_in`)."""
         sentences = (report.text[start:end] for start, end, _ in self._layout(report.text)[1])
-        return self._claims_of(filter(tells, sentences), denied)
+        return self._claims_of(filter(tells, sentences), hits)
 
-    def _claims_of(self, sentences: Iterable[str], denied: bool) -> frozenset[Claim]:
+    def _claims_of(self, sentences: Iterable[str], hits: HitsOf) -> frozenset[Claim]:
         """What sentences could mention wherever they stand."""
         anywhere = Session(self.linker, NOWHERE).claims_anywhere
-        read = ((s, s.hits if denied else self._assert.stated(s.judged.targets)) for s in map(self._read, sentences))
-        return frozenset(claim for sentence, hits in read if hits for claim in anywhere(sentence, hits))
+        read = ((sentence, hits(sentence)) for sentence in map(self._read, sentences))
+        return frozenset(claim for sentence, own in read if own for claim in anywhere(sentence, own))
 
     def counts_elsewhere(self, claim: Claim) -> bool:
         """Whether a claim counts in a report of another body region, too."""
@@ -164,8 +165,10 @@ class Annotator:
         session = Session(self.linker, report)
         return session.region_is_sure and session.elsewhere()
 
-    def could_mention(self, report: Report, enough: Enough = lambda _: False) -> frozenset[str]:
-        """The findings and conditions that have a term at a place where it counts: all that a mention can be of.
+    def could_mention(
+        self, report: Report, hits: HitsOf = ALL_HITS, enough: Enough = lambda _: False
+    ) -> frozenset[str]:
+        """The findings and conditions that have a hit at a place where it counts: all that a mention can be of.
 
         No more of the report is read once these are `enough`, and it is surely not of another body region.
         """
@@ -180,7 +183,7 @@ class Annotator:
             if sentence.hits:
                 known = len(sentence.claims_in)
                 before = len(claims)
-                claims |= session.claims(sentence, start)
+                claims |= session.claims(sentence, start, hits)
                 self._read.grew(sentence, STEP * (len(sentence.claims_in) - known))
                 if here and len(claims) > before and enough(named := self._named(claims, False)):
                     return named
@@ -282,7 +285,7 @@ class Annotator:
             session.enter(start)
             just = named_just(((f.number, f.mention) for f in reversed(found)), number)
             step = self._step(sentence, sections[place], session, named | just)
-            named.update([m.finding for m in step.mentions])
+            named |= named_so_far(step.mentions)
             found += [_Found(m, h, start, number) for m, h in zip(step.mentions, step.homeless, strict=True)]
         return found
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import cache
 
 from calcitrace.model import Assertion, Cue, Section
 from calcitrace.ruleset import RuleSet, SectionRule
-from calcitrace.sites import CueHit, Hit
+from calcitrace.sites import CueHit, Hit, HitsOf, Sentence
 from calcitrace.targets import Target, standing
 from calcitrace.words import Words
 
@@ -46,9 +46,20 @@ class Asserter:
             values["change"] = "none"
         return _assertion(values["presence"], values["temporality"], values["experiencer"], values["change"], cue_list)
 
-    def stated(self, targets: Sequence[Target]) -> list[Hit]:
-        """The targets of a sentence but those that are denied and no more, whatever section and report it stands in."""
-        return [hit for hit, cues in targets if not self._is_denied(hit, cues, targets)]
+    def stated_hits(self, names: Container[str], denials: Container[str]) -> HitsOf:
+        """What picks the hits of a sentence, if one is of these findings: cues, which take long, are for those alone.
+
+        Left out are those that are denied and no more, whatever section and report the sentence stands in, unless they
+        are of a finding in `denials`.
+        """
+
+        def stated(sentence: Sentence) -> Sequence[Hit]:
+            if not any(hit.name in names for hit in sentence.hits):
+                return ()
+            targets = sentence.judged.targets
+            return [hit for hit, cues in targets if hit.name in denials or not self._is_denied(hit, cues, targets)]
+
+        return stated
 
     def _is_denied(self, hit: Hit, cues: Sequence[CueHit], targets: Sequence[Target]) -> bool:
         """Whether the cues surely make the hit absent, and not resolved.

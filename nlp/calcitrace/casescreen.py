@@ -8,7 +8,7 @@ from calcitrace.annotate import Annotator
 from calcitrace.model import Report
 from calcitrace.ruleset import CaseDefinition, RuleSet
 from calcitrace.sentences import stretches_of
-from calcitrace.sieve import Screen, denials_tell
+from calcitrace.sieve import Screen, findings_denied
 
 REMEMBERED, MOST_LETTERS = 6_000, 400  # pieces, twice: about 3 megabytes
 
@@ -36,13 +36,16 @@ class CaseScreen:
 
     def __init__(self, rules: RuleSet, case: CaseDefinition, annotator: Annotator) -> None:
         self._screen = Screen(rules, case)
-        self._annotator, self._denied = annotator, denials_tell(case)
+        self._annotator = annotator
+        denials = findings_denied(case)
+        self._hits = annotator.stated_hits(self._screen.looked_for, denials)
+        self._decisive_hits = annotator.stated_hits(self._screen.decisive, denials)
         self._young, self._old = dict[str, Tells](), dict[str, Tells]()
 
     def __call__(self, report: Report) -> bool:
         """Whether the report must be read in full."""
         lets = self._screen.lets
-        return self._decides(report) and lets(self._annotator.could_mention(report, enough=lets))
+        return self._decides(report) and lets(self._annotator.could_mention(report, self._hits, lets))
 
     def _decides(self, report: Report) -> bool:
         """Whether a decisive finding could be mentioned."""
@@ -62,7 +65,7 @@ class CaseScreen:
             left_open = left_open or tells is Tells.OPEN
         if not left_open:
             return False
-        claims = self._annotator.claims_laid_out(report, self._screen.telling, self._denied)
+        claims = self._annotator.claims_laid_out(report, self._screen.telling, self._decisive_hits)
         return any(c[0] in self._screen.decisive and (in_region or self._annotator.counts_elsewhere(c)) for c in claims)
 
     def _remembered(self, piece: str) -> Tells:
@@ -80,7 +83,7 @@ class CaseScreen:
         """What a stretch tells, by its words and, if that can be told, its sentences."""
         if not self._screen.telling(stretch):
             return Tells.NOTHING
-        claims = self._annotator.claims_in(stretch, self._screen.telling, self._denied)
+        claims = self._annotator.claims_in(stretch, self._screen.telling, self._decisive_hits)
         if claims is None:
             return Tells.OPEN
         decisive = [claim for claim in claims if claim[0] in self._screen.decisive]

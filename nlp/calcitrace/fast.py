@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from ahocorasick_rs import BytesAhoCorasick
+
 from calcitrace.compiled import compiled
 from calcitrace.ruleset import CueGroup, RuleSet, Term
 from calcitrace.screen import longest_word, nearby_too, necessary
@@ -21,7 +23,6 @@ Span = tuple[int, int]
 MOST_WORDS = 3_000
 MOST_DIGITS = 4  # longer numbers (accession numbers, say) do not come again
 SETS = 4
-KEY = 3  # letters by which needles are looked up
 TokenMatcher = Callable[[Sequence[str], Sequence[tuple[int, Term]]], list[tuple[int, int, int]]]
 
 
@@ -73,9 +74,8 @@ class RegexTable:
                     continue
                 for word in found[k]:
                     needles.setdefault(word, [0] * SETS)[k] |= 1 << place
-        self._needles: dict[str, list[tuple[str, list[int]]]] = {}
-        for needle, bits in needles.items():
-            self._needles.setdefault(needle[:KEY], []).append((needle, bits))
+        self._satisfied = list(needles.values())
+        self._needles_in = BytesAhoCorasick([n.encode() for n in needles]).find_matches_as_indexes
 
     def find(self, forms: Sequence[str]) -> list[tuple[int, int, int]]:
         """(number, i, j) of each match, widened to whole words as medspaCy does, in order of rules."""
@@ -113,11 +113,8 @@ class RegexTable:
         if len(self._known) >= MOST_WORDS:
             self._known.clear()
         rules = [0] * SETS
-        for at in range(len(form)):
-            for size in range(1, KEY + 1):
-                for needle, bits in self._needles.get(form[at : at + size], ()):
-                    if form.startswith(needle, at):
-                        rules = [a | b for a, b in zip(rules, bits, strict=True)]
+        for needle, _, _ in self._needles_in(form.encode("utf-8", "replace"), overlapping=True):
+            rules = [a | b for a, b in zip(rules, self._satisfied[needle], strict=True)]
         found = tuple(rules) if any(rules) else ()
         if len(form) <= MOST_DIGITS or not form.isdigit():
             self._known[form] = found

@@ -13,7 +13,7 @@ from calcitrace.model import Mention, Report, Section
 from calcitrace.places import Places
 from calcitrace.ruleset import Site
 from calcitrace.sides import Sides
-from calcitrace.sites import NOTHING_NAMED, Claim, Hit, Linker, Named, Sentence, one_side
+from calcitrace.sites import NOTHING_NAMED, Claim, Hit, HitsOf, Linker, Named, Sentence, one_side
 
 MAX_ABBREVIATION = 5
 TITLE_LINES, LONGEST_TITLE = 4, 60
@@ -74,16 +74,16 @@ class Session(Circumstances):
         if sentence.judged.sites:
             self._remember(self._sites(sentence))
 
-    def claims(self, sentence: Sentence, start: int) -> frozenset[Claim]:
-        """What the sentence, which starts there, could mention, by the place of its hits."""
+    def claims(self, sentence: Sentence, start: int, hits: HitsOf) -> frozenset[Claim]:
+        """What the sentence, which starts there, could mention, by the place of those of its `hits`."""
         self.on_heading_line = start < self._line_end
-        found = sentence.claims_in.find(self)
+        found = sentence.claims_in.find(self, hits)
         if found is None:
             observed = self._observed(sentence)
             places = Places(self.linker, observed, sentence.words, self._sites(sentence).sites)
-            allowed = [h for h in sentence.hits if places.allows(h)]
+            allowed = [h for h in hits(sentence) if places.allows(h)]
             found = one(frozenset((h.name, h.term.told, places.sited(h)) for h in allowed))
-            sentence.claims_in.keep(found, observed.asked, self)
+            sentence.claims_in.keep(found, observed.asked, self, hits)
         return found
 
     def claims_anywhere(self, sentence: Sentence, hits: Sequence[Hit]) -> Iterator[Claim]:

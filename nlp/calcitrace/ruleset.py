@@ -52,7 +52,7 @@ class Term:
 
     @property
     def asks(self) -> frozenset[str]:
-        """What must have been named before, as `targets.named_just` and the names of findings tell it."""
+        """What must have been named before, as `targets.named_so_far` and `targets.named_just` tell it."""
         return frozenset(f"{JUST}{name}" for name in self.told) if self.just else self.told
 
     def worded(self, rule_id: str, phrase: tuple[str, ...]) -> Term:

@@ -46,15 +46,21 @@ class _Needles:
     """Sets of strings, all looked for at once (Aho and Corasick 1975).
 
     One with a blank before it begins a word, one with a blank after it ends one.
+
+    Args:
+        sets: strings by the number of their set.
+        apart: which sets are found matters; else a string that holds another is not looked for.
     """
 
-    def __init__(self, sets: Mapping[int, Iterable[str]]) -> None:
+    def __init__(self, sets: Mapping[int, Iterable[str]], apart: bool = True) -> None:
         from ahocorasick_rs import BytesAhoCorasick, Implementation
 
         needles: dict[str, int] = {}
         for place, strings in sets.items():
             for string in map(_needle, strings):
                 needles[string] = needles.get(string, 0) | 1 << place
+        if not apart:
+            needles = {n: bits for n, bits in needles.items() if not any(m in n for m in needles if m != n)}
         self._everywhere = needles.pop("", 0)
         self._bits = list(needles.values())
         self._placed = not self._everywhere and needles.keys().isdisjoint(MARKS)
@@ -120,11 +126,13 @@ class Screen:
         self._noted_words = cache(lambda words: self._noted(frozenset({f" {word} "}) for word in words))
         self._claims: list[Claim] = []
         ways: dict[Claim, set[int]] = {}
-        for finding in _wanted(rules, case):
+        wanted = _wanted(rules, case)
+        self.looked_for = frozenset(finding.name for finding in wanted)
+        for finding in wanted:
             for term in finding.terms:
                 if not term.known:  # it counts only where another term of its finding does
                     found = self._needs(term)
-                    ways.setdefault((finding.name, term.after | term.told), set()).update(found)
+                    ways.setdefault((finding.name, term.told or term.after), set()).update(found)
         self._pieces = list(self._sets)
         self._first: dict[int, list[tuple[int, int]]] = {}
         self._always = 0
@@ -137,7 +145,7 @@ class Screen:
         strings = [[n for piece in pieces for n in written(piece)] for pieces in self._pieces]
         self._sets_in = _Needles(dict(enumerate(strings))).sets
         bearing = (p for p, needs in self._first.items() if self._always or any(c & self._bearing for _, c in needs))
-        self._places = _Needles({place: strings[place] for place in bearing}).places
+        self._places = _Needles({place: strings[place] for place in bearing}, apart=False).places
         self._enough = sum(1 << place for place in self._telling())
         self._hit = _remembered(self._sets_in, STRETCHES)
         self._claims_in = _remembered(lambda stretch: self._open(self._sets_in(stretch)), FEWER)
@@ -321,11 +329,10 @@ def _telling(case: CaseDefinition) -> list[Constituent]:
     return [case.constituents[n] for n in needed]
 
 
-def denials_tell(case: CaseDefinition) -> bool:
-    """Whether a tier may hang on a mention of a decisive finding that is denied and no more."""
-    decisive = decisive_findings(case)
-    own = [c for c in _telling(case) if not decisive.isdisjoint(c.findings)]
-    return any(not c.assertions <= STATED and (not c.changes or "none" in c.changes) for c in own)
+def findings_denied(case: CaseDefinition) -> frozenset[str]:
+    """The findings of which a tier may hang on a mention that is denied and no more."""
+    own = [c for c in _telling(case) if not c.assertions <= STATED and (not c.changes or "none" in c.changes)]
+    return frozenset(f for c in own for f in c.findings)
 
 
 def decisive_findings(case: CaseDefinition) -> frozenset[str]:

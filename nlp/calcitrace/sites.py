@@ -115,6 +115,9 @@ class Sentence:
     read_in: Outcomes[Any] = field(default_factory=Outcomes)
 
 
+HitsOf = Callable[[Sentence], Sequence[Hit]]  # what picks hits of a sentence
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """Where a mention sits ("none" where unsaid) and its largest size in millimetres (None where unsaid)."""

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import pairwise, takewhile
 
 from calcitrace.engine import covers
-from calcitrace.model import Mention
+from calcitrace.model import Change, Mention, Presence
 from calcitrace.ruleset import JUST, RuleSet
 from calcitrace.sides import Sides
 from calcitrace.sites import CueHit, Hit
@@ -21,7 +21,7 @@ def counting(targets: Sequence[Target], sided: Sides, named: Container[str], rul
     """The targets of a sentence that are mentions: where their words count, the longest of a finding, none covered.
 
     A doubtful term (`alone`) counts only without another mention of its finding close by; `named` are the findings
-    that the report has mentioned, so that "the defect" needs no place.
+    that the report has mentioned and not only denied, so that "the defect" needs no place.
     """
     targets = [t for t in targets if not t[0].term.told or _told(t[0], targets, named)]
     allowed = [(h, cues) for h, cues in targets if sided.allows(h)]
@@ -54,8 +54,18 @@ def named_just(mentions: Iterable[tuple[int, Mention]], number: int) -> set[str]
         mentions: those found so far with the number of their sentence, the last first.
         number: of the sentence.
     """
-    before = [m.finding for _, m in takewhile(lambda found: found[0] == number - 1, mentions)]
-    return {f"{JUST}{before[-1]}"} if before else set()
+    before = [m for _, m in takewhile(lambda found: found[0] == number - 1, mentions)]
+    return {f"{JUST}{before[-1].finding}"} if before and not _is_denied(before[-1]) else set()
+
+
+def named_so_far(mentions: Iterable[Mention]) -> set[str]:
+    """The findings of mentions not only denied: *No deposit. It extends into the bone* is of something else."""
+    return {m.finding for m in mentions if not _is_denied(m)}
+
+
+def _is_denied(mention: Mention) -> bool:
+    said = mention.asserted
+    return said.presence == Presence.ABSENT and said.change != Change.RESOLVED
 
 
 def _shared(hit: Hit, cues: tuple[CueHit, ...], targets: Sequence[Target]) -> tuple[CueHit, ...]:

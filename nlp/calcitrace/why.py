@@ -15,7 +15,7 @@ from calcitrace.modality import modality_of
 from calcitrace.model import AnnotatedReport, Mention
 from calcitrace.ruleset import CaseDefinition, Constituent, RuleSet
 from calcitrace.sites import CueHit, Hit
-from calcitrace.targets import named_just
+from calcitrace.targets import named_just, named_so_far
 from calcitrace.words import Words, split_words
 
 Row = dict[str, str | int]
@@ -80,7 +80,10 @@ def why(annotated: AnnotatedReport, annotator: Annotator) -> list[SentenceWhy]:
         hits = judge.hits(words.forms)
         if any(h.what in ("finding", "not") for h in hits):
             told = (*annotated.mentions, *annotated.conditions)
-            own, named = [m for m in told if m.sentence == number], {m.finding for m in told if m.sentence <= number}
+            own, named = (
+                [m for m in told if m.sentence == number],
+                named_so_far(m for m in told if m.sentence <= number),
+            )
             before = sorted((m for m in told if m.sentence < number), key=lambda m: m.start, reverse=True)
             named |= named_just(((m.sentence, m) for m in before), number)
             section = next((s for s in annotated.sections if s.start <= start < s.end), None)
