@@ -187,6 +187,25 @@ def test_pieces_tell_the_same_of_altered_reports(workers: dict[str, Worker], num
         assert _missed(workers["case"], report) == set()
 
 
+TOLD = st.sampled_from(
+    [
+        "Calcification of the supraspinatus", "Calcific deposit ", "erosion of the greater tuberosity", "No ", "no ",
+        ". ", ".\n", ", ", " and ", " but ", " has resolved. ", " is not seen. ", "It extends into the humeral head. ",
+        "The notch is 4 mm. ", "The focus is 8 mm. ", "Part of it lies in the bone. ", "Marrow edema", "a cyst",
+        "Lucency in the humeral head. ", "without ", "IMPRESSION: ", "HISTORY: ", "?", "was ", " of the tendon",
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts=st.lists(TOLD, max_size=12).map("".join))
+def test_whatever_is_denied_the_screen_keeps_the_tier(workers: dict[str, Worker], texts: str) -> None:
+    """Claims and denials of all that a tier needs, in any order: the same case status with the screen as without."""
+    report = Report("x", f"MRI RIGHT SHOULDER\n\n{texts}")
+    rows = [workers[screen](report)["report"]["case_status"] for screen in ("none", "case")]
+    assert rows[0] == rows[1]
+
+
 def _missed(worker: Worker, report: Report) -> set[str]:
     """The decisive findings that a report mentions, but as plainly denied, where its pieces tell of none."""
     screen = worker._could_be_case
@@ -205,12 +224,20 @@ def _missed(worker: Worker, report: Report) -> set[str]:
         ("The supraspinatus calcification has resolved. Erosion of the greater tuberosity.", "probable", "read"),
         ("No calcification of the subscapularis but calcification of the supraspinatus. Erosion of the greater "
          "tuberosity.", "probable", "read"),
+        ("Calcification of the supraspinatus. No erosion of the greater tuberosity.", "no", "screened_out"),
+        ("No calcification of the supraspinatus. It extends into the humeral head.", "no", "screened_out"),
+        ("No calcification. The focus is 8 mm. Erosion of the greater tuberosity.", "no", "screened_out"),
+        ("Calcification of the supraspinatus. No erosion. The notch is 4 mm.", "no", "screened_out"),
+        ("Calcification of the supraspinatus. It extends into the humeral head.", "definite", "read"),
     ],
 )  # fmt: skip
 def test_what_is_denied_and_no_more_makes_no_report_worth_reading(
     workers: dict[str, Worker], text: str, tier: str, status: str
 ) -> None:
-    """The case screen passes over a report whose only calcium is denied, but not one where that has gone."""
+    """The case screen passes over a report that denies what a tier needs, but not one where that has gone.
+
+    What was only denied is nothing that *it* or *the notch* could be.
+    """
     report = Report("x", text, body_part="shoulder")
     assert workers["none"](report)["report"]["case_status"] == tier
     screened = workers["case"](report)["report"]

@@ -111,14 +111,25 @@ def test_where_a_mention_is(
         ("XR R SHOULDER\nCompared with 6/2018. No calcification is left.", ["right"]),
         ("XR PELVIS\nCalcification beside the L ischium.", ["left"]),
         ("X-ray was taken right after the block. Calcification of the cuff.", ["none"]),
+        ("XR shoulders\nCalcification: left none, right 8 mm.", ["right"]),
+        ("XR shoulders\nLeft: calcification, much as there was on the right.", ["left"]),
+        ("Dear colleague,\nthank you for sending Mr. B. for films of his left shoulder in two planes.\nCalcification.",
+         ["left"]),
+        ("XR RIGHT SHOULDER\nCalcification.\nADDENDUM: The report should read LEFT shoulder, not right.", ["left"]),
+        ("XR: calcification of the right cuff.\nAddendum: the examined side is LEFT.", ["left"]),
+        ("XR RIGHT SHOULDER\nCalcification, which should be left alone.", ["right"]),
+        ("XR shoulders\nRight calcification. Left calcification, which should read left 9 mm.", ["right", "left"]),
         (
             "XR both shoulders\nRight supraspinatus calcification 6 mm, left subscapularis calcification 2 mm.",
             ["right", "left"],
         ),
     ],
-)
+)  # fmt: skip
 def test_of_which_side_a_mention_is(annotator: Annotator, text: str, sides: list[str]) -> None:
-    """Sides that are told in one breath are both; one that is healthy, or to compare with, is of something else."""
+    """Sides that are told in one breath are both; one that is healthy, or to compare with, is of something else.
+
+    An addendum corrects that of the report.
+    """
     assert [m.laterality for m in annotator.annotate(Report("r", text)).mentions] == sides
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Sequence
 from dataclasses import replace
 
@@ -14,6 +15,16 @@ _BREAK = 10.0
 _SIZE_OF_SIDE = 2  # words between a side and its own size: "8 mm on the right"
 _STATE = 3  # words between a side and how it is: "the right shoulder appears normal"
 _REFERENCE = 7  # words between "larger than" and "on the right"
+_THERE = frozenset({"there", "was", "were", "seen", "noted", "on", "previously"})
+_CORRECTS = re.compile(
+    r"(?:\b(?:examined|correct|imaged|studied) side (?:is|was)(?: in fact)?"
+    r"|\bside (?:examined|imaged|studied) (?:is|was)(?: in fact)?"
+    r"|\bshould (?:read|say|state|have read|have said)(?: as)?"
+    r"|\b(?:correction|corrected|erratum|amendment)\b[^.\n]{0,60}? (?:is|was) of"
+    r"|\b(?:correction|erratum|amendment): (?:this|the study|the examination) (?:is|was))"
+    r" (?:the |an? )?[\"']?(?P<side>left|right)\b(?! (?:alone|as|in|to|out|behind)\b)",
+    re.IGNORECASE,
+)
 _COLONS = (":", "-", "=")
 _GOES_ON = frozenset({",", ";", "with", "but", "and"})
 
@@ -84,7 +95,7 @@ class NamedSides:
 
     def _is_reference(self, side: Hit, hit: Hit) -> bool:
         before = self._forms[max(hit.j, side.i - _REFERENCE) : side.i]
-        return _before_a_stop(before[::-1], self._words["compares"])
+        return _before_a_stop(before[::-1], self._words["compares"]) or _likens(before)
 
     def _has_none(self, side: Hit, hit: Hit) -> bool:
         """Whether it is said that there is none on a side: ", none on the left" beside a mention; "left: none"."""
@@ -99,6 +110,17 @@ class NamedSides:
         """How far a side is from a mention, in words; what stands beyond the end of a clause is far."""
         between = self._forms[hit.j : side.i] if side.i >= hit.j else self._forms[side.j : hit.i]
         return len(between) + _BREAK * sum(w == ";" for w in between)
+
+
+def corrected_side(text: str) -> str:
+    """The side to which a text corrects that of the whole report ("should read LEFT, not right"), else ""."""
+    found = [match["side"].lower() for match in _CORRECTS.finditer(text)]
+    return found[-1] if len(set(found)) == 1 else ""
+
+
+def _likens(words: Sequence[str]) -> bool:
+    """Whether these words before a side liken to it: "much as there was on the right", but not "as well as on"."""
+    return any(a != "well" and b == "as" and c in _THERE for a, b, c in zip(words, words[1:], words[2:], strict=False))
 
 
 def _before_a_stop(words: Sequence[str], wanted: Container[str]) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from calcitrace.circumstances import Circumstances, Observed
+from calcitrace.laterality import OPPOSITE, corrected_side
 from calcitrace.memory import one
 from calcitrace.model import Mention, Report, Section
 from calcitrace.places import Places
@@ -18,6 +20,7 @@ from calcitrace.sites import NOTHING_NAMED, Claim, Hit, HitsOf, Linker, Named, S
 MAX_ABBREVIATION = 5
 TITLE_LINES, LONGEST_TITLE = 4, 60
 NO_REGION = "-"  # one of which no structure is
+_STOP = re.compile(r"(?<!\bMr)(?<!\bDr)(?<!\bMs)(?<!\bMrs)(?<!\b[A-Z])\. ")  # "radiographs of Mr. B. of the left hip"
 
 
 class Session(Circumstances):
@@ -39,8 +42,9 @@ class Session(Circumstances):
     def _begin(self) -> None:
         """Note the side that the title names, or the body part, or the lines below the title."""
         title, body_part, *below = self._head
-        told = map(self.linker.side_of, (_opening(title), title, body_part))
-        self.side = next((s for s in told if s != "none"), "") or one_side(map(self.linker.side_of, _titles(below)))
+        told = [corrected_side(self._text), *map(self.linker.side_of, (_opening(title), title, body_part))]
+        named = (s for s in told if s not in ("", "none"))
+        self.side = next(named, "") or one_side(map(self.linker.side_of, _titles(below)))
         self._begun = True
 
     def side_of_report(self) -> str:
@@ -141,7 +145,13 @@ class Session(Circumstances):
         return observed
 
     def finish(self, mentions: tuple[Mention, ...]) -> tuple[Mention, ...]:
-        """The mentions with what only the whole report can tell: an unsaid side or tendon is that of all the others."""
+        """The mentions with what only the whole report can tell: an unsaid side or tendon is that of all the others.
+
+        An addendum may correct the side of all.
+        """
+        side = corrected_side(self._text) if mentions else ""
+        if side and {m.laterality for m in mentions} <= {"none", OPPOSITE[side]}:
+            mentions = tuple(replace(m, laterality=side) for m in mentions)
         tendons = {m.tendon for m in mentions if m.finding in self.linker.tells_tendon} - {"none"}
         if len(tendons) == 1:
             tendon = self.linker.sites[next(iter(tendons))]
@@ -193,7 +203,7 @@ class Session(Circumstances):
 
 def _opening(line: str) -> str:
     """A line that is no longer than a title, or the first sentence of it."""
-    return line if len(line) <= LONGEST_TITLE else line.partition(". ")[0]
+    return line if len(line) <= LONGEST_TITLE else _STOP.split(line, maxsplit=1)[0]
 
 
 def _titles(lines: Sequence[str]) -> Sequence[str]:

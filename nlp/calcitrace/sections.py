@@ -40,7 +40,9 @@ _QUALIFIERS = re.compile(
 _OF_EARLIER = re.compile(  # "conclusion of the earlier MRI"
     r"\b(?:conclusions?|impression|report|findings?|text|wording|opinion|results?) (?:of|from|on) "
     r"(?:(?:the|an?|his|her) )?(?:earlier|previous|prior|outside|last|old|first|initial)\b"
-    r"|\breport (?:of|from|dated) [\d./-]+ (?:reads?|said|says|stated|states)\b",
+    r"|\breport (?:of|from|dated) [\d./-]+ (?:reads?|said|says|stated|states)\b"
+    r"|^\W*(?:prior|previous|earlier|outside|old|last) (?:[a-z]+ ){0,2}?"
+    r"(?:impression|conclusions?|report|opinion|text)\b",
     re.IGNORECASE,
 )
 _PARTS = re.compile(r"[ \t]*(?:/|&|\+|,|\band\b)[ \t]*", re.I)
