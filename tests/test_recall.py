@@ -109,8 +109,8 @@ def test_recall_of_a_small_review(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("candidates", "audit", "others", "why"),
     [
-        ("y" * 9 + ".", "n" * 50, 100, "1 candidate and 0 reports of the audit have no final decision"),
-        ("y" * 10, "n" * 49 + ".", 100, "0 candidates and 1 report of the audit have no final decision"),
+        ("y" * 9 + ".", "n" * 50, 100, "1 candidate has no final decision"),
+        ("y" * 10, "n" * 49 + ".", 100, "1 report of the audit has no final decision"),
         ("n" * 10, "n" * 50, 100, "no case was found"),
         (
             "y" * 10,

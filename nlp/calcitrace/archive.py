@@ -29,7 +29,7 @@ from calcitrace.criteriafit import (
 from calcitrace.criteriakeys import OWN
 from calcitrace.decisions import SIDES
 from calcitrace.errors import RunError
-from calcitrace.healing import normal_bones
+from calcitrace.healing import normal_bones, region_of
 from calcitrace.modality import OTHER, modality_of
 from calcitrace.model import Experiencer, Report
 from calcitrace.phrases import many
@@ -296,6 +296,7 @@ class Archive:
             conditions += normal_bones(annotated, source.rules, self.criteria.normal_bone)
             kind = modality_of(annotated.report, source.rules)
             found[report_id] = {"assessment": said, "mentions": own, "conditions": conditions, "kind": kind}
+            found[report_id]["region"] = region_of(annotated.report, source.rules)
             found[report_id]["whole"] = together(annotated)
             self.reread += 1
         return found
@@ -348,6 +349,7 @@ def _entry(
         date=study_date(row["study_date"] or "", criteria.date_order),
         modality=row["modality"] or "",
         body_part=row["body_part"] or "",
+        region=(row["body_part"] or "").lower(),
         sex=row["sex"] or "",
         age=age_in_years(row["age"] or ""),
         status=row["case_status"],
@@ -374,10 +376,10 @@ def _entry(
 
 
 def _add_what_was_read(entry: Entry, again: Mapping[str, Any]) -> None:
-    entry.kind, entry.whole = again["kind"], again["whole"]
+    entry.kind, entry.whole, entry.region = again["kind"], again["whole"], again["region"] or entry.region
+    entry.mentions = [*again["mentions"], *again["conditions"]]
     if entry.screened:
         said = again["assessment"]
         entry.status, entry.migration_type = str(said.case_status), said.migration_type
         entry.tendon, entry.bone, entry.laterality = said.tendon, said.bone, said.laterality
-        entry.size_mm, entry.evidence, entry.mentions = said.size_mm, said.evidence, list(again["mentions"])
-    entry.mentions = [*entry.mentions, *again["conditions"]]
+        entry.size_mm, entry.evidence = said.size_mm, said.evidence

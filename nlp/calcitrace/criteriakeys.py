@@ -149,7 +149,7 @@ CRITERIA: Mapping[str, Key] = {
         {
             "not_before": Key("among the three words before: not wanted", WORDS),
             "not_after": Key("among the four words after: not wanted", WORDS),
-            "done_before": Key("among the three words before: it was done", WORDS),
+            "done_before": Key("among the three words before: it was done, but for *prior to*", WORDS),
             "done": Key("in its sentence: it was done", WORDS),
             "advised": Key("in its sentence: it was only advised", WORDS),
         },
@@ -162,6 +162,7 @@ CRITERIA: Mapping[str, Key] = {
             "healed": Key("the bone is healed", WORDS),
             "normal": Key("the bone is normal", WORDS),
             "not": Key("a sentence with one of these says nothing", WORDS),
+            "others": Key("among the three words before what is denied: that of others is, not the known one", WORDS),
         },
     ),
 }

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from calcitrace.link import Session
-from calcitrace.model import AnnotatedReport
+from calcitrace.model import AnnotatedReport, Report
 from calcitrace.ruleset import RuleSet, Site
 from calcitrace.sites import Linker, one_side
 from calcitrace.words import split_words
@@ -41,6 +41,11 @@ def normal_bones(
             side = next((said for said in own if said != "none"), "none")
             for site in linker.bones_in(forms):
                 yield _row(site, section.name if section else "other", side, sure)
+
+
+def region_of(report: Report, rules: RuleSet) -> str:
+    """The region of the body that a report's body part or title names, "" where neither does."""
+    return Session(_linker(rules), report).region
 
 
 def _clauses(forms: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

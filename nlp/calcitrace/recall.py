@@ -107,7 +107,9 @@ def _waiting(items: Sequence[Any], said: Mapping[str, str]) -> str:
     if not left:
         return ""
     audit = sum(i.stratum != CANDIDATE for i in left)
-    return f"{many(len(left) - audit, 'candidate')} and {many(audit, 'report')} of the audit have no final decision yet"
+    counts = ((len(left) - audit, "candidate", ""), (audit, "report", " of the audit"))
+    told = " and ".join(f"{many(n, thing)}{of}" for n, thing, of in counts if n)
+    return f"{told} {by(len(left), 'has', 'have')} no final decision yet"
 
 
 def of_counts(

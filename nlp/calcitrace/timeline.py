@@ -40,6 +40,7 @@ class Entry:
     modality: str = ""
     kind: str = ""
     body_part: str = ""
+    region: str = ""  # of the body, as body part or title tell it; the body part as it is written where they do not
     sex: str = ""
     age: float | None = None
     status: str = "no"
@@ -221,7 +222,7 @@ def bone_state(entry: Entry, criteria: Criteria, place: Place | None = None) -> 
     """
     own = [m for m in entry.mentions if m["assertion"] in CURRENT and m["section"] not in REQUEST]
     own = [m for m in own if place is None or place.has(m)]
-    of_bone = [m for m in own if m["finding"] in criteria.findings["bone"]]
+    of_bone = [m for m in own if m["finding"] in criteria.findings["bone"] and not _denies_another(m, criteria, place)]
     bone = [m["assertion"] for m in of_bone]
     cyst = [m["assertion"] for m in own if m["finding"] in criteria.findings["cyst"]]
     if "present" in bone:
@@ -234,6 +235,17 @@ def bone_state(entry: Entry, criteria: Criteria, place: Place | None = None) -> 
         return "gone" if any(m["change"] == "resolved" for m in of_bone) else "absent"
     normal = place is not None and any(_is_normal(m, entry, place) for m in own if m["finding"] == NORMAL)
     return "normal" if normal else ""
+
+
+def _denies_another(m: Mapping[str, Any], criteria: Criteria, place: Place | None) -> bool:
+    """Whether a mention denies no more than what is new, of others or at the other part: "no new erosion"."""
+    if m["assertion"] != "absent" or m["change"] == "resolved":
+        return False
+    landmarks = place.landmarks if place else frozenset()
+    kind = m["landmark"].rpartition("_")[2]  # the lesser tuberosity, of a case at the greater one
+    apart = m["landmark"] not in landmarks and any(kind == known.rpartition("_")[2] for known in landmarks)
+    beside = has_word(m.get("before", ())[-3:], criteria.normal_bone["others"])
+    return apart or beside or "elsewhere" in m.get("after", ())[:2]
 
 
 def _is_normal(m: Mapping[str, Any], entry: Entry, place: Place) -> bool:
@@ -264,7 +276,7 @@ def outcome(episode: Sequence[Entry], entries: Sequence[Entry], index: StudyDate
 
 
 def _is_overruled(entry: Entry) -> bool:
-    """Whether a reviewer called a report no case that the case definition takes for one."""
+    """Whether a reviewer called a report no case that the case definition takes for one, be it a possible one."""
     return entry.adjudicated == "no" and entry.unreviewed != "no"
 
 
@@ -332,7 +344,7 @@ def _same_deposit(m: Mapping[str, Any], entry: Entry, other: Mapping[str, Any], 
         return bool(m["tendon"] == other["tendon"])
     if "none" not in (m["bone"], other["bone"]):
         return bool(m["bone"] == other["bone"])
-    return bool(entry.body_part) and entry.body_part.lower() == before.body_part.lower()
+    return bool(entry.region) and entry.region == before.region
 
 
 def first_diagnosis(episode: Sequence[Entry], before: Sequence[Entry], criteria: Criteria) -> str:
@@ -376,8 +388,10 @@ def _biopsy_of(mention: Mapping[str, Any], words: Mapping[str, Collection[str]])
         return "none"
     if after and after[0] in _IS and has_word(after[1:2], words["advised"]):  # "was recommended"
         return "advised"
+    if "before" in near or "prior to" in " ".join(near):
+        return "advised"
     done = mention["assertion"] == "historical" or has_word(near, words["done_before"])
     if done or has_word((*around, *str(mention["text"]).lower().split()), words["done"]):
         return "done"
-    hedged = mention["assertion"] in ("possible", "hypothetical")
+    hedged = mention["assertion"] in ("possible", "hypothetical") or mention.get("section") == "recommendation"
     return "advised" if hedged or has_word(around, words["advised"]) else "done"

@@ -235,7 +235,8 @@ class _Records:
 
     def _row(self, record: list[str]) -> dict[str, Any] | Bad:
         if not self._whole(record):
-            return Bad(f"not as many fields as the header ({len(record)}, not {self._size})")
+            first = record[0] if self._id == 0 and self._ids.fits(record[0]) else ""
+            return Bad(f"not as many fields as the header ({len(record)}, not {self._size})", first)
         row = {field: record[place] for field, place in self._places.items()}
         if not all(map(str.isascii, row.values())) and any(map(unread, row.values())):
             return Bad(WRONG_BYTES)
