@@ -138,8 +138,8 @@ def test_a_deposit_that_vanishes_is_that_of_the_case(tmp_path: Path, later: str,
         ("No erosion elsewhere.", "unknown"),
         ("No erosion of the lesser tuberosity.", "unknown"),
         ("The erosion was not assessed.", "unknown"),
-        ("Prior CT impression, copied: calcium extending into the tuberosity.\nFINDINGS: The greater tuberosity has healed.",
-         "resolved"),
+        ("Prior CT impression, copied: calcium extending into the tuberosity.\n"
+         "FINDINGS: The greater tuberosity has healed.", "resolved"),
     ],
 )  # fmt: skip
 def test_healing_is_told_in_many_ways(tmp_path: Path, later: str, outcome: str) -> None:
