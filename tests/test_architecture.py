@@ -65,6 +65,7 @@ criteria healing
 criteriafit
 addenda
 timeline
+biopsies
 archive
 selection
 flow

@@ -22,6 +22,7 @@ def annotator():
             "MRI LEFT HIP\n\nFINDINGS: Left gluteus medius calcification.\n\nIMPRESSION: Right calcific tendinitis.",
             ("side_conflict:title/impression", "side_conflict:findings/impression"),
         ),
+        ("XR SHOULDER RIGHT\nFINDINGS: Calcification of the cuff. No calcification on the left.", ()),
         ("XR LEFT SHOULDER\n\nFINDINGS: No fracture of the left humerus.", ()),
         (
             "MRI LEFT SHOULDER\n\nFINDINGS: Erosion of the greater tuberosity.\n\n"

@@ -610,6 +610,12 @@ def test_changes_of_rules_are_told_by_file_and_line(tmp_path: Path) -> None:
         "# ours\n" + first.read_text("utf-8").replace("terms:\n", "terms:\n    - chalk spot  \n", 1), "utf-8"
     )
     assert rule_changes(own) == [f'findings/{first.name}: added "- chalk spot"']
+    spelling = own / "spelling.yml"
+    spelling.write_text(spelling.read_text("utf-8").replace("milimeters]", "milimetres]"), "utf-8")
+    assert rule_changes(own)[1:] == [
+        'spelling.yml, millimeters: added "milimetres"',
+        'spelling.yml, millimeters: took away "milimeters"',
+    ]
     words = own / "words.yml"
     lines = words.read_text("utf-8").splitlines()
     words.write_text("\n".join(lines[:-30]) + "\n", "utf-8")

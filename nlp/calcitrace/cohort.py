@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calcitrace.archive import Archive
+from calcitrace.biopsies import biopsy
 from calcitrace.criteria import Criteria, read_criteria
 from calcitrace.criteriafit import tell_codes, tell_modalities
 from calcitrace.criteriakeys import LEAVE_OUT
@@ -26,7 +27,6 @@ from calcitrace.tableone import NOT_KNOWN, sex_in_words, tell_sexes
 from calcitrace.tables import schema
 from calcitrace.timeline import (
     Entry,
-    biopsy,
     bone_state,
     deepest,
     deposit_state,

@@ -143,12 +143,13 @@ CRITERIA: Mapping[str, Key] = {
         f"a mapping of names of your choice, each to {NAMES}; yours come after the built-in ones",
     ),
     "biopsy": Key(
-        "words around the mention of a biopsy; where none of them stands there, it was done",
+        "words around the mention of a biopsy, asked for in this order; where none of them stands there, it was done",
         "a mapping",
         "",
         {
             "not_before": Key("among the three words before: not wanted", WORDS),
             "not_after": Key("among the four words after: not wanted", WORDS),
+            "to_come": Key("among the three words after: still to come, so only advised", WORDS),
             "done_before": Key("among the three words before: it was done, but for *prior to*", WORDS),
             "done": Key("in its sentence: it was done", WORDS),
             "advised": Key("in its sentence: it was only advised", WORDS),

@@ -72,13 +72,19 @@ def _side_conflicts(annotated: AnnotatedReport, sentences: Sequence[Sentence], l
 
 
 def _sides(annotated: AnnotatedReport, sentences: Sequence[Sentence], linker: Linker) -> Mapping[str, str]:
-    """The one side that each kind of section names, in its headings or its sentences."""
+    """The one side that each kind of section names, in its headings or its sentences.
+
+    A sentence that only denies (*none on the left*) may be of the other side.
+    """
     sides: dict[str, list[str]] = {}
     places, place = annotated.sentences, 0
+    claims: dict[int, set[str]] = {}
+    for mention in annotated.mentions:
+        claims.setdefault(mention.sentence, set()).add(mention.assertion)
     for section in annotated.sections:
         said = sides.setdefault(section.name, [linker.side_of(section.heading)])
         while place < len(places) and places[place][0] < section.end:
-            said += sentences[place].sides
+            said += () if claims.get(place) == {"absent"} else sentences[place].sides
             place += 1
     sides.setdefault("title", [linker.side_of(annotated.report.body_part)])
     return {name: one_side(said) for name, said in sides.items()}

@@ -6,6 +6,7 @@ criteria, in reports of case patients only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import groupby
@@ -18,6 +19,9 @@ from calcitrace.sites import Linker, one_side
 from calcitrace.words import split_words
 
 NORMAL = "normal_bone"  # stands where a finding's name would
+_NO_FAULT = re.compile(
+    r"\b(?:no|without)(?: (?:any|acute|bony|focal|osseous|further|residual|significant))* abnormalit(?:y|ies)\b"
+)
 
 
 def normal_bones(
@@ -33,7 +37,7 @@ def normal_bones(
         report_side = one_side(m.laterality for m in annotated.mentions)
     for start, end in annotated.sentences:
         section = next((s for s in annotated.sections if s.start <= start < s.end), None)
-        for forms in _clauses(split_words(annotated.report.text, rules.spelling, start, end).forms):
+        for forms in _clauses(_plainly(split_words(annotated.report.text, rules.spelling, start, end).forms)):
             sure, calm = has_word(forms, words["healed"]), has_word(forms, words["normal"])
             if not (sure or calm) or has_word(forms, words["not"]):
                 continue
@@ -53,6 +57,11 @@ def _clauses(forms: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     for apart, own in groupby(forms, key=lambda form: form == ";"):
         if not apart:
             yield tuple(own)
+
+
+def _plainly(forms: tuple[str, ...]) -> tuple[str, ...]:
+    """The words, with *normal* for *no abnormality*."""
+    return tuple(_NO_FAULT.sub("normal", " ".join(forms)).split(" "))
 
 
 @lru_cache(maxsize=2)

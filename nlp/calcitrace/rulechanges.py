@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from difflib import unified_diff
 from pathlib import Path
 
 from calcitrace.rules import patterns_folder
 
+_LIST = re.compile(r"(?P<before>[^\[\]]*)\[(?P<words>[^\[\]]*)\](?P<after>[^\[\]]*)")
 MOST_LINES = 20  # of one file; of more their number is told
 
 
@@ -19,7 +21,8 @@ def rule_changes(patterns: Path | str) -> list[str]:
         patterns: the folder; empty for the rules that ship.
 
     Returns:
-        Texts such as `findings/calcification.yml: added "- chalk spot"`; of many lines their number.
+        Texts such as `findings/calcification.yml: added "- chalk spot"`, or `spelling.yml, calcification: added
+        "gibs"`; of many lines their number.
     """
     if not patterns:
         return []
@@ -46,4 +49,31 @@ def _told(name: str, before: list[str] | None, now: list[str] | None) -> list[st
     removed = [d[1:] for d in changed if d.startswith("-")]
     if len(changed) > MOST_LINES:
         return [f"{name}: {len(added)} lines added, {len(removed)} taken away"]
-    return [*(f'{name}: added "{line}"' for line in added), *(f'{name}: took away "{line}"' for line in removed)]
+    told = list[str]()
+    for line in list(added):
+        if other := next((o for o in removed if _frame(o) == _frame(line) is not None), None):
+            added.remove(line)
+            removed.remove(other)
+            told += _words_told(
+                f"{name}, {(_frame(line) or '').partition(':')[0].strip('- {')}", _words(other), _words(line)
+            )
+    told += (f'{name}: added "{line}"' for line in added)
+    return [*told, *(f'{name}: took away "{line}"' for line in removed)]
+
+
+def _words_told(where: str, before: list[str], now: list[str]) -> list[str]:
+    """What of the words of a list in one line came and went."""
+    came, gone = [w for w in now if w not in before], [w for w in before if w not in now]
+    told = (("added", came), ("took away", gone))
+    return [f'{where}: {what} "{", ".join(words)}"' for what, words in told if words]
+
+
+def _frame(line: str) -> str | None:
+    """What stands around the only list of a line, None where there is not one."""
+    found = _LIST.fullmatch(line)
+    return f"{found['before']}[]{found['after']}" if found else None
+
+
+def _words(line: str) -> list[str]:
+    found = _LIST.fullmatch(line)
+    return [word.strip() for word in found["words"].split(",")] if found else []

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 from typing import Any
 
 from calcitrace.criteria import Criteria
@@ -255,8 +254,6 @@ def _is_normal(m: Mapping[str, Any], entry: Entry, place: Place) -> bool:
     return (bool(m["sure"]) and named) or entry.bone == place.bone
 
 
-_IF = frozenset({"if", "unless", "should", "when"})
-_IS = frozenset({"is", "was", "are", "were", "has", "had"})
 OUTCOMES = {"involved": "persistent", "cyst": "residual_cyst"}
 OUTCOMES |= dict.fromkeys(("gone", "absent", "normal"), "resolved")
 
@@ -362,36 +359,3 @@ def first_diagnosis(episode: Sequence[Entry], before: Sequence[Entry], criteria:
                 ):
                     return name
     return "none"
-
-
-def biopsy(entries: Iterable[Entry], criteria: Criteria) -> str:
-    """Whether a biopsy was done, or only advised, by any report; none where neither is said."""
-    said = {
-        _biopsy_of(m, criteria.biopsy)
-        for e in entries
-        for m in e.mentions
-        if m["finding"] in criteria.findings["biopsy"]
-    }
-    return next((s for s in ("done", "advised") if s in said), "none")
-
-
-def _biopsy_of(mention: Mapping[str, Any], words: Mapping[str, Collection[str]]) -> str:
-    before, after = mention.get("before", ()), mention.get("after", ())
-    said = tuple(takewhile(lambda word: word not in _IF, after))  # "if it does not settle" denies no biopsy
-    near, around = before[-3:], (*before, *after)
-    if (
-        mention["assertion"] == "absent"
-        or has_word(near, words["not_before"])
-        or has_word(said[:4], words["not_after"])
-        or ("need" in before and has_word(before, ("no", "not")))  # "does not need to be biopsied"
-    ):
-        return "none"
-    if after and after[0] in _IS and has_word(after[1:2], words["advised"]):  # "was recommended"
-        return "advised"
-    if "before" in near or "prior to" in " ".join(near):
-        return "advised"
-    done = mention["assertion"] == "historical" or has_word(near, words["done_before"])
-    if done or has_word((*around, *str(mention["text"]).lower().split()), words["done"]):
-        return "done"
-    hedged = mention["assertion"] in ("possible", "hypothetical") or mention.get("section") == "recommendation"
-    return "advised" if hedged or has_word(around, words["advised"]) else "done"

@@ -65,7 +65,7 @@ OF_PIECES = {  # as archives adorn them, too: with a word of `adds` before and o
     "technique": "technique technik untersuchungstechnik",
     "comparison": "comparison voruntersuchung voruntersuchungen",
     "findings": "findings finding befund befunde befundtext narrative",
-    "impression": "impression conclusion opinion beurteilung",
+    "impression": "impression impr conclusion concl opinion beurteilung",
     "recommendation": "recommendation recommendations empfehlung",
     "addendum": "addendum nachtrag",
 }
