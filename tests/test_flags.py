@@ -23,6 +23,10 @@ def annotator():
             ("side_conflict:title/impression", "side_conflict:findings/impression"),
         ),
         ("XR SHOULDER RIGHT\nFINDINGS: Calcification of the cuff. No calcification on the left.", ()),
+        (
+            "XR BOTH SHOULDERS\n\nFINDINGS: Left: no calcification. Right: calcification.\n\nIMPRESSION: Left resolved.",
+            (),
+        ),
         ("XR LEFT SHOULDER\n\nFINDINGS: No fracture of the left humerus.", ()),
         (
             "MRI LEFT SHOULDER\n\nFINDINGS: Erosion of the greater tuberosity.\n\n"

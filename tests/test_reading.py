@@ -117,6 +117,8 @@ def test_where_a_mention_is(
          ["left"]),
         ("XR RIGHT SHOULDER\nCalcification.\nADDENDUM: The report should read LEFT shoulder, not right.", ["left"]),
         ("XR: calcification of the right cuff.\nAddendum: the examined side is LEFT.", ["left"]),
+        ("CT LEFT KNEE\nCalcification.\nAddendum: The report relates to the right knee, not the left.", ["right"]),
+        ("CT LEFT KNEE\nCalcification.\nADDENDUM: wrong side was typed, this is the RIGHT knee.", ["right"]),
         ("XR RIGHT SHOULDER\nCalcification, which should be left alone.", ["right"]),
         ("XR shoulders\nRight calcification. Left calcification, which should read left 9 mm.", ["right", "left"]),
         (

@@ -42,7 +42,7 @@ def _biopsy_of(mention: Mapping[str, Any], words: Mapping[str, Collection[str]])
         return "none"
     if after and after[0] in _IS and has_word(after[1:2], words["advised"]):  # "was recommended"
         return "advised"
-    if "before" in near or "prior to" in " ".join(near) or has_word(said[:3], words["to_come"]):
+    if "before" in near or "prior to" in " ".join(near) or has_word(said[:2], words["to_come"]):
         return "advised"
     if mention["assertion"] == "historical" or has_word(near, words["done_before"]):
         return "done"

@@ -149,7 +149,7 @@ CRITERIA: Mapping[str, Key] = {
         {
             "not_before": Key("among the three words before: not wanted", WORDS),
             "not_after": Key("among the four words after: not wanted", WORDS),
-            "to_come": Key("among the three words after: still to come, so only advised", WORDS),
+            "to_come": Key("among the two words after: still to come, so only advised", WORDS),
             "done_before": Key("among the three words before: it was done, but for *prior to*", WORDS),
             "done": Key("in its sentence: it was done", WORDS),
             "advised": Key("in its sentence: it was only advised", WORDS),

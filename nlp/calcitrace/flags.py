@@ -63,23 +63,25 @@ class Flagger:
 
 
 def _side_conflicts(annotated: AnnotatedReport, sentences: Sequence[Sentence], linker: Linker) -> Iterator[str]:
-    sides = _sides(annotated, sentences, linker)
-    parts = [p for p in ("title", "findings", "impression") if sides.get(p) in ("left", "right")]
+    named, stated = (_sides(annotated, sentences, linker, denied) for denied in (True, False))
+    parts = [p for p in ("title", "findings", "impression") if stated.get(p) in ("left", "right")]
     for number, part in enumerate(parts):
         for other in parts[number + 1 :]:
-            if sides[part] != sides[other]:
+            if stated[part] != stated[other] and (named[part], named[other]) == (stated[part], stated[other]):
                 yield f"side_conflict:{part}/{other}"
 
 
-def _sides(annotated: AnnotatedReport, sentences: Sequence[Sentence], linker: Linker) -> Mapping[str, str]:
+def _sides(
+    annotated: AnnotatedReport, sentences: Sequence[Sentence], linker: Linker, denied: bool
+) -> Mapping[str, str]:
     """The one side that each kind of section names, in its headings or its sentences.
 
-    A sentence that only denies (*none on the left*) may be of the other side.
+    Without `denied` not in sentences that only deny: *none on the left* may be of the other side.
     """
     sides: dict[str, list[str]] = {}
     places, place = annotated.sentences, 0
     claims: dict[int, set[str]] = {}
-    for mention in annotated.mentions:
+    for mention in () if denied else annotated.mentions:
         claims.setdefault(mention.sentence, set()).add(mention.assertion)
     for section in annotated.sections:
         said = sides.setdefault(section.name, [linker.side_of(section.heading)])

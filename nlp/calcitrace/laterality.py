@@ -20,6 +20,8 @@ _CORRECTS = re.compile(
     r"(?:\b(?:examined|correct|imaged|studied) side (?:is|was)(?: in fact)?"
     r"|\bside (?:examined|imaged|studied) (?:is|was)(?: in fact)?"
     r"|\bshould (?:read|say|state|have read|have said)(?: as)?"
+    r"|\b(?:relates?|refers?|pertains?|applies) to(?=[^.\n]{1,40}?\bnot (?:of |to )?(?:the )?(?:left|right)\b)"
+    r"|\bwrong side\b[^.\n]{0,60}? (?:is|was|be)"
     r"|\b(?:correction|corrected|erratum|amendment)\b[^.\n]{0,60}? (?:is|was) of"
     r"|\b(?:correction|erratum|amendment): (?:this|the study|the examination) (?:is|was))"
     r" (?:the |an? )?[\"']?(?P<side>left|right)\b(?! (?:alone|as|in|to|out|behind)\b)",
