@@ -24,7 +24,7 @@ def annotator():
         ),
         ("XR SHOULDER RIGHT\nFINDINGS: Calcification of the cuff. No calcification on the left.", ()),
         (
-            "XR BOTH SHOULDERS\n\nFINDINGS: Left: no calcification. Right: calcification.\n\nIMPRESSION: Left resolved.",
+            "XR BOTH SHOULDERS\n\nFINDINGS: Left: no calcium. Right: calcification.\n\nIMPRESSION: Left resolved.",
             (),
         ),
         ("XR LEFT SHOULDER\n\nFINDINGS: No fracture of the left humerus.", ()),
