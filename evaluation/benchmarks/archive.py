@@ -15,14 +15,13 @@ text, so that the screen does not take the credit of the rest.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import platform
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -66,9 +65,24 @@ def forget() -> None:
     _worker_of.cache_clear()
 
 
+class Archive:
+    """An archive in a file, its first reports, and how many reports and characters it has; the rest is not kept."""
+
+    def __init__(self, reports: int, share: float, source: Path) -> None:
+        self.source, self.first, self.reports, self.characters = source, list[Made](), 0, 0
+        write_archive(self._passing(make_archive(reports, share)), source)
+
+    def _passing(self, archive: Iterator[Made]) -> Iterator[Made]:
+        for made in archive:
+            self.reports += 1
+            self.characters += len(made.text)
+            if len(self.first) < LOOKED:
+                self.first.append(made)
+            yield made
+
+
 def measured(
-    made: Sequence[Made],
-    form: str,
+    archive: Archive,
     few: Sequence[Report],
     rounds: int,
     screens: Sequence[str],
@@ -78,22 +92,20 @@ def measured(
     """The milliseconds a report of each way, for each round."""
     found: dict[str, list[float]] = {name: [] for name in ("chain", "reference", "screened chain", *screens)}
     screen = Screen(reference.rules, reference.rules.cases[DEFAULT_CASE])
-    with tempfile.TemporaryDirectory() as folder:
-        source, looked_at = Path(folder) / f"archive.{form}", [m.text for m in made[:LOOKED]]
-        write_archive(iter(made), source)
-        for number in range(rounds):
-            found["chain"].append(per_report(lambda: [nlp(r.text) for r in few], len(few)))
-            slow = Annotator(reference.rules, engine="medspacy")  # one that remembers nothing
-            found["reference"].append(per_report(lambda slow=slow: list(slow.annotate(few)), len(few)))
-            looked = per_report(lambda: list(map(screen, looked_at)), len(looked_at))
-            share = sum(map(screen, looked_at)) / len(looked_at)
-            found["screened chain"].append(looked + share * found["chain"][-1])
-            for name in screens:
-                out, options = Path(folder) / f"{name}{number}", RunOptions(screen=name)
-                forget()
-                found[name].append(
-                    per_report(lambda out=out, options=options: process(source, out, options), len(made))
-                )
+    looked_at = [m.text for m in archive.first]
+    for number in range(rounds):
+        found["chain"].append(per_report(lambda: [nlp(r.text) for r in few], len(few)))
+        slow = Annotator(reference.rules, engine="medspacy")  # one that remembers nothing
+        found["reference"].append(per_report(lambda slow=slow: list(slow.annotate(few)), len(few)))
+        looked = per_report(lambda: list(map(screen, looked_at)), len(looked_at))
+        share = sum(map(screen, looked_at)) / len(looked_at)
+        found["screened chain"].append(looked + share * found["chain"][-1])
+        for name in screens:
+            out, options = archive.source.parent / f"{name}{number}", RunOptions(screen=name)
+            forget()
+            found[name].append(
+                per_report(lambda out=out, options=options: process(archive.source, out, options), archive.reports)
+            )
     return found
 
 
@@ -143,13 +155,14 @@ def main() -> None:
     path = arguments.out / f"{result['measured'][:10]}_archive_{rules.hash[:8]}.json"
     for name in arguments.only:
         share, form, size, screens = ARCHIVES[name]
-        made = list(make_archive(round(arguments.reports * size), share))
-        gc.freeze()  # what is held here for the measurement slows no way's collection of objects
-        few = [Report(m.report_id, m.text, modality=m.modality, body_part=m.body_part) for m in made[: arguments.few]]
-        found = summary(measured(made, form, few, arguments.rounds, screens, nlp, reference))
-        found["reports"] = len(made)
-        found["characters"] = round(sum(len(m.text) for m in made) / len(made))
-        found["distinct_sentences"] = round(repetition(fast, made[:2000]), 3)
+        with tempfile.TemporaryDirectory() as folder:
+            archive = Archive(round(arguments.reports * size), share, Path(folder) / f"archive.{form}")
+            first = archive.first[: arguments.few]
+            few = [Report(m.report_id, m.text, modality=m.modality, body_part=m.body_part) for m in first]
+            found = summary(measured(archive, few, arguments.rounds, screens, nlp, reference))
+        found["reports"] = archive.reports
+        found["characters"] = round(archive.characters / archive.reports)
+        found["distinct_sentences"] = round(repetition(fast, archive.first[:2000]), 3)
         result["archives"][name] = found
         print(name, json.dumps(found), flush=True)
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from contextlib import suppress
@@ -119,7 +120,11 @@ def say(text: str) -> None:
 
 
 def main() -> None:
-    """Run the command line; every error becomes one line on stderr and an exit code, never a traceback."""
+    """Run the command line; every error becomes one line on stderr and an exit code, never a traceback.
+
+    Arrow takes memory from the system itself, also where it does not ask which pool to use: see `level_memory`.
+    """
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

@@ -39,7 +39,7 @@ from calcitrace.sources.reading import (
     unread,
 )
 
-BATCH = 512
+BATCH, BUFFER = 512, 1 << 20  # rows at a time, and bytes of a column
 MAX_UNPACKED = 2_000_000_000
 MAX_RATIO, RATIO_FROM = 200, 50_000_000
 MAX_CELLS = 40_000_000
@@ -54,7 +54,8 @@ def read_parquet(path: Path, options: Options, tally: Tally) -> Numbered:
 
     number = rows = 0
     try:
-        with pq.ParquetFile(pa.py_buffer(_unpacked(path)) if path.suffix.lower() == ".gz" else str(path)) as table:
+        source = pa.py_buffer(_unpacked(path)) if path.suffix.lower() == ".gz" else str(path)
+        with pq.ParquetFile(source, buffer_size=BUFFER) as table:
             columns = choose_columns(table.schema_arrow.names, options.columns)
             rows, size = table.metadata.num_rows, path.stat().st_size
             others = tally.choose(path, columns, f"{rows} rows")
