@@ -7,6 +7,7 @@ a test holds the two equal on every corpus at hand. The quirks of medspaCy 1.3.1
 from __future__ import annotations
 
 import bisect
+import string
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -16,13 +17,13 @@ from ahocorasick_rs import BytesAhoCorasick
 
 from calcitrace.compiled import compiled
 from calcitrace.ruleset import CueGroup, RuleSet, Term
-from calcitrace.screen import longest_word, nearby_too, necessary
+from calcitrace.screen import nearby_too, necessary
 from calcitrace.sites import Hit
+from calcitrace.words import letters
 
 Span = tuple[int, int]
-MOST_WORDS = 3_000
-MOST_DIGITS = 4  # longer numbers (accession numbers, say) do not come again
-SETS = 4
+_LETTERS = f"{string.ascii_lowercase} ".encode()
+SETS, MOST_LETTERS = 4, 8  # more letters of a string do not make it much rarer
 TokenMatcher = Callable[[Sequence[str], Sequence[tuple[int, Term]]], list[tuple[int, int, int]]]
 
 
@@ -57,32 +58,34 @@ class PhraseTable:
 class RegexTable:
     """The regex terms, each tried only where the sentence holds a string of every necessary set (up to `SETS`).
 
-    Sets of rules are bits of integers: for each word, and each of the `SETS` places, the rules that it satisfies.
+    The strings are looked for all at once (Aho and Corasick 1975). What each of them satisfies are bits of an integer:
+    as many as there are rules for the first set of each, as many for the second ...
     """
 
     def __init__(self, terms: Iterable[tuple[int, Term]]) -> None:
-        self._rules: list[tuple[int, str]] = []
-        self._free = [0] * SETS
-        self._known: dict[str, tuple[int, ...]] = {}
-        needles: dict[str, list[int]] = {}
-        for place, (number, term) in enumerate(terms):
-            self._rules.append((number, term.regex or ""))
-            found = _telling(nearby_too(term))
-            for k in range(SETS):
-                if k >= len(found):
-                    self._free[k] |= 1 << place
+        found = [(number, term.regex or "", _telling(nearby_too(term))) for number, term in terms]
+        self._rules = [(number, regex) for number, regex, _ in found]
+        self._shifts = range(0, SETS * len(found), max(len(found), 1))
+        self._free = 0
+        needles: dict[bytes, int] = {}
+        for place, (_, _, sets) in enumerate(found):
+            for k, shift in enumerate(self._shifts):
+                bit = 1 << (shift + place)
+                if k >= len(sets):
+                    self._free |= bit
                     continue
-                for word in found[k]:
-                    needles.setdefault(word, [0] * SETS)[k] |= 1 << place
+                for needle in sets[k]:
+                    needles[needle] = needles.get(needle, 0) | bit
+        self._all = (1 << len(found)) - 1
         self._satisfied = list(needles.values())
-        self._needles_in = BytesAhoCorasick([n.encode() for n in needles]).find_matches_as_indexes
+        self._needles_in = BytesAhoCorasick(list(needles)).find_matches_as_indexes
 
     def find(self, forms: Sequence[str]) -> list[tuple[int, int, int]]:
         """(number, i, j) of each match, widened to whole words as medspaCy does, in order of rules."""
-        wanted = self._wanted(forms)
+        text = " ".join(forms) + " "
+        wanted = self._wanted(text)
         if not wanted:
             return []
-        text = " ".join(forms) + " "
         starts = [0, *accumulate(len(f) + 1 for f in forms)][: len(forms)]
         found: list[tuple[int, int, int]] = []
         while wanted:
@@ -95,42 +98,42 @@ class RegexTable:
                     found.append((number, i, j))
         return found
 
-    def _wanted(self, forms: Sequence[str]) -> int:
-        """The rules that the words call for, as bits."""
-        masks = list(self._free)
-        known = self._known
-        for form in forms:
-            rules = known[form] if form in known else self._learn(form)
-            for k, bits in enumerate(rules):
-                masks[k] |= bits
-        wanted = masks[0]
-        for bits in masks[1:]:
-            wanted &= bits
+    def _wanted(self, text: str) -> int:
+        """The rules that a sentence calls for, as bits."""
+        satisfied, bits = self._free, self._satisfied
+        for needle, _, _ in self._needles_in(letters(text) + _marks(text), overlapping=True):
+            satisfied |= bits[needle]
+        wanted = self._all
+        for shift in self._shifts:
+            wanted &= satisfied >> shift
         return wanted
 
-    def _learn(self, form: str) -> tuple[int, ...]:
-        """The rules that a word satisfies, remembered: the words of an archive are few."""
-        if len(self._known) >= MOST_WORDS:
-            self._known.clear()
-        rules = [0] * SETS
-        for needle, _, _ in self._needles_in(form.encode("utf-8", "replace"), overlapping=True):
-            rules = [a | b for a, b in zip(rules, self._satisfied[needle], strict=True)]
-        found = tuple(rules) if any(rules) else ()
-        if len(form) <= MOST_DIGITS or not form.isdigit():
-            self._known[form] = found
-        return found
 
-
-def _telling(sets: Iterable[frozenset[str]]) -> list[frozenset[str]]:
-    """Sets of pieces of words, one of each needed, from sets of strings: none that says much the same as one before."""
-    kept: list[frozenset[str]] = []
+def _telling(sets: Iterable[frozenset[str]]) -> list[frozenset[bytes]]:
+    """What must stand for strings of sets, the best sets: none that says much the same as one before."""
+    kept: list[frozenset[bytes]] = []
     for strings in sets:
-        words = [string.split() for string in strings]
-        for pieces in (map(longest_word, strings), (w[0] for w in words if w), (w[-1] for w in words if w)):
-            found = frozenset(pieces)
-            if all(words) and "" not in found and not any(2 * len(k & found) >= min(len(k), len(found)) for k in kept):
-                kept.append(found)
-    return kept
+        begun = set(map(_begun, strings))
+        found = frozenset(b for b in begun if not any(b[:k] in begun for k in range(1, len(b))))
+        if all(found) and not any(_much_the_same(k, found) for k in kept):
+            kept.append(found)
+    return kept[:SETS]
+
+
+def _begun(said: str) -> bytes:
+    """How a string begins among the letters of a text, or the first of its marks if it has no letters."""
+    begun = letters(said)[1:-1][:MOST_LETTERS]
+    return begun if begun.strip() else _marks(said)[:1]
+
+
+def _marks(text: str) -> bytes:
+    """All of a text in small letters but these and blanks."""
+    return text.encode("utf-8", "replace").translate(None, _LETTERS)
+
+
+def _much_the_same(one: frozenset[bytes], other: frozenset[bytes]) -> bool:
+    """Whether sets of strings share half of those of the smaller one."""
+    return 2 * len(one & other) >= min(len(one), len(other))
 
 
 def _to_words(forms: Sequence[str], starts: Sequence[int], start: int, end: int) -> Span:

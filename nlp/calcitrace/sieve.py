@@ -17,7 +17,7 @@ from itertools import combinations
 from calcitrace.ruleset import CaseDefinition, Constituent, Finding, RuleSet, Term
 from calcitrace.screen import alternatives, prepare
 from calcitrace.sentences import pieces, pieces_at, stretches
-from calcitrace.words import FOLD, INVISIBLE, PREFIXES
+from calcitrace.words import FOLD, INVISIBLE, PREFIXES, letters
 
 SCREENS = ("rules", "case", "none")
 STATED = frozenset({"present", "possible"})
@@ -72,7 +72,7 @@ class _Needles:
         bits, hit = self._bits, self._everywhere
         spelt = text if text.isascii() else plain(text)
         marks = "".join(mark for mark in MARKS if mark in spelt)
-        for number, _, _ in self._find(_letters(spelt) + marks.encode(), overlapping=True):
+        for number, _, _ in self._find(letters(spelt) + marks.encode(), overlapping=True):
             hit |= bits[number]
         return hit
 
@@ -80,18 +80,12 @@ class _Needles:
         """Where in a text strings stand, a letter of each, in order; None where that cannot be told."""
         if not self._placed or not text.isascii() or "\0" in text:
             return None
-        return [end - 2 for _, _, end in self._find(b" %b " % text.encode().translate(_LETTERS))]
-
-
-def _letters(text: str) -> bytes:
-    """The letters of a text as small ones, a blank for anything else, before the first and after the last."""
-    return b" %b " % text.encode("ascii", "replace").translate(_LETTERS, b"\0")
+        return [end - 2 for _, _, end in self._find(letters(text))]
 
 
 BLANK, MOST_BLANKS = "_", 4  # in a needle; where a word may be cut, more are not told apart
 MARKS = "#,"  # they can be all that is left of a word
 _STRETCH, _BETWEEN = re.compile("[a-z]+"), re.compile("[^ ]+")
-_LETTERS = bytes(c if chr(c).islower() else ord(" ") for c in bytes(range(128)).lower() + b" " * 128)
 
 
 def _with_blanks(found: re.Match[str]) -> str:
@@ -104,7 +98,7 @@ def _needle(string: str) -> str:
     """What must stand among the letters of a text that holds the string: its longest stretch of letters, or a mark."""
     if BLANK in string:
         return string.replace(BLANK, " ")
-    blanked = _letters(string)[1:-1].decode()
+    blanked = letters(string)[1:-1].decode()
     stretches = [_with_blanks(found) for found in _STRETCH.finditer(blanked)]
     return max(stretches, key=len) if stretches else next((c for c in string if c in MARKS), "")
 

@@ -60,6 +60,7 @@ _ALL_PREFIXES = frozenset(PREFIXES)
 _HYPHEN = re.compile(rf"[{_HYPHENS}\s]+")
 _FIXED = {"placeholder": PLACEHOLDER, "leader": ":"}  # "Fracture ..... none" reads as "Fracture: none"
 _DASHES = "\u2013\u2014\u2212"
+_LETTERS = bytes(c if chr(c).islower() else ord(" ") for c in bytes(range(128)).lower() + b" " * 128)
 FOLD = str.maketrans({"\u2019": "'", "\u00e6": "e", "\u0153": "e", "\u00d7": "x"})
 
 
@@ -74,6 +75,11 @@ class Words:
     def moved(self, by: int) -> Words:
         """The same words where they begin `by` characters later."""
         return Words(self.forms, _offsets([s + by for s in self.starts]), _offsets([e + by for e in self.ends]))
+
+
+def letters(text: str) -> bytes:
+    """The letters of a text as small ones, a blank for anything else, before the first and after the last; no nulls."""
+    return b" %b " % text.encode("ascii", "replace").translate(_LETTERS, b"\0")
 
 
 def standard_form(word: str, spelling: Mapping[str, str]) -> str:
