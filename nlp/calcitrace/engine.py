@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from calcitrace.compiled import compile_all
@@ -17,7 +17,6 @@ from calcitrace.screen import prepare
 from calcitrace.sites import CueHit, Hit, Judged, Looking, no_cues
 
 UNLABELLED = "caller"
-REMEMBERED = 2000  # terms at a place of a sentence: many sentences share one
 
 
 class MedspacyJudge:
@@ -111,7 +110,6 @@ class FastJudge:
     def __init__(self, rules: RuleSet) -> None:
         prepare(rules)
         self._rules = rules
-        self._hits_at = lru_cache(REMEMBERED)(self._all_at)
         self._matcher: dict[Term, Any] = {}
         self._owners = owners_of(rules)
         terms = [(n, own[0][2]) for n, own in enumerate(self._owners)]
@@ -131,11 +129,8 @@ class FastJudge:
     def hits(self, forms: Sequence[str]) -> list[Hit]:
         """Every target rule that matches, before any is pruned, in order of the words."""
         found = self._tokens.find(forms) + self._phrases.find(forms) + self._regexes.find(forms)
-        hits = [hit for place in found for hit in self._hits_at(*place)]
+        hits = [Hit(what, name, term, i, j) for number, i, j in found for what, name, term in self._owners[number]]
         return sorted(hits, key=lambda h: (h.i, -h.j))
-
-    def _all_at(self, number: int, i: int, j: int) -> tuple[Hit, ...]:
-        return tuple(Hit(what, name, term, i, j) for what, name, term in self._owners[number])
 
     def modifiers(self, forms: Sequence[str]) -> tuple[list[Modifier], list[Modifier]]:
         """The context rules that match: those that count, with the scope that is left to them, and those pruned."""
@@ -287,7 +282,7 @@ def _covers(longer: Hit, hit: Hit, rules: RuleSet) -> bool:
 def covers(longer: Hit, hit: Hit, rules: RuleSet) -> bool:
     """Whether a hit's words stand within those of a hit whose finding takes mentions of its finding in."""
     named = rules.findings.get(longer.name) or rules.conditions[longer.name]
-    return hit.name in named.covers and hit in longer
+    return hit.name in named.covers and longer.holds(hit)
 
 
 def _literal(term: Term) -> str:

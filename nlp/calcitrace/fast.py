@@ -132,8 +132,9 @@ def _marks(text: str) -> bytes:
 
 
 def _much_the_same(one: frozenset[bytes], other: frozenset[bytes]) -> bool:
-    """Whether sets of strings share half of those of the smaller one."""
-    return 2 * len(one & other) >= min(len(one), len(other))
+    """Whether sets of strings share half of those of the smaller one, wherever in words these stand."""
+    shared = set(map(bytes.strip, one)).intersection(map(bytes.strip, other))
+    return 2 * len(shared) >= min(len(one), len(other))
 
 
 def _to_words(forms: Sequence[str], starts: Sequence[int], start: int, end: int) -> Span:

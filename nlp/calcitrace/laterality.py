@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Sequence
-from dataclasses import replace
 
 from calcitrace.measures import Measure
 from calcitrace.ruleset import Site
@@ -65,7 +64,7 @@ class NamedSides:
         for side in sorted(sides, key=lambda s: s.i):
             before = joined[-1] if joined else side
             if {before.name, side.name} == OPPOSITE.keys() and self._in_one_breath(before, side):
-                joined[-1] = replace(before, name="bilateral", j=side.j)
+                joined[-1] = before._replace(name="bilateral", j=side.j)
             else:
                 joined.append(side)
         return joined

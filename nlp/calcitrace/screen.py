@@ -138,7 +138,7 @@ def _of_sequence(items: Any, nearby: bool = False) -> list[frozenset[str]]:
         strings, _ = _beginnings(items[k:])
         if all(strings):
             found.append(frozenset(map(_begun, strings)) if k and _begins_word(items[k - 1]) else strings)
-        if code is not op.BRANCH or min(map(len, strings)) < LONG:
+        if nearby or code is not op.BRANCH or min(map(len, strings)) < LONG:
             found += _of_item(code, argument, nearby)
     return found
 
@@ -222,9 +222,10 @@ def _of_branches(branches: Sequence[Any], nearby: bool) -> frozenset[str] | None
     return frozenset(together) if len(together) <= MOST_STRINGS else None
 
 
-def _worth(strings: frozenset[str]) -> tuple[int, int]:
-    """How few texts a set lets through: longer words are better, then fewer of them."""
-    return min(min(map(len, map(longest_word, strings))), MOST_LETTERS), -len(strings)
+def _worth(strings: frozenset[str]) -> tuple[int, int, int]:
+    """How few texts a set lets through: longer words are better, then fewer of them, then beginnings of words."""
+    begun = sum(string.startswith(" ") for string in strings)
+    return min(min(map(len, map(longest_word, strings))), MOST_LETTERS), -len(strings), begun
 
 
 def longest_word(string: str) -> str:

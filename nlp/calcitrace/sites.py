@@ -18,8 +18,7 @@ LETTERS = {"l": "left", "r": "right"}
 READ_TWICE = 8  # lines that are asked for their region and for their side
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A rule's term found in a sentence: what kind of rule, its name, the term, and the words `i:j`."""
 
     what: str
@@ -33,13 +32,12 @@ class Hit:
         """Number of words."""
         return self.j - self.i
 
-    def __contains__(self, other: Hit) -> bool:
+    def holds(self, other: Hit) -> bool:
         """Whether the words of another hit are among its own."""
         return self.i <= other.i and other.j <= self.j
 
 
-@dataclass(frozen=True, slots=True)
-class CueHit:
+class CueHit(NamedTuple):
     """A context rule that reaches a target: its group, its term and its words `i:j` of the sentence."""
 
     group: CueGroup
