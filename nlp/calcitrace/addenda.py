@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +43,7 @@ class Addenda:
             self._texts[study] = report.text
             return None
         whole = self._texts[study] = f"{before}\n\n{report.text}"
-        return assess(self._annotator.annotate(replace(report, text=whole)), self._rules, self._case)
+        return assess(self._annotator.annotate(report._replace(text=whole)), self._rules, self._case)
 
     @cached_property
     def _annotator(self) -> Annotator:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from operator import attrgetter
+from typing import NamedTuple
 
 
 class Presence(StrEnum):
@@ -51,8 +51,7 @@ class CaseStatus(StrEnum):
     NO = "no"
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """One radiology report as it was read; `text` is never changed, ids are strings exactly as given."""
 
     report_id: str
@@ -65,13 +64,6 @@ class Report:
     age: str = ""
     version_of: str = ""
 
-    def __reduce__(self) -> tuple[type[Report], tuple[str, ...]]:
-        """By its values, in a fraction of the time that field by field takes: workers are sent every report."""
-        return Report, _values_of_report(self)
-
-
-_values_of_report = attrgetter(*(f.name for f in fields(Report)))
-
 
 @dataclass(frozen=True, slots=True)
 class Reject:
@@ -83,8 +75,7 @@ class Reject:
     report_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """A stretch of a report under one heading; `start:end` are character offsets of its whole extent."""
 
     name: str

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from calcitrace.model import Section
 from calcitrace.ruleset import SectionRule
@@ -53,8 +53,7 @@ MAX_HEAD_WORDS = 7
 REMEMBERED = 1200  # lines repeat
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
+class _Head(NamedTuple):
     """A heading found in the text: its section name ("" for a subhead), its words and its extent."""
 
     name: str
@@ -246,7 +245,7 @@ class Sectioner:
                 break
             cut = line.end()
         if cut > first.start and text[first.start : cut].strip():
-            yield replace(first, name=TITLE, end=cut, body=first.start)
+            yield first._replace(name=TITLE, end=cut, body=first.start)
         if cut < first.end:
             yield Section(first.name, first.heading, cut, cut, first.end, first.subhead)
         yield from sections[1:]

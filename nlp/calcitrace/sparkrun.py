@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict
 from itertools import takewhile
 from math import ceil
 from pathlib import Path
@@ -270,7 +269,7 @@ def _born(cell: object) -> bool:
 
 def _copied(report: Report) -> dict[str, str]:
     """A report as it was read: under the id as given, so that versions are told apart again."""
-    row = asdict(report) | {"report_id": report.version_of or report.report_id}
+    row = report._asdict() | {"report_id": report.version_of or report.report_id}
     return {name: row[name] for name in COPIED}
 
 

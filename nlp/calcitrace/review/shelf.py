@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -107,7 +106,7 @@ def _texts(source: Rerun, items: Mapping[str, Item]) -> tuple[dict[str, Report],
         report_id = clean(read.report_id)
         unit = unit_of(report_id, clean(read.patient_id), clean(read.version_of))
         if unit in units:
-            reports[report_id] = replace(read, report_id=report_id)
+            reports[report_id] = read._replace(report_id=report_id)
             of_unit[unit].append(report_id)
     missing = len(items.keys() - reports.keys())
     if missing:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from calcitrace.model import Reject, Report
 from calcitrace.sources.seen import NUMBER, Seen
@@ -42,7 +41,7 @@ class Versions:
         while seen.add(_key(made := f"{report.report_id}{VERSION_MARK}{number}"), MADE) is not None:
             number += 1  # the source may use such an id itself
         seen.change(counter, number)
-        return replace(report, report_id=made, version_of=report.report_id)
+        return report._replace(report_id=made, version_of=report.report_id)
 
 
 def _digest(text: str) -> int:
