@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from calcitrace.model import AnnotatedReport, Mention
 from calcitrace.ruleset import RuleSet
-from calcitrace.screen import of_regex
+from calcitrace.screen import may_match
 from calcitrace.sites import Linker, Sentence, one_side
 
 CONCLUSIONS = ("impression",)
@@ -22,14 +22,14 @@ class Flagger:
         self._linker = linker
         self._slips = tuple(rules.slips)
         self._by_first: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
-        self._others: list[tuple[str, re.Pattern[str], Sequence[frozenset[str]]]] = []
+        self._others: list[tuple[str, re.Pattern[str], Callable[[str], bool]]] = []
         for name, ways in rules.slips.items():
             for first, regex in ways:
                 way = re.compile(regex, re.IGNORECASE)
                 if first:
                     self._by_first.setdefault(first, []).append((name, way))
                 else:
-                    self._others.append((name, way, of_regex(regex)))
+                    self._others.append((name, way, may_match(regex)))
 
     def flags(self, annotated: AnnotatedReport, sentences: Sequence[Sentence]) -> tuple[str, ...]:
         """The flags of one report, in a fixed order; none says anything of what the report means.
@@ -56,9 +56,7 @@ class Flagger:
         lowered = sentence.lower()
         begun = self._by_first.keys() & _WORD.findall(lowered)
         found = {name for first in begun for name, way in self._by_first[first] if way.search(sentence)}
-        for name, way, needed in self._others:
-            if all(any(s in lowered for s in strings) for strings in needed) and way.search(sentence):
-                found.add(name)
+        found.update(name for name, way, may in self._others if may(lowered) and way.search(sentence))
         return frozenset(found) if found else _NONE
 
 

@@ -7,6 +7,7 @@ from collections.abc import Container, Sequence
 
 from calcitrace.measures import Measure
 from calcitrace.ruleset import Site
+from calcitrace.screen import may_match
 from calcitrace.sites import LETTERS, Hit, Linker
 
 OPPOSITE = {"left": "right", "right": "left"}
@@ -26,6 +27,7 @@ _CORRECTS = re.compile(
     r" (?:the |an? )?[\"']?(?P<side>left|right)\b(?! (?:alone|as|in|to|out|behind)\b)",
     re.IGNORECASE,
 )
+_MAY_CORRECT = may_match(_CORRECTS.pattern)
 _COLONS = (":", "-", "=")
 _GOES_ON = frozenset({",", ";", "with", "but", "and"})
 
@@ -115,7 +117,7 @@ class NamedSides:
 
 def corrected_side(text: str) -> str:
     """The side to which a text corrects that of the whole report ("should read LEFT, not right"), else ""."""
-    found = [match["side"].lower() for match in _CORRECTS.finditer(text)]
+    found = [match["side"].lower() for match in _CORRECTS.finditer(text)] if _MAY_CORRECT(text.lower()) else []
     return found[-1] if len(set(found)) == 1 else ""
 
 

@@ -7,7 +7,7 @@ path skips rules by them, and the archive screen skips reports; a rule author ne
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
@@ -123,6 +123,13 @@ def _of_tokens(tokens: Sequence[Mapping[str, Any]]) -> list[frozenset[str]]:
 def of_regex(regex: str) -> list[frozenset[str]]:
     """Sets of strings; of each set one stands in every text that the regular expression matches."""
     return _needs_of(regex)[0]
+
+
+def may_match(regex: str) -> Callable[[str], bool]:
+    """A quick test of a text in small letters: false where the regular expression surely does not match in it."""
+    sets = {frozenset(map(str.strip, strings)) for strings in of_regex(regex)}
+    fewest = [[s for s in strings if not any(o in s for o in strings if o != s)] for strings in sets if all(strings)]
+    return lambda lowered: all(any(s in lowered for s in strings) for strings in fewest)
 
 
 def _of_sequence(items: Any, nearby: bool = False) -> list[frozenset[str]]:

@@ -43,6 +43,7 @@ _WHOLE_OR_LINE = re.compile(rf"\.(?:(?=\s[A-Z]){_after_a_word()}|(?=\s*\n)(?<=[^
 # these begin with one set of characters, which is looked for many times faster than alternatives are
 _WHOLE_OR_MAYBE = re.compile(rf"[\n.!?\f\u2022](?:(?<=\.)(?=\s[A-Z]){_after_a_word()}(?P<whole>))?")
 _MAYBE = re.compile(r"[\n.!?\f\u2022](?:(?<!\.)|(?!\d))")
+LISTS = b"the following"  # words without which no list is announced
 _LEAD = re.compile(
     r"\b(?:none of the following|no evidence of(?: any)?(?: of)? the following|negative for the following)\b", re.I
 )
@@ -100,9 +101,9 @@ def pieces(text: str) -> list[str]:
     return [*whole, last] if last else whole
 
 
-def pieces_at(text: str, places: Iterable[int]) -> list[str]:
-    """The pieces of a text in which these places lie, letters of words, in order."""
-    stop, text = _WHOLE if _announces(text) else _WHOLE_OR_LINE, f"{text}{_BLANK_LINE}"
+def pieces_at(text: str, places: Iterable[int], lists: bool = True) -> list[str]:
+    """The pieces of a text in which these places lie, letters of words, in order; `lists`: it may announce one."""
+    stop, text = _WHOLE if lists and _announces(text) else _WHOLE_OR_LINE, f"{text}{_BLANK_LINE}"
     found, begin, end = list[str](), 0, -1
     for place in places:
         if place < end:
@@ -138,7 +139,7 @@ def stretches_of(piece: str) -> list[str]:
 
 def _announces(text: str) -> bool:
     """Whether a text announces a list, which goes on where other sentences end."""
-    return "the following" in text.lower() and _LEAD.search(text) is not None
+    return LISTS.decode() in text.lower() and _LEAD.search(text) is not None
 
 
 def _breaks(text: str, begin: int, until: int, of: Sentence, width: int) -> Iterator[int]:

@@ -16,7 +16,7 @@ from itertools import combinations
 
 from calcitrace.ruleset import CaseDefinition, Constituent, Finding, RuleSet, Term
 from calcitrace.screen import alternatives, prepare
-from calcitrace.sentences import pieces, pieces_at, stretches
+from calcitrace.sentences import LISTS, pieces, pieces_at, stretches
 from calcitrace.words import FOLD, INVISIBLE, PREFIXES, letters
 
 SCREENS = ("rules", "case", "none")
@@ -76,11 +76,11 @@ class _Needles:
             hit |= bits[number]
         return hit
 
-    def places(self, text: str) -> list[int] | None:
-        """Where in a text strings stand, a letter of each, in order; None where that cannot be told."""
+    def places(self, text: str, said: bytes) -> list[int] | None:
+        """Where in a text with these `letters` strings stand, one of each, in order; None where that cannot be told."""
         if not self._placed or not text.isascii() or "\0" in text:
             return None
-        return [end - 2 for _, _, end in self._find(letters(text))]
+        return [end - 2 for _, _, end in self._find(said)]
 
 
 BLANK, MOST_BLANKS = "_", 4  # in a needle; where a word may be cut, more are not told apart
@@ -217,10 +217,11 @@ class Screen:
 
     def among(self, text: str) -> list[str]:
         """The pieces of a text that could mention a decisive finding, at a first glance."""
-        places = None if self._always else self._places(text)
+        said = letters(text)
+        places = None if self._always else self._places(text, said)
         if places is None:
             return pieces(text)
-        return pieces_at(text, places) if places else []
+        return pieces_at(text, places, LISTS in said) if places else []
 
     def named(self, text: str) -> frozenset[str]:
         """The findings and conditions that the stretches of a text could mention, each by itself."""
