@@ -201,9 +201,20 @@ TOLD = st.sampled_from(
 @given(texts=st.lists(TOLD, max_size=12).map("".join))
 def test_whatever_is_denied_the_screen_keeps_the_tier(workers: dict[str, Worker], texts: str) -> None:
     """Claims and denials of all that a tier needs, in any order: the same case status with the screen as without."""
+    _check_tier(workers, texts)
+
+
+def test_what_tells_need_not_count_at_its_place(workers: dict[str, Worker]) -> None:
+    """A cyst in the place of what the sentence may mean by calcification counts, and is looked for by the screen."""
+    assert _check_tier(workers, "Calcification of the supraspinatusa cyst") == "possible"
+
+
+def _check_tier(workers: dict[str, Worker], texts: str) -> str:
+    """The case status of a text, which is the same with the screen as without."""
     report = Report("x", f"MRI RIGHT SHOULDER\n\n{texts}")
     rows = [workers[screen](report)["report"]["case_status"] for screen in ("none", "case")]
     assert rows[0] == rows[1]
+    return str(rows[0])
 
 
 def _missed(worker: Worker, report: Report) -> set[str]:

@@ -104,7 +104,7 @@ def test_every_shipped_example_holds_what_its_rule_needs():
     for finding in rules.findings.values():
         for example in finding.examples:
             for mention in annotator.annotate(Report("x", example.text)).mentions:
-                text = " ".join(split_words(example.text, rules.spelling).forms)
+                text = f" {' '.join(split_words(example.text, rules.spelling).forms)} "
                 assert any(not n or any(s in text for s in n) for n in map(necessary, terms[mention.rule_id]))
 
 

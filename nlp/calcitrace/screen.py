@@ -30,7 +30,7 @@ _KNOWN: dict[str, Needs] = {}
 
 
 def necessary(term: Term) -> frozenset[str] | None:
-    """Strings of which at least one stands in every sentence (standard words, joined by spaces) the term matches.
+    """Strings of which at least one stands in every sentence (standard words, between spaces) the term matches.
 
     None where nothing can be said, so that the rule must always be tried.
     """
