@@ -37,7 +37,7 @@ def annotator():
         ("FINDINGS: Know evidence of fracture.", ("dictation:misheard_no",)),
         ("Narrow edema of the greater tuberosity.", ("dictation:misheard_word",)),
         ("The deposit measures 8 x 4 in the tendon.", ("dictation:missing_unit",)),
-        ("There is a deposit. Measures 8 x 4 in the tendon.", ("dictation:missing_unit",)),
+        ("There is a calcific deposit. Measures 8 x 4 in the tendon.", ("dictation:missing_unit",)),
         ("The deposit measures 8 x 4 mm, its halo measures 12, 14 and 9 mm.", ()),
         ("LEFT SHOULDER\nThe calcific deposit is *** mm.", ("dictation:empty_field",)),
         ("*** FINAL REPORT ***\n[ ] Fracture\n[x] Calcification of the tendon", ()),
