@@ -6,25 +6,33 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import count
 from typing import Any, TypeVar
 
 Same = TypeVar("Same")
 MOST_EQUAL = 4000
+SELDOM_BACK = 8  # calls
 SELDOM = (20_000, 20, 20)  # objects, and generations, before what is unreachable in a circle is looked for
 
 
 @contextmanager
 def level_memory() -> Iterator[Callable[[], None]]:
-    """A context in which Arrow takes memory from the system itself; call what it gives now and then, to give it back.
+    """A context in which Arrow takes memory from the system itself; call what it gives for each part of the work.
 
-    Arrow's own allocator keeps what was freed: after a million reports 40 MB more than are in use.
+    Arrow's own allocator keeps what was freed: after a million reports 40 MB more than are in use. Memory goes back to
+    the system at some calls only, since a page that has gone back costs time when it is asked for again.
     """
     import pyarrow as pa
 
-    before, pool = pa.default_memory_pool(), pa.system_memory_pool()
+    before, pool, calls = pa.default_memory_pool(), pa.system_memory_pool(), count(1)
+
+    def give_back() -> None:
+        if next(calls) % SELDOM_BACK == 0:
+            pool.release_unused()
+
     pa.set_memory_pool(pool)
     try:
-        yield pool.release_unused
+        yield give_back
     finally:
         pa.set_memory_pool(before)
 
