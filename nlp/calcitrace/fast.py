@@ -115,9 +115,14 @@ def _telling(sets: Iterable[frozenset[str]]) -> list[frozenset[bytes]]:
     for strings in sets:
         begun = set(map(_begun, strings))
         found = frozenset(b for b in begun if not any(b[:k] in begun for k in range(1, len(b))))
-        if all(found) and not any(_much_the_same(k, found) for k in kept):
+        if all(map(_tells, found)) and not any(_much_the_same(k, found) for k in kept):
             kept.append(found)
     return kept[:SETS]
+
+
+def _tells(begun: bytes) -> bool:
+    """Whether the beginning of a string is more than one letter, which any word may hold, or a mark."""
+    return len(begun) > 1 or begun.strip(_LETTERS) != b""
 
 
 def _begun(said: str) -> bytes:
