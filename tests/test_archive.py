@@ -204,17 +204,29 @@ def test_whatever_is_denied_the_screen_keeps_the_tier(workers: dict[str, Worker]
     _check_tier(workers, texts)
 
 
-def test_what_tells_need_not_count_at_its_place(workers: dict[str, Worker]) -> None:
-    """A cyst in the place of what the sentence may mean by calcification counts, and is looked for by the screen."""
-    assert _check_tier(workers, "Calcification of the supraspinatusa cyst") == "possible"
+@pytest.mark.parametrize(
+    ("text", "is_case"),
+    [
+        ("Calcification of the supraspinatusa cyst", False),
+        ("A focus descends from the tendon into the bone.", False),
+        ("A lump that has left the tendon for the bone.", False),
+        ("A focus, part of it lies in the bone.", False),
+        ("No calcification. A focus descends from the tendon into the bone.", False),
+        ("A focus descends from the tendon into the bone. It proves to be calcific.", True),
+        ("Calcification of the supraspinatus. A focus, part of it lies in the bone.", True),
+    ],
+)
+def test_what_enters_a_bone_must_be_named(workers: dict[str, Worker], text: str, is_case: bool) -> None:
+    """A focus may be anything where the report names no calcium, read with a screen or without."""
+    assert (_check_tier(workers, text) != "no") == is_case
 
 
 def _check_tier(workers: dict[str, Worker], texts: str) -> str:
     """The case status of a text, which is the same with the screen as without."""
     report = Report("x", f"MRI RIGHT SHOULDER\n\n{texts}")
-    rows = [workers[screen](report)["report"]["case_status"] for screen in ("none", "case")]
-    assert rows[0] == rows[1]
-    return str(rows[0])
+    none, rules, case = (workers[s](report)["report"]["case_status"] for s in ("none", "rules", "case"))
+    assert none == rules == case
+    return str(none)
 
 
 def _missed(worker: Worker, report: Report) -> set[str]:

@@ -116,6 +116,7 @@ def test_where_a_mention_is(
         ("Dear colleague,\nthank you for sending Mr. B. for films of his left shoulder in two planes.\nCalcification.",
          ["left"]),
         ("XR RIGHT SHOULDER\nCalcification.\nADDENDUM: The report should read LEFT shoulder, not right.", ["left"]),
+        ("XR LEFT SHOULDER\nCalcification.\nADDENDUM: The report should read R\u0130GHT.", ["left"]),
         ("XR: calcification of the right cuff.\nAddendum: the examined side is LEFT.", ["left"]),
         ("CT LEFT KNEE\nCalcification.\nAddendum: The report relates to the right knee, not the left.", ["right"]),
         ("CT LEFT KNEE\nCalcification.\nADDENDUM: wrong side was typed, this is the RIGHT knee.", ["right"]),

@@ -139,6 +139,7 @@ def test_a_placeholder_in_angle_brackets_is_one_neutral_word(text: str) -> None:
         ("T2-weighted", ["t2", "weighted"]),
         ("C5-6", ["c5", "6"]),
         ("s/p repair w/ oedema", ["s/p", "repair", "w/", "edema"]),
+        ("calc\u0131f\u0131cation", ["calcification"]),
         ("(-) mass", ["(-)", "mass"]),
         ("isn\u2019t", ["isn't"]),
         ("mass.No", ["mass", ".", "no"]),

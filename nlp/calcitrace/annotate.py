@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, compress
 from operator import attrgetter
 from typing import Any, NamedTuple, overload
 
@@ -29,7 +29,7 @@ from calcitrace.sections import Sectioner
 from calcitrace.sentences import split_sentences, wrap_width
 from calcitrace.sides import Sides
 from calcitrace.sites import NOTHING_JUDGED, Claim, Hit, HitsOf, Linker, Sentence
-from calcitrace.targets import counting, named_just, named_so_far, spoken_of
+from calcitrace.targets import counting, founded, named_just, named_so_far, spoken_of
 from calcitrace.words import Words, split_words, word_range
 
 REMEMBERED = 17_000_000  # bytes of sentences, by what follows: some 13,000
@@ -48,11 +48,12 @@ _NEVER = Outcomes[Any]()  # filled: it is for hits, and shared by all sentences 
 class _Step(NamedTuple):
     """What came of a sentence: its mentions, whether each is at no bone, tendon, bursa or joint, and what it changed.
 
-    Places are counted from its start; `changed` are circumstances, each name before its value.
+    Places are counted from its start; `asked` are findings of which each asks for one, `changed` names before values.
     """
 
     mentions: tuple[Mention, ...]
     homeless: tuple[bool, ...]
+    asked: tuple[frozenset[str], ...]
     changed: tuple[Any, ...]
 
 
@@ -62,6 +63,7 @@ class _Found:
 
     mention: Mention
     homeless: bool
+    asked: frozenset[str]
     start: int
     number: int
 
@@ -245,6 +247,7 @@ class Annotator:
         found = self._found(session, sections, sentences, read)
         if session.elsewhere():
             found = [f for f in found if not f.homeless]
+        found = list(compress(found, founded([f.mention for f in found], [f.asked for f in found])))
         mentions, conditions = self._placed(report.report_id, found)
         linked = self._dated(settle(session.finish(mentions), self.rules), text, sections, sentences)
         places, forms = tuple((s, e) for s, e, _ in sentences), tuple(s.words.forms for s in read)
@@ -286,7 +289,7 @@ class Annotator:
             just = named_just(((f.number, f.mention) for f in reversed(found)), number)
             step = self._step(sentence, sections[place], session, named | just)
             named |= named_so_far(step.mentions)
-            found += [_Found(m, h, start, number) for m, h in zip(step.mentions, step.homeless, strict=True)]
+            found += [_Found(*made, start, number) for made in zip(*step[:3], strict=True)]
         return found
 
     def _step(self, sentence: Sentence, section: Section, session: Session, named: set[str]) -> _Step:
@@ -296,8 +299,9 @@ class Annotator:
         if step is None:
             sided, observed = session.sides(sentence)
             made = list(self._mentions(sentence, section, sided, named))
-            mentions, homeless = tuple([m for m, _ in made]), tuple([h for _, h in made])
-            step = _Step(mentions, one(homeless), one(tuple(chain(*observed.changed.items()))))
+            mentions, homeless, asked = tuple([m for m, _, _ in made]), [h for _, h, _ in made], [a for _, _, a in made]
+            changed = one(tuple(chain(*observed.changed.items())))
+            step = _Step(mentions, one(tuple(homeless)), one(tuple(asked)), changed)
             if sentence.read_in.keep(step, observed.asked, session, *besides):
                 self._read.grew(sentence, STEP)
         session.remember(sentence, step.changed)
@@ -305,13 +309,14 @@ class Annotator:
 
     def _mentions(
         self, sentence: Sentence, section: Section, sided: Sides, named: Container[str]
-    ) -> Iterator[tuple[Mention, bool]]:
+    ) -> Iterator[tuple[Mention, bool, frozenset[str]]]:
         words = sentence.words
         counted = list(counting(sentence.judged.targets, sided, named, self.rules))
         for hit, cues in spoken_of(counted, words.forms, self.rules):
             asserted = self._assert(hit, cues, words, sentence.text, section)
             homeless = self._is_local(hit.name) and not sided.sited(hit)
-            yield _mention(hit, words, sentence.text, section, asserted, sided), homeless
+            mention = _mention(hit, words, sentence.text, section, asserted, sided)
+            yield mention, homeless, hit.term.told | hit.term.after
 
     def _placed(self, report_id: str, found: Sequence[_Found]) -> tuple[tuple[Mention, ...], tuple[Mention, ...]]:
         """The mentions, numbered in order of appearance, and those of conditions, where they stand in the text."""

@@ -25,7 +25,7 @@ _CORRECTS = re.compile(
     r"|\b(?:correction|corrected|erratum|amendment)\b[^.\n]{0,60}? (?:is|was) of"
     r"|\b(?:correction|erratum|amendment): (?:this|the study|the examination) (?:is|was))"
     r" (?:the |an? )?[\"']?(?P<side>left|right)\b(?! (?:alone|as|in|to|out|behind)\b)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 _MAY_CORRECT = may_match(_CORRECTS.pattern)
 _COLONS = (":", "-", "=")

@@ -86,7 +86,7 @@ class Session(Circumstances):
             observed = self._observed(sentence)
             places = Places(self.linker, observed, sentence.words, self._sites(sentence).sites)
             allowed = [h for h in hits(sentence) if places.allows(h)]
-            found = one(frozenset((h.name, _asked(h, sentence), places.sited(h)) for h in allowed))
+            found = one(frozenset((h.name, h.term.told, places.sited(h)) for h in allowed))
             sentence.claims_in.keep(found, observed.asked, self, hits)
         return found
 
@@ -100,7 +100,7 @@ class Session(Circumstances):
                 looked.append(sites)
                 places = Places(self.linker, self, sentence.words, sites)
                 allowed = filter(places.allows_somewhere, hits)
-                yield from ((h.name, _asked(h, sentence), places.sited(h)) for h in allowed)
+                yield from ((h.name, h.term.told, places.sited(h)) for h in allowed)
 
     def _remember(self, named: Named) -> None:
         self._named.append(named)
@@ -217,10 +217,3 @@ def _end_of_line(text: str, section: Section) -> int:
     end = text.find("\n", section.start, section.end)
     alone = text[section.start : end].strip(" \t:*_-") == section.heading
     return section.end if end < 0 or alone else end
-
-
-def _asked(hit: Hit, sentence: Sentence) -> frozenset[str]:
-    """The findings of which a hit asks that one be told, where its own sentence has not told one before it."""
-    asked = hit.term.told
-    before = any(h.name in asked and h.j <= hit.i for h in sentence.hits) if asked and not hit.term.just else False
-    return frozenset() if before else asked

@@ -64,8 +64,8 @@ class _Needles:
         self._everywhere = needles.pop("", 0)
         self._bits = list(needles.values())
         self._placed = not self._everywhere and needles.keys().isdisjoint(MARKS)
-        letters = [needle.encode() for needle in needles]
-        self._find = BytesAhoCorasick(letters, implementation=Implementation.DFA).find_matches_as_indexes
+        encoded = [needle.encode() for needle in needles]
+        self._find = BytesAhoCorasick(encoded, implementation=Implementation.DFA).find_matches_as_indexes
 
     def sets(self, text: str) -> int:
         """The sets of which a string stands in a text, as bits."""

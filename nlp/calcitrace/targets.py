@@ -63,6 +63,20 @@ def named_so_far(mentions: Iterable[Mention]) -> set[str]:
     return {m.finding for m in mentions if not _is_denied(m)}
 
 
+def founded(mentions: Sequence[Mention], asked: Sequence[frozenset[str]]) -> list[bool]:
+    """Which of a report's mentions are denied, or of what it names: a "focus" that enters a bone may be anything.
+
+    Args:
+        mentions: all of the report.
+        asked: of each the findings of which its term asks for one, told by whatever words.
+    """
+    named: set[str] = set()
+    stated = [(m.finding, ask) for m, ask in zip(mentions, asked, strict=True) if not _is_denied(m)]
+    while more := {f for f, ask in stated if f not in named and not (ask and named.isdisjoint(ask))}:
+        named |= more
+    return [not ask or not named.isdisjoint(ask) or _is_denied(m) for m, ask in zip(mentions, asked, strict=True)]
+
+
 def _is_denied(mention: Mention) -> bool:
     said = mention.asserted
     return said.presence == Presence.ABSENT and said.change != Change.RESOLVED

@@ -61,7 +61,7 @@ _HYPHEN = re.compile(rf"[{_HYPHENS}\s]+")
 _FIXED = {"placeholder": PLACEHOLDER, "leader": ":"}  # "Fracture ..... none" reads as "Fracture: none"
 _DASHES = "\u2013\u2014\u2212"
 _LETTERS = bytes(c if chr(c).islower() else ord(" ") for c in bytes(range(128)).lower() + b" " * 128)
-FOLD = str.maketrans({"\u2019": "'", "\u00e6": "e", "\u0153": "e", "\u00d7": "x"})
+FOLD = str.maketrans({"\u2019": "'", "\u00e6": "e", "\u0153": "e", "\u00d7": "x", "\u0131": "i"})
 
 
 @dataclass(frozen=True, slots=True)
