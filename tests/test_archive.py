@@ -212,7 +212,7 @@ def test_whatever_is_denied_the_screen_keeps_the_tier(workers: dict[str, Worker]
         ("A lump that has left the tendon for the bone.", False),
         ("A focus, part of it lies in the bone.", False),
         ("No calcification. A focus descends from the tendon into the bone.", False),
-        ("A focus descends from the tendon into the bone. It proves to be calcific.", True),
+        ("A focus descends from the tendon into the bone. There is calcification of the tendon.", True),
         ("Calcification of the supraspinatus. A focus, part of it lies in the bone.", True),
     ],
 )
