@@ -10,7 +10,6 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -714,7 +713,7 @@ def test_a_birth_date_becomes_the_age_at_the_study_and_is_not_kept(tmp_path: Pat
     assert "birth_date = DOB" in got.told
     assert "birth dates that leave the age at the study unknown: 4 (the first at r.csv:5); both" in got.told
     assert "--date-order dmy or mdy tells day from month" in got.told
-    assert not any("1968" in value for value in asdict(got.reports[0]).values())
+    assert not any("1968" in value for value in got.reports[0]._asdict().values())
     ordered = read_all(table, Options(date_order="dmy"))
     assert [r.age for r in ordered.reports][2:4] == ["61", "60"]
     assert (
