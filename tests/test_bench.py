@@ -266,6 +266,10 @@ def test_why_tells_each_rule_and_cue_with_its_fate(annotator: Annotator) -> None
             "the report is of another region, and this is at no bone, tendon, bursa or joint",
         ),
         ("SHOULDER\n\nAnother fleck.", "counts only once the report has named calcification"),
+        (
+            "SHOULDER\n\nA focus descends from the tendon into the bone.",
+            "counts only once the report has named calcific tendinopathy or calcification",
+        ),
     ],
 )
 def test_why_tells_which_condition_a_match_does_not_meet(annotator: Annotator, text: str, said: str) -> None:

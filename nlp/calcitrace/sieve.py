@@ -77,7 +77,7 @@ class _Needles:
         return hit
 
     def places(self, text: str, said: bytes) -> list[int] | None:
-        """Where in a text with these `letters` strings stand, one of each, in order; None where that cannot be told."""
+        """Where in a text with these `letters` strings stand, a place in each; None where that cannot be told."""
         if not self._placed or not text.isascii() or "\0" in text:
             return None
         return [end - 2 for _, _, end in self._find(said)]

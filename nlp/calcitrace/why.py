@@ -246,8 +246,9 @@ def _place_fate(hit: Hit, mentions: list[Mention], elsewhere: _Elsewhere, start:
         return "taken in by a mention of another finding"
     if hit.term.alone and any(m.finding == hit.name for m in mentions):
         return "doubtful, and the sentence has another mention of the finding"
-    if hit.term.asks and not hit.term.asks & elsewhere.named:
-        asked = " or ".join(sorted(hit.term.told)).replace("_", " ")
+    asks = hit.term.asks | hit.term.after
+    if asks and not asks & elsewhere.named:
+        asked = " or ".join(sorted(hit.term.told | hit.term.after)).replace("_", " ")
         when = "where the sentence before begins with" if hit.term.just else "once the report has named"
         return f"counts only {when} {asked}"
     needs = " or ".join(sorted(hit.term.at)) or ", ".join(f"no {kind}" for kind in sorted(hit.term.not_at))
