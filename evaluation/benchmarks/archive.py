@@ -141,18 +141,20 @@ def main() -> None:
     logger.disable("PyRuSH")
     pinned, rules = one_core(), load_rules()
     nlp, reference, fast = chain(rules), Annotator(rules, engine="medspacy"), Annotator(rules)
-    result: dict[str, Any] = {
+    how: dict[str, Any] = {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-        "ruleset_hash": rules.hash,
         "versions": {
             "python": platform.python_version(),
             **{p: version(p) for p in ("calcitrace", "medspacy", "spacy")},
         },
         "one_core": pinned,
-        "archives": {},
+        "rounds": arguments.rounds,
     }
+    result: dict[str, Any] = {"ruleset_hash": rules.hash, "archives": {}}
     arguments.out.mkdir(parents=True, exist_ok=True)
-    path = arguments.out / f"{result['measured'][:10]}_archive_{rules.hash[:8]}.json"
+    path = arguments.out / f"{how['measured'][:10]}_archive_{rules.hash[:8]}.json"
+    if path.exists():  # archives measured earlier in the day stay, save those measured again
+        result["archives"] = json.loads(path.read_text(encoding="utf-8"))["archives"]
     for name in arguments.only:
         share, form, size, screens = ARCHIVES[name]
         with tempfile.TemporaryDirectory() as folder:
@@ -163,7 +165,7 @@ def main() -> None:
         found["reports"] = archive.reports
         found["characters"] = round(archive.characters / archive.reports)
         found["distinct_sentences"] = round(repetition(fast, archive.first[:2000]), 3)
-        result["archives"][name] = found
+        result["archives"][name] = {**how, **found}
         print(name, json.dumps(found), flush=True)
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"wrote {path.name}")
