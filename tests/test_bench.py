@@ -275,7 +275,7 @@ def test_why_tells_each_rule_and_cue_with_its_fate(annotator: Annotator) -> None
 def test_why_tells_which_condition_a_match_does_not_meet(annotator: Annotator, text: str, said: str) -> None:
     """Its place, the region of the report, or what must have been named before: the one that holds."""
     (told,) = why(annotator.annotate(Report("r", text)), annotator)
-    assert told.rules[-1]["fate"] == said
+    assert said in {rule["fate"] for rule in told.rules}
 
 
 def test_why_tells_a_cue_within_a_longer_one(annotator: Annotator) -> None:
@@ -389,7 +389,7 @@ def test_show_why_in_full(command: Any) -> None:
     _, _, tiers = below.partition("the tiers of the case definition, in order (the first that fits counts)")
     assert re.match(r"\ntier +constituents *\n1 definite +lacking ", tiers)
     assert "\nwhat made the probability (log odds)\n" in tiers
-    assert re.search(r"\n-[\d.]+ +\(every report starts here, if 29.7 % are cases\)", tiers)
+    assert re.search(r"\n-[\d.]+ +\(every report starts here, if 33.4 % are cases\)", tiers)
     assert "why" not in json.loads(command("show", "--json", "--text", "No erosion.").out)
 
 

@@ -212,6 +212,7 @@ def test_a_constituent_in_words_tells_all_that_it_asks_for() -> None:
         assertions=frozenset({"present", "possible"}),
         changes=frozenset({"new"}),
         near=("deposit", "past_deposit"),
+        side_of=("deposit",),
         with_words=(("due", "to"), ("caus*",), ("from",), ("by",)),
         with_findings=frozenset({"calcification"}),
         final=True,
@@ -219,10 +220,38 @@ def test_a_constituent_in_words_tells_all_that_it_asks_for() -> None:
     )
     assert in_words(whole) == (
         "a mention of cortical erosion or osteolysis that is read as possible or present, with a change that is read "
-        'as new, at the same bone and side as "deposit" or "past deposit", in a sentence that has "due to", "caus*", '
-        '"from" or "by" as well as a mention of calcification that is read as present, in the conclusion, on any '
-        "modality but XR"
+        'as new, at the same bone and side as "deposit" or "past deposit", not on the other side than "deposit", in a '
+        'sentence that has "due to", "caus*", "from" or "by" as well as a mention of calcification that is read as '
+        "present, in the conclusion, on any modality but XR"
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (" Arthroplasty on the left.", "probable"),
+        (" Arthroplasty on the right.", "no"),
+        (" Arthroplasty.", "no"),
+        (" Fracture of the left clavicle.", "probable"),
+        (" Fracture of the greater tuberosity.", "no"),
+    ],
+)
+def test_what_explains_an_erosion_is_not_on_the_other_side(annotator: Annotator, said: str, status: str) -> None:
+    """An operation or a fracture of the other side alone does not bar a case; of a side that is not told, it does."""
+    assert assessed(annotator, EROSION + said).case_status == status
+
+
+@pytest.mark.parametrize(
+    ("found", "status"),
+    [
+        ("No calcification.", "no"),
+        ("7 mm calcific deposit in the supraspinatus tendon. No migration.", "no"),
+        ("7 mm calcific deposit in the supraspinatus tendon.", "possible"),
+    ],
+)
+def test_a_question_is_answered_by_the_denial_of_all_calcium(annotator: Annotator, found: str, status: str) -> None:
+    """Without calcium there is none in bone; a deposit in the tendon leaves it open."""
+    assert assessed(annotator, f"Indication: intraosseous calcium?\n\nFindings: {found}").case_status == status
 
 
 def test_constituents_at_whose_place_another_must_be_are_named_with_it() -> None:

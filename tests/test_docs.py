@@ -275,7 +275,7 @@ def test_the_words_of_doubt_are_read_as_authors_of_examples_are_told() -> None:
         assert (phrase, mention.assertion) == (phrase, expected)
 
 
-PARTS = (*(f"train{n}" for n in ("", *range(2, 14))), "test", "everyday", "everyday2")
+PARTS = (*(f"train{n}" for n in ("", *range(2, 15))), "hands", "test", "everyday", "everyday2")
 
 
 @pytest.mark.parametrize("part", PARTS)

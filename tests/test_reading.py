@@ -233,6 +233,23 @@ def test_a_change_with_the_date_of_the_study_before(
 
 
 @pytest.mark.parametrize(
+    ("sentence", "change"),
+    [
+        ("The calcification measured 9 mm then, 4 mm now.", "decreased"),
+        ("A 9 mm calcification, 6 mm at the last scan.", "increased"),
+        ("A calcification of 9 mm in the distal part of the quadriceps tendon, previously 6 mm.", "increased"),
+        ("A calcification of 9 mm (it was 13 mm).", "decreased"),
+        ("A calcification of 7 mm, less than the 12 mm of January.", "decreased"),
+        ("A calcification of 7 mm (then 7 mm).", "unchanged"),
+        ("A calcification of 7 mm, 12 mm from the footprint.", "none"),
+    ],
+)
+def test_two_sizes_of_one_thing_tell_its_change(annotator: Annotator, sentence: str, change: str) -> None:
+    """The present one beside that of an earlier study, however they are told apart."""
+    assert the(annotator, sentence, "calcification").asserted.change == change
+
+
+@pytest.mark.parametrize(
     ("comparison", "since"),
     [("MRI of 12 January 2017.", "2017-01-12"), ("XR 2016 and MRI 2017.", ""), ("None.", "")],
 )

@@ -315,6 +315,22 @@ def test_what_follows_the_studies_of_a_comparison_is_findings() -> None:
     assert headed[0] == ("comparison", "CT 2021. Calcium was seen.")
 
 
+def test_a_request_ends_where_the_study_is_named() -> None:
+    """In one line, where no findings are headed."""
+    told = "Indication: spur? XR left heel: no spur."
+    assert split(told) == [("indication", "spur?"), ("findings", "XR left heel: no spur.")]
+    assert split("Indication: pain of the left heel. Spur?") == [("indication", "pain of the left heel. Spur?")]
+
+
+@pytest.mark.parametrize("marks", ['""', "\u201c\u201d"])
+def test_a_quoted_report_ends_with_its_quotation(marks: str) -> None:
+    """Over lines of a list, too; what is quoted is no finding of this study."""
+    opens, closes = marks
+    text = f"Prior report: {opens}XR 2019\n- spur of the left heel\n- fracture{closes}\nNo spur today."
+    assert [name for name, _ in split(text)] == ["prior_report", "findings"]
+    assert split(text)[-1] == ("findings", "No spur today.")
+
+
 def test_a_comparison_may_name_its_studies_by_long_numbers() -> None:
     """A unique identifier has more ways to be split than there is time for: it is read as one number."""
     study = "Comparison: 1.2.840.113619.2.55.3.604688119.971.1234567890.12345678901234567890 MRI\n"

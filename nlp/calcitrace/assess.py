@@ -104,6 +104,9 @@ def constituents(annotated: AnnotatedReport, rules: RuleSet, case: CaseDefinitio
         if constituent.near:
             anchors = [a for other in constituent.near for a in found[other]]
             found[name] = [m for m in found[name] if any(same_place(m, a) for a in anchors)]
+        sides = {a.laterality for other in constituent.side_of for a in found[other]} - {"none"}
+        if len(sides) == 1:
+            found[name] = [m for m in found[name] if {m.laterality, *sides} != {"left", "right"}]
     return found
 
 
@@ -115,10 +118,21 @@ def _filling(constituent: Constituent, said: Mapping[tuple[str, str], list[Menti
 
 
 def _answered(mention: Mention, said: Mapping[tuple[str, str], list[Mention]], rules: RuleSet) -> bool:
-    """Whether the request only asks for it ("migration into bone?") and the report says that it is not there."""
+    """Whether the request only asks for it ("migration into bone?") and the report says that it is not there.
+
+    Without calcium there is none in bone: that all of it is denied answers, too.
+    """
     if mention.assertion != "possible" or not _before(mention, rules):
         return False
-    return any(not _before(m, rules) for m in said.get((mention.finding, "absent"), ()))
+
+    def told(name: str, *assertions: str) -> bool:
+        return any(not _before(m, rules) for a in assertions for m in said.get((name, a), ()))
+
+    finding = rules.findings.get(mention.finding)
+    taken_in = finding.covers if finding and finding.tells_tendon else ()
+    if any(told(name, "present", "possible") for name in taken_in):
+        taken_in = ()
+    return any(told(name, "absent") for name in (mention.finding, *taken_in))
 
 
 def taken_back(mention: Mention, mentions: Sequence[Mention]) -> bool:

@@ -52,7 +52,7 @@ def _whole(t: Table, files: Mapping[str, Table]) -> Table:
 def _case(name: str, t: Table, spelling: Mapping[str, str]) -> CaseDefinition:
     constituents = {str(name): _constituent(c) for name, c in t.tables("constituents")}
     for constituent in constituents.values():
-        _known(t, constituent.near, constituents, "constituent")
+        _known(t, (*constituent.near, *constituent.side_of), constituents, "constituent")
     named = [t.texts(key) for key in ("site", "sized", "phased")]
     _known(t, [n for names in named for n in names], constituents, "constituent")
     site, sized, phased = (tuple(map(str, names)) for names in named)
@@ -75,13 +75,14 @@ def _case(name: str, t: Table, spelling: Mapping[str, str]) -> CaseDefinition:
 
 
 def _constituent(c: Table) -> Constituent:
-    c.only("findings", "assertions", "changes", "near", "with_words", "with_findings", "final", "not_on", "notes")
+    c.only(*"findings assertions changes near side_of with_words with_findings final not_on notes".split())
     _known(c, c.texts("assertions"), ASSERTIONS, "assertion")
     return Constituent(
         findings=frozenset(map(str, c.texts("findings"))),
         assertions=frozenset(map(str, c.texts("assertions"))),
         changes=frozenset(map(str, c.texts("changes"))),
         near=tuple(map(str, c.texts("near"))),
+        side_of=tuple(map(str, c.texts("side_of"))),
         with_words=tuple(tuple(str(w).lower().split()) for w in c.texts("with_words")),
         with_findings=frozenset(map(str, c.texts("with_findings"))),
         final=c.text("final", "") == "yes",

@@ -32,7 +32,7 @@ def named_in(case: CaseDefinition, tiers: Sequence[str]) -> list[str]:
     """
     names = {name for t in case.tiers if t.tier in tiers for name in (*t.needs, *t.bars)}
     names |= {name for depth in case.types for name in depth.of}
-    while more := {near for name in names for near in case.constituents[name].near} - names:
+    while more := {n for name in names for c in (case.constituents[name],) for n in (*c.near, *c.side_of)} - names:
         names |= more
     return [name for name in case.constituents if name in names]
 
@@ -48,6 +48,8 @@ def _conditions(c: Constituent) -> Iterator[str]:
         yield f"with a change that is read as {listed(sorted(c.changes), 'or')}"
     if c.near:
         yield f"at the same bone and side as {_quoted(c.near, 'or')}"
+    if c.side_of:
+        yield f"not on the other side than {_quoted(c.side_of, 'or')}"
     if beside := list(_beside(c)):
         yield f"in a sentence that has {' as well as '.join(beside)}"
     if c.final:

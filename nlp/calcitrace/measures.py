@@ -148,16 +148,35 @@ _NOW_DATE = re.compile(
 )
 _ARROW = re.compile(rf"\b{_SIZED} (?:- >|→|->) {_SIZED}")
 _NOW_THEN = re.compile(
-    rf"\b{_SIZED}(?: [a-z]+){{0,5}}? ?[,;(]?(?: (?:now|today))?(?: ?[,;(])? "
+    rf"\b{_SIZED}(?: [a-z]+){{0,8}}? ?[,;(]?(?: (?:now|today))?(?: ?[,;(])? (?:(?:it|this|which|that) )?"
     r"(?:previously|prev|prior|formerly|was|were|versus|vs|compared (?:with|to)|(?:down |up )?from|earlier|before)"
     rf"(?: (?:it|was|at|measured|about))* {_SIZED}"
 )
-_SAID_THEN = re.compile(rf"\b{_SIZED} ?[,;(]? {_SIZED} (?:previously|before|earlier|last time|in the prior)\b")
+_SAID_THEN = re.compile(
+    rf"\b{_SIZED}(?: [a-z]+){{0,2}} ?[,;(]? {_SIZED} "
+    r"(?:previously|before|earlier|last time|(?:in|on|at) (?:the )?(?:prior|previous|last|earlier|first) ?[a-z]*)\b"
+)
+_NOW_THAN_THEN = re.compile(  # "7 mm, less than the 9 mm of January"
+    rf"\b{_SIZED} ?,? (?:(?:less|more|smaller|larger) than|against)(?: the)? {_SIZED} "
+    rf"(?:[a-z]+ ){{1,4}}?(?:{MONTH}|{YEAR}|last|previous|prior|earlier|first)\b"
+)
+_NOW_THEN_IN_BRACKETS = re.compile(rf"\b{_SIZED} ?\( then {_SIZED}")
+_THEN_AND_NOW = re.compile(rf"\b{_SIZED} then ?,?(?: and)? {_SIZED} (?:now|today)\b")
 _THEN_NOW = re.compile(
     rf"\b(?:was|were|from|previously|formerly|measured|went from|crept from) {_SIZED}(?: (?!not\b)[^ .;]+){{0,14}}? "
-    rf"(?:now|today|to|currently|is now|and is)(?: (?:it|is|at|measures))* {_SIZED}"
+    rf"(?:now|today|to|currently|is now|and is)(?: (?:it|is|at|measures|only|just|about))* {_SIZED}"
 )
-_PAIRS = ((_NOW_THEN, 1), (_SAID_THEN, 1), (_THEN_NOW, 2), (_NOW_DATED, 1), (_NOW_DATE, 1), (_ARROW, 2))
+_PAIRS = (
+    (_NOW_THEN, 1),
+    (_SAID_THEN, 1),
+    (_NOW_THAN_THEN, 1),
+    (_NOW_THEN_IN_BRACKETS, 1),
+    (_THEN_AND_NOW, 2),
+    (_THEN_NOW, 2),
+    (_NOW_DATED, 1),
+    (_NOW_DATE, 1),
+    (_ARROW, 2),
+)
 _PAIR = 2
 _SAME = 0.05
 

@@ -175,7 +175,8 @@ class SectionRule:
 
 @dataclass(frozen=True, slots=True)
 class Constituent:
-    """A set of mentions that a case definition asks for; `near` names constituents that must share bone and side.
+    """A set of mentions that a case definition asks for; `near` names constituents that must share bone and side,
+    `side_of` constituents of which one must not be on the other side alone, where one is there.
 
     `with_words`: one of these must stand in its sentence (a word that ends in * is a beginning), `with_findings`: a
     present mention of one of these too; `final`: it must
@@ -187,6 +188,7 @@ class Constituent:
     assertions: frozenset[str]
     changes: frozenset[str] = frozenset()
     near: tuple[str, ...] = ()
+    side_of: tuple[str, ...] = ()
     with_words: tuple[tuple[str, ...], ...] = ()
     with_findings: frozenset[str] = frozenset()
     final: bool = False

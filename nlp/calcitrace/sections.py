@@ -216,19 +216,23 @@ class Sectioner:
         """The section cut at `end`; a short section's prose is findings where none are headed.
 
         It begins after a blank line or with a list, or where lines are not wrapped after the line of the heading; in a
-        comparison after a first line that does no more than name dated studies, else after the first sentence.
+        request with the name of the study; in a comparison after a first line that does no more than name dated
+        studies, else after the first sentence.
         """
         section = _extent(section, end=end)
         if section.name in SHORT_SECTIONS and not has_findings:
             blank = _BLANK.search(text, section.body, end) or _THEN_LISTED.match(text, section.body, end)
             if not blank and not wrap_width(text):
                 blank = _LINE_OF_ITS_OWN.match(text, section.body, end)
+            if not blank and section.name == "indication":
+                blank = _THEN_STUDY.search(text, section.body, end)
             if not blank and section.name == "comparison":
                 blank = _LISTED.match(text, section.body, end) or _FIRST_SENTENCE.match(text, section.body, end)
             if blank:
-                cut = blank.end()
+                cut = _past_quotation(text, section.body, blank.end(), end)
                 yield _extent(section, end=cut)
-                yield Section(FINDINGS, "", cut, cut, end)
+                if cut < end:
+                    yield Section(FINDINGS, "", cut, cut, end)
                 return
         if section.end > section.start:
             yield section
@@ -251,9 +255,25 @@ class Sectioner:
         yield from sections[1:]
 
 
+def _past_quotation(text: str, start: int, cut: int, end: int) -> int:
+    """The end of a quotation that is open at `cut`, where it ends; else `cut`."""
+    for opens, closes in ('""', "\u201c\u201d"):
+        quoted = text[start:cut]
+        is_open = quoted.count(opens) % 2 if opens == closes else quoted.count(opens) > quoted.count(closes)
+        if is_open:
+            return text.find(closes, cut, end) + 1 or cut
+    return cut
+
+
 _BLANK = re.compile(r"\S[^\S\n]*\n[ \t\r]*\n(?=\s*\S)")
 _LINE_OF_ITS_OWN = re.compile(r"[ \t]*\S[^\n]*[.?!)\w\d][ \t\r]*\n(?=[ \t]*[A-Z\d][^\n]{40})")
 _THEN_LISTED = re.compile(r"(?:[ \t]*\S[^\n]*\n)+?(?=[ \t]*(?:1[.)]|[-*\u2022])[ \t]+\S)")
+_STUDY = r"(?:XR|X-?rays?|MRI?|CT|US|ultrasound|radiographs?)"
+_THEN_STUDY = re.compile(  # "Indication: fall? Left shoulder: no fracture."
+    rf"[.?!][ \t]+(?=(?:{_STUDY}(?: of(?: the)?)? )?(?:left|right|lt|rt|L|R)\.? "
+    rf"(?:shoulder|hip|knee|elbow|wrist|ankle|foot|thigh|arm|heel)(?: {_STUDY})?[:.])",
+    re.IGNORECASE,
+)
 _FIRST_SENTENCE = re.compile(r"[^\n.]*(?:(?:\.(?=\d)|\n(?!\s*\n))[^\n.]*)*\.\s+(?=\S)")
 _LISTED = re.compile(
     r"[ \t]*(?:(?:and|of|from|MRI?|CT|XR|US|x-?rays?|films?|radiographs?|ultrasound|study|exam|dated|none|available"

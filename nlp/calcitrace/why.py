@@ -213,6 +213,7 @@ def _not_counted(mention: Mention, wanted: Constituent, modality: str) -> str:
         "with words of its own in the sentence": wanted.with_words,
         "beside certain findings": wanted.with_findings,
         f"at the place of {' or '.join(wanted.near)}": wanted.near,
+        f"not on the other side than {' or '.join(wanted.side_of)}": wanted.side_of,
     }
     asked = [said for said, condition in conditions.items() if condition]
     return f"counts only {' and '.join(asked)}" if asked else ""
