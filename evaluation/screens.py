@@ -25,7 +25,7 @@ from calcitrace.corpus import DEFAULT_CASE
 from calcitrace.workers import Setup, Worker
 
 HERE = Path(__file__).parent
-PARTS = tuple(f"train{n}" for n in ("", *range(2, 14)))
+PARTS = tuple(f"train{n}" for n in ("", *range(2, 15)))
 INJECTED = ("please", "apparently", "image 4", "(see below)", "left", "new", "[DATE]", "***")
 Draw = random.Random
 
