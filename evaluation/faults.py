@@ -126,11 +126,9 @@ def killed(archive: Path, run: Path, kills: int, draw: random.Random, takes: flo
         met["worker"] += victim != child
         at_start = victim != child and os.WEXITSTATUS(status) == REFUSED  # of a worker; the run is told to go on
         met["workers killed at their start"] += at_start
-        killed_one = "a worker was killed" if victim != child else "nothing was killed, since it had ended by itself"
         if not at_start and os.WEXITSTATUS(status):
-            raise AssertionError(
-                f"a run could not go on: exit {os.WEXITSTATUS(status)}, {killed_one}, after {dict(met)}"
-            )
+            told = "a worker was killed" if victim != child else "it had ended by itself"
+            raise AssertionError(f"a run could not go on: exit {os.WEXITSTATUS(status)}, {told}, after {dict(met)}")
         if not os.WEXITSTATUS(status):
             met["completed between kills"] += 1
             same(run, "kills on its way")
